@@ -1,0 +1,171 @@
+"""How a commit is made safe: a declared table on delta-rs, created first, read at one version, committed optimistically.
+
+The one way to write a table. Which rows may be written belongs in `ledger`, what a row is in `schemas`.
+
+Safety rests on Delta's application transactions: a commit names the lock(s) it decided under, and delta-rs refuses it when
+a commit after the version that was read carries the same name. The loser reads again and asks its rule again. So two runs
+of one day never write a row twice and two days in parallel never accept the same bytes twice, on disk and on S3 alike.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from shelf_assets.lake.ledger import RULES, Change
+from shelf_assets.lake.schemas import Rule, SchemaError, TableSpec, conform, require_day
+
+log = logging.getLogger(__name__)
+
+# 8 processes × 10 commits on one table need up to 15 retries at worst; a hundred is far beyond, yet ends.
+MAX_ATTEMPTS = 100
+LONGEST_PAUSE_SECONDS = 2.0
+
+
+class CommitConflict(RuntimeError):
+    """Other writers won every attempt; nothing was written, running again is safe."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a commit did. `version` is the table's version afterwards; `committed` is False when there was nothing to write."""
+
+    version: int
+    committed: bool
+    rows_new: int
+
+
+class LakeTable:
+    """A declared Delta table at `uri` (a folder or s3://…), with the storage options of delta-rs."""
+
+    def __init__(self, spec: TableSpec, uri: str, storage_options: Mapping[str, str] | None = None) -> None:
+        self.spec = spec
+        self.uri = uri
+        self.storage_options = dict(storage_options or {})
+
+    def open(self) -> DeltaTable | None:
+        """The table at its newest version, or None before its first commit. Any other failure is raised."""
+        try:
+            return DeltaTable(self.uri, storage_options=self.storage_options)
+        except TableNotFoundError:
+            return None
+
+    def version(self) -> int | None:
+        table = self.open()
+        return None if table is None else table.version()
+
+    def scan(self, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
+        """Rows of the days from first_day to last_day (both included; all days without), in the declared columns."""
+        return self._within(self._scan(self.open()), first_day, last_day)
+
+    def commit(self, rows: pl.DataFrame, *, days: Sequence[date] = (), info: Mapping[str, str] | None = None) -> Commit:
+        """Write what the table's rule allows of `rows`; at most one new version, none when nothing is new.
+
+        `days` states which days the caller answers for: a row of another day is refused. `info` (run id, …) goes into the
+        commit's metadata. Raises SchemaError, or CommitConflict after MAX_ATTEMPTS.
+        """
+        rows = conform(rows, self.spec)
+        self._refuse_foreign_days(rows, days)
+        for attempt in range(MAX_ATTEMPTS):
+            table = self._ensure()
+            change = RULES[self.spec.rule](rows, self._scan(table), self.spec) if rows.height else None
+            if change is None:
+                return Commit(table.version(), committed=False, rows_new=0)
+            try:
+                self._write(table, change, rows, info or {})
+            except CommitFailedError as conflict:
+                log.info("%s: another writer came first (%s); deciding again", self.spec.name, conflict)
+                _pause(attempt)
+                continue
+            return Commit(table.version(), committed=True, rows_new=change.rows_new)
+        raise CommitConflict(
+            f"{self.spec.name}: {MAX_ATTEMPTS} commits in a row lost to other writers; nothing was written, run it again"
+        )
+
+    def _write(self, table: DeltaTable, change: Change, rows: pl.DataFrame, info: Mapping[str, str]) -> None:
+        properties = CommitProperties(
+            custom_metadata=dict(info),
+            app_transactions=[Transaction(lock, time.time_ns()) for lock in self._locks(rows)],
+            max_commit_retries=MAX_ATTEMPTS,
+        )
+        frame = conform(change.rows, self.spec).to_arrow(compat_level=pl.CompatLevel.oldest())
+        if change.replaced_days:
+            listed = ", ".join(f"'{day.isoformat()}'" for day in sorted(change.replaced_days))
+            predicate = f"day IN ({listed})" if len(change.replaced_days) > 1 else f"day = {listed}"
+            write_deltalake(table, frame, mode="overwrite", predicate=predicate, commit_properties=properties)
+        else:
+            write_deltalake(table, frame, mode="append", commit_properties=properties)
+
+    def _locks(self, rows: pl.DataFrame) -> list[str]:
+        # Which photo is the original is a question over all days; every other rule looks at its own days only.
+        if self.spec.rule is Rule.SETTLE_OBJECTS:
+            return [self.spec.name]
+        return [f"{self.spec.name}/{day}" for day in rows["day"].unique().sort().to_list()]
+
+    def _refuse_foreign_days(self, rows: pl.DataFrame, days: Sequence[date]) -> None:
+        mine = {require_day(day) for day in days}
+        if mine and (foreign := sorted(set(rows["day"].unique().to_list()) - mine)):
+            raise SchemaError(
+                f"{self.spec.name}: rows of {', '.join(map(str, foreign))} in a run of {', '.join(map(str, sorted(mine)))}"
+            )
+
+    def _ensure(self) -> DeltaTable:
+        """Open the table, created if need be and grown to the declared columns."""
+        empty = self.spec.empty().to_arrow(compat_level=pl.CompatLevel.oldest())
+        for attempt in range(MAX_ATTEMPTS):
+            try:
+                table = self.open() or DeltaTable.create(
+                    self.uri,
+                    schema=empty.schema,
+                    mode="ignore",
+                    partition_by=["day"],
+                    name=self.spec.name,
+                    description=self.spec.grain,
+                    storage_options=self.storage_options,
+                )
+                resting = {field.name for field in table.schema().fields}
+                if added := [name for name in self.spec.columns if name not in resting]:
+                    table.alter.add_columns(_delta_fields(self.spec, added))
+                    log.info("%s: column(s) %s added", self.spec.name, ", ".join(added))
+            except CommitFailedError:
+                _pause(attempt)  # creation or growth raced with another process: what it made is what we want
+                continue
+            return table
+        raise CommitConflict(f"{self.spec.name}: could not create or grow the table at {self.uri}")
+
+    def _scan(self, table: DeltaTable | None) -> pl.LazyFrame:
+        if table is None:
+            return self.spec.empty().lazy()
+        frame = pl.scan_delta(table, storage_options=self.storage_options or None)
+        resting = frame.collect_schema()
+        return frame.select(
+            pl.col(name) if name in resting else pl.lit(None, dtype=dtype).alias(name)
+            for name, dtype in self.spec.schema.items()
+        )
+
+    @staticmethod
+    def _within(frame: pl.LazyFrame, first_day: date | None, last_day: date | None) -> pl.LazyFrame:
+        if first_day is not None:
+            frame = frame.filter(pl.col("day") >= require_day(first_day))
+        if last_day is not None:
+            frame = frame.filter(pl.col("day") <= require_day(last_day))
+        return frame
+
+
+def _delta_fields(spec: TableSpec, names: Sequence[str]) -> list:
+    from deltalake import Schema
+
+    arrow = spec.empty().select(names).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    return list(Schema.from_arrow(arrow).fields)
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.02 * 2 ** min(attempt, 10))))

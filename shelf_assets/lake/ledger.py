@@ -1,0 +1,134 @@
+"""The rules of the per-image ledger: which rows a commit may write, given what the table already holds.
+
+Pure functions from frames to a `Change`; no I/O, no clock. `delta` reads the table at one version, asks the rule of that
+table, and commits the answer only if nobody else decided in between. Hence: every rule may run again at any time, and
+running it on rows that are already there changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from shelf_assets.lake.schemas import Rule, TableSpec
+
+ACCEPTED, DUPLICATE, REJECTED = "accepted", "duplicate", "rejected"
+
+# Reasons that say something of the moment, not of the bytes: such a row is judged again when its object is listed again.
+TRANSIENT_REASONS = ("gone",)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a commit writes: `rows` appended, or put in place of everything that rests in `replaced_days`."""
+
+    rows: pl.DataFrame
+    replaced_days: tuple[date, ...] = ()
+    rows_new: int = 0
+
+
+NOTHING: Change | None = None
+
+
+def settle_objects(incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec) -> Change | None:
+    """Take newly read objects of a day into raw_images.
+
+    A row replaces the one with the same key (the object was overwritten, or was `gone` and came back); every other row
+    stays, also when its object is no longer listed. Of the incoming rows that would be accepted, those whose sha256 is
+    already accepted, on any day, become duplicates; among themselves the first received wins, then the smaller key.
+    """
+    days = incoming["day"].unique().to_list()
+    resting = table.filter(pl.col("day").is_in(days)).collect()
+    kept = resting.join(incoming, on=list(spec.key), how="anti", nulls_equal=True)
+    if _already_settled(incoming, resting):
+        return NOTHING
+
+    hashes = incoming.filter(status=ACCEPTED)["sha256"].unique()
+    elsewhere = table.filter(
+        (pl.col("status") == ACCEPTED) & pl.col("sha256").is_in(hashes.implode()) & ~pl.col("day").is_in(days)
+    ).select("sha256", "image_id")
+    known = pl.concat([elsewhere.collect(), kept.filter(status=ACCEPTED).select("sha256", "image_id")])
+    settled = mark_duplicates(incoming, known)
+    return Change(pl.concat([kept, settled]), replaced_days=tuple(days), rows_new=settled.height)
+
+
+def _already_settled(incoming: pl.DataFrame, resting: pl.DataFrame) -> bool:
+    """Whether every incoming row rests already with the same bytes and judgement; a duplicate was once acceptable."""
+    judged = resting.with_columns(status=pl.col("status").replace(DUPLICATE, ACCEPTED))
+    identity = ["day", "key", "etag", "sha256", "status", "reason"]
+    return incoming.join(judged, on=identity, how="anti", nulls_equal=True).is_empty()
+
+
+def mark_duplicates(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Mark acceptable rows whose sha256 is in `known` (sha256, image_id), or earlier in `rows`, as duplicates."""
+    originals = known.unique("sha256", keep="first").rename({"image_id": "original"})
+    first_here = (
+        rows.filter(status=ACCEPTED)
+        .sort("received_at", "key")
+        .unique("sha256", keep="first", maintain_order=True)
+        .select("sha256", pl.col("image_id").alias("first_here"), pl.col("key").alias("first_key"))
+    )
+    is_copy = (pl.col("status") == ACCEPTED) & (
+        pl.col("original").is_not_null() | (pl.col("key") != pl.col("first_key"))
+    )
+    return (
+        rows.join(originals, on="sha256", how="left")
+        .join(first_here, on="sha256", how="left")
+        .with_columns(
+            duplicate_of=pl.when(is_copy).then(pl.coalesce("original", "first_here")).otherwise(pl.col("duplicate_of")),
+            status=pl.when(is_copy).then(pl.lit(DUPLICATE)).otherwise(pl.col("status")),
+        )
+        .select(rows.columns)
+    )
+
+
+def insert_missing(incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec) -> Change | None:
+    """Add the rows whose key is not there yet.
+
+    Where the key is there with another fingerprint (the photo's bytes changed under its key) the stale row gives way.
+    """
+    days = incoming["day"].unique().to_list()
+    resting = table.filter(pl.col("day").is_in(days))
+    identity = [*spec.key, *([spec.fingerprint] if spec.fingerprint else [])]
+    present = resting.select(dict.fromkeys(identity)).collect()
+    new = incoming.join(present, on=identity, how="anti")
+    if new.is_empty():
+        return NOTHING
+    stale = new.select(spec.key).join(present, on=list(spec.key), how="semi")
+    if stale.is_empty():
+        return Change(new, rows_new=new.height)
+    kept = resting.collect().join(stale, on=list(spec.key), how="anti")
+    return Change(pl.concat([kept, new]), replaced_days=tuple(days), rows_new=new.height)
+
+
+def replace_days(incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec) -> Change | None:
+    """Put the incoming rows in place of whatever rests in their days; equal content is no change."""
+    days = incoming["day"].unique().to_list()
+    resting = table.filter(pl.col("day").is_in(days)).collect()
+    if resting.height == incoming.height and resting.sort(spec.key).equals(incoming.sort(spec.key)):
+        return NOTHING
+    return Change(incoming, replaced_days=tuple(days), rows_new=incoming.height)
+
+
+RULES: dict[Rule, Callable[[pl.DataFrame, pl.LazyFrame, TableSpec], Change | None]] = {
+    Rule.SETTLE_OBJECTS: settle_objects,
+    Rule.INSERT_MISSING: insert_missing,
+    Rule.REPLACE_DAYS: replace_days,
+}
+
+
+def unread_objects(listed: pl.DataFrame, resting: pl.DataFrame) -> pl.DataFrame:
+    """The listed objects (key, etag, …) that raw_images does not know with this etag, or knows for a passing reason only."""
+    settled = resting.filter(pl.col("reason").is_null() | ~pl.col("reason").is_in(TRANSIENT_REASONS))
+    return listed.join(settled, on=["key", "etag"], how="anti")
+
+
+def missing_predictions(
+    accepted: pl.DataFrame, resting: pl.DataFrame, model_digest: str, preprocess_digest: str
+) -> pl.DataFrame:
+    """The accepted photos (image_id, sha256) that have no row yet for this model and this preprocessing."""
+    done = resting.filter(model_digest=model_digest, preprocess_digest=preprocess_digest)
+    return accepted.select("image_id", "sha256").join(done, on=["image_id", "sha256"], how="anti")

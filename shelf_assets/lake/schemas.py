@@ -1,0 +1,195 @@
+"""What a row is: the declared schema, grain and commit rule of every table. How rows are written belongs in `delta`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+import polars as pl
+
+UTC_MICROSECONDS = pl.Datetime("us", "UTC")
+FLOAT32_LIST = pl.List(pl.Float32)
+
+
+class Rule(StrEnum):
+    """Which rows a commit may write; each is one function in `ledger`."""
+
+    SETTLE_OBJECTS = "settle_objects"
+    INSERT_MISSING = "insert_missing"
+    REPLACE_DAYS = "replace_days"
+
+
+@dataclass(frozen=True)
+class Column:
+    dtype: pl.DataType | type[pl.DataType]
+    description: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A declared table. `day` is always the first column, a Date, and the Delta partition column."""
+
+    name: str
+    grain: str
+    key: tuple[str, ...]
+    rule: Rule
+    columns: Mapping[str, Column]
+    fingerprint: str | None = None
+    """Column that says from which input bytes a row was made: a row whose key is present with another fingerprint is stale."""
+
+    @property
+    def schema(self) -> pl.Schema:
+        return pl.Schema({name: column.dtype for name, column in self.columns.items()})
+
+    def empty(self) -> pl.DataFrame:
+        return pl.DataFrame(schema=self.schema)
+
+
+class SchemaError(ValueError):
+    """A frame does not fit the declared schema of the table it is meant for."""
+
+
+_DAY = Column(pl.Date, "UTC day on which the photo was received; the partition.")
+_IMAGE_ID = Column(pl.String, "Identity of the photo: the UUID in its key, else a UUIDv5 of the key.")
+_INPUT_SHA256 = Column(pl.String, "SHA-256 of the photo's bytes that this row was made from.")
+
+RAW_IMAGES = TableSpec(
+    name="raw_images",
+    grain="One row per object under a day's prefix.",
+    key=("day", "key"),
+    rule=Rule.SETTLE_OBJECTS,
+    columns={
+        "day": _DAY,
+        "image_id": _IMAGE_ID,
+        "key": Column(pl.String, "Object key, relative to the lake."),
+        "size_bytes": Column(pl.Int64, "Size of the object in bytes, as listed."),
+        "etag": Column(pl.String, "Entity tag of the object, as listed; a changed one makes the object be read again."),
+        "sha256": Column(pl.String, "SHA-256 of the bytes; null when they could not be read.", nullable=True),
+        "format": Column(pl.String, "Format by signature: jpeg, png, webp, gif, …; null when unknown.", nullable=True),
+        "width_px": Column(pl.Int32, "Width as stored, before EXIF orientation.", nullable=True),
+        "height_px": Column(pl.Int32, "Height as stored, before EXIF orientation.", nullable=True),
+        "exif_orientation": Column(pl.Int32, "EXIF orientation 1 to 8; 1 where none is given.", nullable=True),
+        "received_at": Column(UTC_MICROSECONDS, "When the store took the object in (its last-modified time)."),
+        "status": Column(pl.String, "accepted, duplicate (of an accepted photo of any day) or rejected."),
+        "reason": Column(pl.String, "Reason code of a rejection.", nullable=True),
+        "reason_detail": Column(pl.String, "What exactly was wrong, for people.", nullable=True),
+        "duplicate_of": Column(pl.String, "image_id of the accepted photo with the same bytes.", nullable=True),
+    },
+)
+
+_PREDICTION_KEY = ("day", "image_id", "model_digest", "preprocess_digest")
+_PREDICTION_COLUMNS = {
+    "day": _DAY,
+    "image_id": _IMAGE_ID,
+    "sha256": _INPUT_SHA256,
+    "model_id": Column(pl.String, "Human name of the model."),
+    "model_digest": Column(pl.String, "SHA-256 over architecture, weights, head and precision."),
+    "preprocess_digest": Column(pl.String, "SHA-256 over the geometry and the normalisation constants."),
+}
+_INFERRED_AT = Column(UTC_MICROSECONDS, "When the batch of this row left the model.")
+
+CLASSIFICATIONS = TableSpec(
+    name="classifications",
+    grain="One row per accepted image and model: the top labels and their scores.",
+    key=_PREDICTION_KEY,
+    rule=Rule.INSERT_MISSING,
+    fingerprint="sha256",
+    columns=_PREDICTION_COLUMNS
+    | {
+        "label": Column(pl.String, "Label with the highest score: a raw prediction, not yet an applied label."),
+        "confidence": Column(pl.Float32, "Softmax probability of `label`, 0 to 1."),
+        "labels": Column(pl.List(pl.String), "Top-k labels, best first."),
+        "scores": Column(FLOAT32_LIST, "Softmax probabilities of `labels`."),
+        "inferred_at": _INFERRED_AT,
+    },
+)
+
+CLIP_EMBEDDINGS = TableSpec(
+    name="clip_embeddings",
+    grain="One row per accepted image and model: its unit vector.",
+    key=_PREDICTION_KEY,
+    rule=Rule.INSERT_MISSING,
+    fingerprint="sha256",
+    columns=_PREDICTION_COLUMNS
+    | {
+        "embedding": Column(FLOAT32_LIST, "Vector of unit length in the model's shared image and text space."),
+        "inferred_at": _INFERRED_AT,
+    },
+)
+
+STAGE_RUNS = TableSpec(
+    name="stage_runs",
+    grain="One row per run, stage and day that did work: what it cost.",
+    key=("day", "run_id", "stage"),
+    rule=Rule.INSERT_MISSING,
+    columns={
+        "day": _DAY,
+        "run_id": Column(pl.String, "Dagster run that spent this."),
+        "stage": Column(pl.String, "Asset that spent this."),
+        "model_id": Column(pl.String, "Model that ran, for the prediction stages.", nullable=True),
+        "device": Column(pl.String, "cpu, cuda:<name>, …"),
+        "images": Column(pl.Int64, "Photos worked on."),
+        "bytes_read": Column(pl.Int64, "Bytes read from the object store."),
+        "wall_seconds": Column(pl.Float64, "Elapsed seconds; a stage that shares a pass counts its own part."),
+        "cpu_seconds": Column(pl.Float64, "User and system CPU seconds of the process."),
+        "peak_memory_bytes": Column(pl.Int64, "Peak resident memory of the process."),
+        "finished_at": Column(UTC_MICROSECONDS, "When the stage ended."),
+    },
+)
+
+TABLES: dict[str, TableSpec] = {
+    spec.name: spec for spec in (RAW_IMAGES, CLASSIFICATIONS, CLIP_EMBEDDINGS, STAGE_RUNS)
+}
+
+
+def require_day(value: object) -> date:
+    """Return a calendar day. A string or a datetime is refused: silently taken, each has wiped or shifted days elsewhere."""
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise SchemaError(f"day must be a datetime.date, not {type(value).__name__} ({value!r})")
+    return value
+
+
+def conform(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
+    """Return `frame` with exactly the declared columns and types, in the declared order.
+
+    Widening casts are made; a lossy one, a Null-typed column, a missing, extra or wrongly typed column and a null in a
+    column that is declared not null raise SchemaError naming table and column.
+    """
+    day_dtype = frame.schema.get("day")
+    if day_dtype != pl.Date:
+        raise SchemaError(f"{spec.name}.day must be a Date, not {day_dtype}: convert it before writing")
+    if missing := [name for name in spec.columns if name not in frame.columns]:
+        raise SchemaError(f"{spec.name} lacks the column(s) {', '.join(missing)}")
+    if extra := [name for name in frame.columns if name not in spec.columns]:
+        raise SchemaError(
+            f"{spec.name} does not declare the column(s) {', '.join(extra)}: add them to lake/schemas.py first"
+        )
+    casts = [_lossless(frame, name, column, spec) for name, column in spec.columns.items()]
+    conformed = frame.select(casts)
+    for name, column in spec.columns.items():
+        if not column.nullable and conformed[name].null_count():
+            raise SchemaError(f"{spec.name}.{name} is declared not null, yet {conformed[name].null_count()} rows are")
+    if frame.height and conformed.select(spec.key).is_duplicated().any():
+        raise SchemaError(f"{spec.name}: rows repeat the key ({', '.join(spec.key)})")
+    return conformed
+
+
+_WIDER: dict[pl.DataType, tuple[type[pl.DataType], ...]] = {
+    pl.Int32(): (pl.Int8, pl.Int16, pl.UInt8, pl.UInt16),
+    pl.Int64(): (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32),
+    pl.Float64(): (pl.Float32,),
+}
+
+
+def _lossless(frame: pl.DataFrame, name: str, column: Column, spec: TableSpec) -> pl.Expr:
+    have, want = frame.schema[name], pl.Schema({name: column.dtype})[name]
+    if have == want:
+        return pl.col(name)
+    if have == pl.Null and (column.nullable or not frame.height):
+        return pl.col(name).cast(want)
+    if type(have) in _WIDER.get(want, ()) or (isinstance(have, pl.Array) and have.inner == getattr(want, "inner", None)):
+        return pl.col(name).cast(want)
+    raise SchemaError(f"{spec.name}.{name} must be {want}, not {have}: a lossy cast is refused")
