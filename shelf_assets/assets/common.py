@@ -1,0 +1,26 @@
+"""What every asset does alike: know its day, and record what it spent. Nothing that only one asset needs."""
+
+from collections.abc import Mapping
+from datetime import date
+
+import dagster as dg
+
+from shelf_assets.observe.meter import Meter
+from shelf_assets.partitions import partition_day, require_known_day
+from shelf_assets.resources.lake import LakeResource
+
+
+def day_of(context: dg.AssetExecutionContext) -> date:
+    """The day of this run; a day in the future, or before the calendar, is refused by name."""
+    return require_known_day(partition_day(context.partition_key))
+
+
+def run_info(context: dg.AssetExecutionContext) -> Mapping[str, str]:
+    """What a commit's metadata says of the run that made it."""
+    return {"dagster_run_id": context.run.run_id}
+
+
+def save_cost(context: dg.AssetExecutionContext, lake: LakeResource, day: date, meter: Meter) -> None:
+    """Record what a stage spent, if it worked on anything: a finished day that is run again leaves no trace."""
+    if meter.images:
+        lake.lake.table("stage_runs").commit(meter.row(day, context.run.run_id), days=[day], info=run_info(context))

@@ -1,0 +1,56 @@
+"""The marts: dbt_bi's models as assets by day, its tests as checks. SQL belongs in dbt_bi."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+
+from shelf_assets.automation.conditions import late_safe
+from shelf_assets.compute import OWNERS_ANALYTICS, POOL_DUCKDB
+from shelf_assets.partitions import daily
+from shelf_assets.resources.dbt import PROJECT_DIR, manifest_path
+from shelf_assets.settings import Settings
+
+
+class ShelfTranslator(DagsterDbtTranslator):
+    """Gives the models our owners, condition and groups; keys, descriptions and columns come from dbt."""
+
+    def get_automation_condition(self, dbt_resource_props: Mapping[str, Any]) -> dg.AutomationCondition:
+        return late_safe
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return OWNERS_ANALYTICS
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return "marts"
+
+
+def build_marts(settings: Settings) -> dg.AssetsDefinition:
+    """All of dbt_bi as one multi-asset: a range of days is one dbt call, since its start costs more than its SQL."""
+
+    @dbt_assets(
+        manifest=manifest_path(settings),
+        project=DbtProject(project_dir=PROJECT_DIR, target_path=settings.home / "dbt" / "target"),
+        dagster_dbt_translator=ShelfTranslator(),
+        partitions_def=daily,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=POOL_DUCKDB,
+        name="marts",
+    )
+    def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+        variables = dbt_vars(context.partition_key_range, settings)
+        yield from dbt.cli(["build", "--vars", json.dumps(variables)], context=context).stream()
+
+    return marts
+
+
+def dbt_vars(days: dg.PartitionKeyRange, settings: Settings) -> dict[str, object]:
+    """dbt's variables for a range of days, both included."""
+    return {
+        "first_day": days.start,
+        "last_day": days.end,
+        "low_confidence": settings.low_confidence,
+        "eur_per_hour": settings.eur_per_hour,
+    }

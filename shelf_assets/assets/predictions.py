@@ -1,0 +1,127 @@
+"""`classifications` and `clip_embeddings`: one pass over a day's tensors for every model asked for; only missing keys are inferred."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+
+from shelf_assets.assets.common import day_of, run_info, save_cost
+from shelf_assets.automation.conditions import late_safe
+from shelf_assets.compute import GPU_POD, OWNERS_ML, POOL_GPU
+from shelf_assets.lake.ledger import ACCEPTED, missing_predictions
+from shelf_assets.lake.schemas import TABLES
+from shelf_assets.lake.shards import TensorDay
+from shelf_assets.observe.catalogue import table_description, table_metadata
+from shelf_assets.observe.meter import Meter
+from shelf_assets.observe.progress import Progress
+from shelf_assets.partitions import daily
+from shelf_assets.resources.delta_io import commit_metadata
+from shelf_assets.resources.lake import LakeResource
+from shelf_assets.resources.models import ModelsResource, Predictor
+from shelf_assets.resources.tracking import TrackingResource
+from shelf_assets.vision.predict import Task, run_tasks
+
+_INPUTS = ("raw_images", "image_tensors")
+_IDENTITY = {"image_id": [("raw_images", "image_id")], "sha256": [("raw_images", "sha256")], "day": [("raw_images", "day")]}
+
+
+def _spec(name: str, kinds: set[str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        name,
+        deps=_INPUTS,
+        description=table_description(name, "Keyed by image, model and preprocessing: a new model adds rows beside the old."),
+        group_name="vision",
+        kinds=kinds,
+        owners=OWNERS_ML,
+        skippable=False,
+        code_version="1",
+        automation_condition=late_safe,
+        partitions_def=daily,
+        metadata=table_metadata(name, _IDENTITY),
+    )
+
+
+@dg.multi_asset(
+    specs=[_spec("classifications", {"delta", "pytorch"}), _spec("clip_embeddings", {"delta", "pytorch"})],
+    ins={name: dg.AssetIn(name) for name in _INPUTS},
+    can_subset=True,
+    # One pod reads a day's shards once for every model; a day is the unit that fits one GPU pod.
+    backfill_policy=dg.BackfillPolicy.multi_run(1),
+    op_tags=GPU_POD,
+    pool=POOL_GPU,
+)
+def predictions(
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    models: ModelsResource,
+    tracking: TrackingResource,
+    raw_images: pl.DataFrame,
+    image_tensors: TensorDay,
+) -> Iterator[dg.MaterializeResult]:
+    day = day_of(context)
+    accepted = raw_images.filter(status=ACCEPTED)
+    passes = [
+        _ModelPass(context, lake, predictor, accepted)
+        for predictor in models.predictors(sorted(key.to_user_string() for key in context.selected_asset_keys))
+    ]
+    wanted = pl.concat([each.missing for each in passes]).unique()
+    if wanted.height:
+        progress = Progress("predictions", wanted.height, context.log.info)
+        batches = image_tensors.batches(wanted, lake.settings.batch_size)
+        run_tasks(batches, [each.task() for each in passes if each.missing.height], progress.advance)
+    for each in passes:
+        save_cost(context, lake, day, each.meter)
+        logged = tracking.log_day(each.predictor.spec, day, context.run.run_id, each.meter, each.confidences)
+        yield dg.MaterializeResult(asset_key=each.predictor.asset, metadata=each.metadata() | logged | models.notice())
+
+
+class _ModelPass:
+    """One model over one day: what it misses, the task that infers it, and what is said of it afterwards."""
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, lake: LakeResource, predictor: Predictor, accepted: pl.DataFrame
+    ) -> None:
+        self.context, self.lake, self.predictor = context, lake, predictor
+        self.day = day_of(context)
+        self.table = lake.lake.table(predictor.asset)
+        resting = self.table.scan(self.day, self.day).select("image_id", "sha256", "model_digest", "preprocess_digest")
+        self.missing = missing_predictions(
+            accepted, resting.collect(), predictor.spec.model_digest, predictor.preprocess_digest
+        )
+        self.meter = Meter(predictor.asset, model_id=predictor.spec.model_id)
+        self.confidences: list[float] = []
+        self.commit = self.table.commit(TABLES[predictor.asset].empty())
+
+    def task(self) -> Task:
+        self.meter.device = self.predictor.device()
+        return Task(
+            name=self.predictor.asset,
+            missing=set(self.missing.iter_rows()),
+            infer=self.predictor.infer,
+            commit=self._commit,
+            timer=self.meter.running,
+            chunk_images=self.lake.settings.commit_images,
+        )
+
+    def _commit(self, rows: list[dict]) -> None:
+        identity = {
+            "day": self.day,
+            "model_id": self.predictor.spec.model_id,
+            "model_digest": self.predictor.spec.model_digest,
+            "preprocess_digest": self.predictor.preprocess_digest,
+        }
+        frame = pl.DataFrame([identity | row for row in rows], schema=self.table.spec.schema)
+        self.commit = self.table.commit(frame, days=[self.day], info=run_info(self.context))
+        self.meter.images += len(rows)
+        if "confidence" in frame.columns:
+            self.confidences += frame["confidence"].to_list()
+
+    def metadata(self) -> dict[str, object]:
+        return commit_metadata(self.table, self.commit, [self.day]) | {
+            "inferred_now": self.meter.images,
+            "images_per_second": round(self.meter.images_per_second, 1),
+            "model_id": self.predictor.spec.model_id,
+            "model_digest": self.predictor.spec.model_digest,
+            "preprocess_digest": self.predictor.preprocess_digest,
+            "device": self.meter.device,
+        }

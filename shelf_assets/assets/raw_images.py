@@ -1,0 +1,82 @@
+"""`raw_images`: one row per object of a day, accepted, duplicate or rejected with its reason."""
+
+import dagster as dg
+import polars as pl
+
+from shelf_assets.assets.common import day_of, save_cost
+from shelf_assets.automation.conditions import late_safe
+from shelf_assets.compute import CPU_POD, OWNERS_ML
+from shelf_assets.lake.ledger import ACCEPTED, REJECTED, unread_objects
+from shelf_assets.lake.object_store import StoredObject, image_id_of
+from shelf_assets.lake.schemas import RAW_IMAGES
+from shelf_assets.observe.catalogue import table_description, table_metadata
+from shelf_assets.observe.meter import Meter
+from shelf_assets.observe.progress import Progress
+from shelf_assets.partitions import daily
+from shelf_assets.resources.lake import LakeResource
+from shelf_assets.vision.inspect import Limits
+from shelf_assets.vision.intake import Judged, judge
+
+
+@dg.asset(
+    deps=["landing"],
+    description=table_description("raw_images", "Reads only objects that are new or were overwritten since the last run."),
+    group_name="intake",
+    kinds={"delta", "python"},
+    owners=OWNERS_ML,
+    partitions_def=daily,
+    backfill_policy=dg.BackfillPolicy.multi_run(1),
+    automation_condition=late_safe,
+    code_version="1",
+    io_manager_key="delta_io",
+    metadata=table_metadata("raw_images"),
+    op_tags=CPU_POD,
+)
+def raw_images(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult[pl.DataFrame]:
+    day, settings = day_of(context), lake.settings
+    limits = Limits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
+    listed = lake.lake.listing(day)
+    unread = unread_objects(listed, lake.lake.table("raw_images").scan(day, day).collect())
+    progress = Progress("raw_images", unread.height, context.log.info)
+    meter = Meter("raw_images", images=unread.height, bytes_read=int(unread["size_bytes"].sum()))
+
+    def judged(stored: StoredObject, data: bytes | None) -> dict[str, object]:
+        return {"day": day} | _row(stored, judge(stored.size_bytes, data, limits))
+
+    rows: list[dict[str, object]] = []
+    with meter.running():
+        for row in lake.read_each(unread, judged):
+            rows.append(row)
+            progress.advance()
+    frame = pl.DataFrame(rows, schema=RAW_IMAGES.schema)
+    save_cost(context, lake, day, meter)
+    return dg.MaterializeResult(
+        value=frame,
+        metadata={
+            "landed": listed.height,
+            "read_now": frame.height,
+            "rejected_now": frame.filter(status=REJECTED).height,
+            "acceptable_now": frame.filter(status=ACCEPTED).height,
+            "images_per_second": round(meter.images_per_second, 1),
+        },
+    )
+
+
+def _row(stored: StoredObject, judged: Judged) -> dict[str, object]:
+    verdict = judged.verdict
+    return {
+        "image_id": image_id_of(stored.key),
+        "key": stored.key,
+        "size_bytes": stored.size_bytes,
+        "etag": stored.etag,
+        "sha256": judged.sha256,
+        "format": verdict.format,
+        "width_px": verdict.width_px,
+        "height_px": verdict.height_px,
+        "exif_orientation": verdict.exif_orientation,
+        "received_at": stored.received_at,
+        "status": ACCEPTED if verdict.ok else REJECTED,
+        "reason": str(verdict.reason) if verdict.reason else None,
+        "reason_detail": verdict.detail,
+        "duplicate_of": None,
+    }

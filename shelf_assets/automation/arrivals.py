@@ -1,0 +1,80 @@
+"""The arrivals sensor: reports every day whose listing changed as a materialization of `landing`. It starts no run itself;
+the conditions of the assets do, day by day, down to the marts."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+import dagster as dg
+from dagster_aws.s3 import S3Resource
+from dagster_aws.s3.sensor import get_objects
+
+from shelf_assets.lake.object_store import day_prefix
+from shelf_assets.partitions import FIRST_DAY, days_between, today_utc
+from shelf_assets.resources.lake import LakeResource
+from shelf_assets.settings import Settings
+
+Listing = list[tuple[str, str, int]]
+
+
+def build_arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="arrivals",
+        minimum_interval_seconds=settings.arrivals_interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            f"Lists the last {settings.arrivals_lookback_days} days' prefixes and reports each changed one, so that photos "
+            "that arrive late re-open their day. A digest per day, not a last key: keys do not arrive in order."
+        ),
+    )
+    def arrivals(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
+        seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+        last = today_utc()
+        first = max(FIRST_DAY, last - timedelta(days=settings.arrivals_lookback_days))
+        found = {day: list_day(lake, day) for day in days_between(first, last)}
+        digests = {day.isoformat(): digest(listing) for day, listing in found.items() if listing}
+        changed = [day for day in found if digests.get(day.isoformat(), "") != seen.get(day.isoformat(), "")]
+        if not changed:
+            return dg.SkipReason(f"no day from {first} to {last} changed; {sum(map(len, found.values())):,} photos there")
+        return dg.SensorResult(
+            asset_events=[_report(day, found[day], digests.get(day.isoformat(), "empty")) for day in changed],
+            cursor=json.dumps(digests),
+        )
+
+    return arrivals
+
+
+def list_day(lake: LakeResource, day: date) -> Listing:
+    """(key, etag, size in bytes) of the day's objects: by dagster-aws on S3, by the folder on disk."""
+    if not lake.settings.on_s3:
+        return [(o.key, o.etag, o.size_bytes) for o in lake.lake.objects.list(day_prefix(day))]
+    bucket, _, root = lake.settings.lake_url.removeprefix("s3://").partition("/")
+    prefix = f"{root}/{day_prefix(day)}" if root else day_prefix(day)
+    listed = get_objects(bucket, prefix, client=s3_client(lake.settings))
+    return [(o["Key"], o["ETag"], o["Size"]) for o in listed]
+
+
+def s3_client(settings: Settings):
+    """dagster-aws's S3 client for the lake; without keys it asks for the pod's role."""
+    secret = settings.s3_secret_access_key
+    return S3Resource(
+        endpoint_url=settings.s3_endpoint_url,
+        region_name=settings.s3_region,
+        aws_access_key_id=settings.s3_access_key_id,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+    ).get_client()
+
+
+def digest(listing: Iterable[tuple[str, str, int]]) -> str:
+    """SHA-256 of a listing, whatever its order."""
+    return hashlib.sha256(json.dumps(sorted(listing)).encode()).hexdigest()
+
+
+def _report(day: date, listing: Listing, day_digest: str) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        "landing",
+        partition=day.isoformat(),
+        metadata={"photos": len(listing), "bytes": sum(size for _, _, size in listing)},
+        tags={"dagster/data_version": day_digest},
+    )

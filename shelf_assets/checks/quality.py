@@ -1,0 +1,111 @@
+"""Blocking questions about a day's content: do the counts add up, do too many photos fail to decode. Contracts: `contracts`."""
+
+import dagster as dg
+import polars as pl
+
+from shelf_assets.lake.ledger import ACCEPTED
+from shelf_assets.lake.schemas import RAW_IMAGES
+from shelf_assets.partitions import daily, partition_day
+from shelf_assets.resources.lake import LakeResource
+from shelf_assets.resources.models import geometry_of
+
+
+@dg.asset_check(
+    asset="raw_images",
+    blocking=True,
+    partitions_def=daily,
+    description="Every object under the day's prefix has a row: landed = accepted + duplicate + rejected.",
+)
+def every_object_has_a_row(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
+    day = partition_day(context.partition_key)
+    rows = lake.lake.table("raw_images").scan(day, day).collect()
+    listed = lake.lake.listing(day)
+    # Objects that arrived since the asset listed are the next run's; they are newer than every row.
+    newest = rows["received_at"].max()
+    due = listed.filter(pl.col("received_at") <= newest) if newest is not None else listed.clear()
+    without_row = due.join(rows, on="key", how="anti")
+    counts = {status: count for status, count in rows.group_by("status").len().iter_rows()}
+    return dg.AssetCheckResult(
+        passed=without_row.is_empty() and sum(counts.values()) == rows.height,
+        description=_first_few("objects without a row", without_row["key"]),
+        metadata={"landed": due.height, **counts},
+    )
+
+
+@dg.asset_check(
+    asset="raw_images",
+    blocking=True,
+    partitions_def=daily,
+    description="No bytes are accepted twice, on any day.",
+)
+def no_bytes_accepted_twice(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
+    day = partition_day(context.partition_key)
+    accepted = lake.lake.table(RAW_IMAGES.name).scan().filter(pl.col("status") == ACCEPTED)
+    mine = accepted.filter(pl.col("day") == day).select("sha256").unique()
+    twice = accepted.join(mine, on="sha256", how="semi").group_by("sha256").len().filter(pl.col("len") > 1).collect()
+    return dg.AssetCheckResult(
+        passed=twice.is_empty(), description=_first_few("sha256 accepted more than once", twice["sha256"])
+    )
+
+
+@dg.asset_check(
+    asset="image_tensors",
+    blocking=True,
+    partitions_def=daily,
+    description="Every accepted photo is a tensor or a recorded failure, and failures stay below SHELF_DECODE_FAILURE_LIMIT.",
+)
+def every_photo_is_a_tensor_or_a_reason(
+    context: dg.AssetCheckExecutionContext, lake: LakeResource
+) -> dg.AssetCheckResult:
+    day = partition_day(context.partition_key)
+    geometry = geometry_of(lake.settings)
+    accepted = lake.lake.accepted(day)
+    index = lake.lake.tensors(day, geometry.digest(), geometry.size_px).index()
+    lost = accepted.join(index, on=["image_id", "sha256"], how="anti")
+    failed = accepted.join(index.filter(pl.col("reason").is_not_null()), on=["image_id", "sha256"], how="semi")
+    share = failed.height / accepted.height if accepted.height else 0.0
+    return dg.AssetCheckResult(
+        passed=lost.is_empty() and share <= lake.settings.decode_failure_limit,
+        description=_first_few("accepted photos with neither tensor nor reason", lost["image_id"])
+        or f"{failed.height} of {accepted.height} photos failed to decode; the limit is {lake.settings.decode_failure_limit:.0%}",
+        metadata={"accepted": accepted.height, "failed": failed.height, "failure_share": share},
+    )
+
+
+def _build_prediction_check(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=name,
+        name="every_tensor_is_predicted",
+        blocking=True,
+        partitions_def=daily,
+        description="Every photo with a tensor has a row of the newest model.",
+    )
+    def every_tensor_is_predicted(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
+        day = partition_day(context.partition_key)
+        geometry = geometry_of(lake.settings)
+        index = lake.lake.tensors(day, geometry.digest(), geometry.size_px).index()
+        tensors = index.filter(pl.col("reason").is_null())
+        due = lake.lake.accepted(day).join(tensors, on=["image_id", "sha256"], how="semi")
+        rows = lake.lake.table(name).scan(day, day).collect()
+        newest = rows.filter(pl.col("model_digest") == rows.sort("inferred_at")["model_digest"].last()) if rows.height else rows
+        lost = due.join(newest, on=["image_id", "sha256"], how="anti")
+        return dg.AssetCheckResult(
+            passed=lost.is_empty(),
+            description=_first_few("photos without a prediction", lost["image_id"]),
+            metadata={"tensors": due.height, "rows": rows.height},
+        )
+
+    return every_tensor_is_predicted
+
+
+def _first_few(what: str, values: pl.Series) -> str:
+    shown = ", ".join(map(str, values.head(5).to_list()))
+    return f"{len(values)} {what}: {shown}{' …' if len(values) > 5 else ''}" if len(values) else ""
+
+
+quality_checks = [
+    every_object_has_a_row,
+    no_bytes_accepted_twice,
+    every_photo_is_a_tensor_or_a_reason,
+    *(_build_prediction_check(name) for name in ("classifications", "clip_embeddings")),
+]

@@ -1,0 +1,50 @@
+"""The code location: settings in, Definitions out. What an asset, a check or a sensor is belongs in its own room."""
+
+import dagster as dg
+from dagster_k8s import k8s_job_executor
+
+from shelf_assets.assets.image_tensors import image_tensors
+from shelf_assets.assets.landing import landing
+from shelf_assets.assets.marts import build_marts
+from shelf_assets.assets.predictions import predictions
+from shelf_assets.assets.raw_images import raw_images
+from shelf_assets.automation.arrivals import build_arrivals_sensor
+from shelf_assets.automation.freshness import with_freshness
+from shelf_assets.automation.run_status import run_failures
+from shelf_assets.automation.schedules import NIGHTLY_JOB, build_nightly_schedule
+from shelf_assets.checks.contracts import contract_checks
+from shelf_assets.checks.quality import quality_checks
+from shelf_assets.resources import build_resources
+from shelf_assets.settings import Settings, load_settings
+
+
+def build_executor(settings: Settings) -> dg.ExecutorDefinition:
+    if settings.executor == "k8s":
+        config = {"step_k8s_config": {}} | ({"job_image": settings.k8s_image} if settings.k8s_image else {})
+        return k8s_job_executor.configured(config)
+    if settings.executor == "in_process":
+        return dg.in_process_executor
+    # Unset, max_concurrent counts the node's cores; two steps hold two models in memory at most.
+    return dg.multiprocess_executor.configured({"max_concurrent": settings.max_concurrent_steps})
+
+
+def build_defs(settings: Settings, resource_overrides: dict[str, object] | None = None) -> dg.Definitions:
+    """Definitions for these settings; tests pass their own resources."""
+    return dg.Definitions(
+        assets=with_freshness([landing, raw_images, image_tensors, predictions, build_marts(settings)]),
+        asset_checks=[*contract_checks, *quality_checks],
+        jobs=[NIGHTLY_JOB],
+        schedules=[build_nightly_schedule(settings)],
+        sensors=[
+            build_arrivals_sensor(settings),
+            run_failures,
+            dg.AutomationConditionSensorDefinition(
+                "automation", target=dg.AssetSelection.all(), default_status=dg.DefaultSensorStatus.RUNNING
+            ),
+        ],
+        resources=build_resources(settings) | (resource_overrides or {}),
+        executor=build_executor(settings),
+    )
+
+
+defs = build_defs(load_settings())

@@ -1,0 +1,45 @@
+"""The lake as one thing: its tables, its objects and its tensors, by one URL. Importable in a notebook; no Dagster here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+
+from shelf_assets.lake.delta import LakeTable
+from shelf_assets.lake.object_store import ObjectStore, day_prefix
+from shelf_assets.lake.schemas import TABLES
+from shelf_assets.lake.shards import TensorDay
+
+
+@dataclass(frozen=True)
+class Lake:
+    """`url` is file:///folder or s3://bucket/prefix; `storage_options` are those of delta-rs (none for a folder)."""
+
+    url: str
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def objects(self) -> ObjectStore:
+        return ObjectStore(self.url, {key: value for key, value in self.storage_options.items() if key != "allow_http"})
+
+    def table(self, name: str) -> LakeTable:
+        if name not in TABLES:
+            raise KeyError(f"no table {name!r} is declared; there are {', '.join(TABLES)}")
+        return LakeTable(TABLES[name], f"{self.url}/tables/{name}", self.storage_options)
+
+    def tensors(self, day: date, geometry_digest: str, size_px: int) -> TensorDay:
+        return TensorDay(self.objects, geometry_digest, day, size_px)
+
+    def listing(self, day: date) -> pl.DataFrame:
+        """One row per object under the day's prefix: key, size_bytes, etag, received_at."""
+        rows = [(o.key, o.size_bytes, o.etag, o.received_at) for o in self.objects.list(day_prefix(day))]
+        schema = {"key": pl.String, "size_bytes": pl.Int64, "etag": pl.String, "received_at": pl.Datetime("us", "UTC")}
+        return pl.DataFrame(rows, schema=schema, orient="row").sort("key")
+
+    def accepted(self, day: date) -> pl.DataFrame:
+        """The day's accepted photos: image_id, sha256, key, size_bytes, etag, received_at."""
+        rows = self.table("raw_images").scan(day, day).filter(pl.col("status") == "accepted")
+        return rows.select("image_id", "sha256", "key", "size_bytes", "etag", "received_at").collect()

@@ -1,0 +1,195 @@
+"""The lake's objects: one store for a folder and for S3, listed in pages and read many at a time, bounded in memory.
+
+What the bytes mean belongs in `vision`; tables have their own clients (`delta`).
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import LocalStore, S3Store
+
+Result = TypeVar("Result")
+
+IMAGES = "images"
+# Identity of objects whose name is not a UUID of the door's making: a UUIDv5 of the key in this namespace.
+_KEY_NAMESPACE = uuid.UUID("7b0cf4a5-8a39-5b25-a0b7-6c9f0d9d6c11")
+
+
+class StoreUnavailable(RuntimeError):
+    """The store cannot be reached or refuses us; the message says what was tried and what to look at."""
+
+
+class ObjectGone(LookupError):
+    """The key was listed, and is no longer there."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    key: str
+    size_bytes: int
+    etag: str
+    received_at: datetime
+
+
+def day_prefix(day: date) -> str:
+    return f"{IMAGES}/{day:%Y/%m/%d}/"
+
+
+def image_id_of(key: str) -> str:
+    """The UUID that the key ends in, else a UUIDv5 of the whole key: stable, and unique in the lake."""
+    name = key.rsplit("/", 1)[-1]
+    try:
+        return str(uuid.UUID(name)) if len(name) == 36 else str(uuid.uuid5(_KEY_NAMESPACE, key))
+    except ValueError:
+        return str(uuid.uuid5(_KEY_NAMESPACE, key))
+
+
+class ObjectStore:
+    """Objects under one root. All keys are relative to it."""
+
+    def __init__(self, root_url: str, s3_config: Mapping[str, str] | None = None) -> None:
+        self.root_url = root_url.rstrip("/")
+        parts = urlsplit(self.root_url)
+        if parts.scheme == "s3":
+            self.store: LocalStore | S3Store = S3Store(
+                parts.netloc,
+                prefix=parts.path.strip("/") or None,
+                config=dict(s3_config or {}),  # type: ignore[arg-type]
+                client_options={"timeout": timedelta(seconds=60), "allow_http": True, "pool_max_idle_per_host": 128},
+                retry_config={
+                    "max_retries": 4,
+                    "retry_timeout": timedelta(seconds=60),
+                    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+                },
+            )
+        else:
+            self.store = LocalStore(Path(unquote(parts.path)), mkdir=True)
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """Objects under a prefix, by pages of 1,000; any number of them without holding more than a page."""
+        with self._explained(f"listing {prefix}"):
+            for page in obstore.list(self.store, prefix, chunk_size=1000):
+                for meta in page:
+                    yield StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+
+    def get(self, key: str) -> bytes:
+        with self._explained(f"reading {key}"):
+            try:
+                return bytes(obstore.get(self.store, key).bytes())
+            except (NotFoundError, FileNotFoundError) as gone:
+                raise ObjectGone(key) from gone
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object whole: readers see all of it or nothing."""
+        with self._explained(f"writing {key}"):
+            obstore.put(self.store, key, data)
+
+    def exists(self, key: str) -> bool:
+        with self._explained(f"looking for {key}"):
+            try:
+                obstore.head(self.store, key)
+            except (NotFoundError, FileNotFoundError):
+                return False
+            return True
+
+    def delete(self, keys: list[str]) -> None:
+        with self._explained("deleting"):
+            obstore.delete(self.store, keys)
+
+    def open_reader(self, key: str) -> obstore.ReadableFile:
+        with self._explained(f"opening {key}"):
+            return obstore.open_reader(self.store, key, buffer_size=8 << 20)
+
+    def open_writer(self, key: str) -> obstore.WritableFile:
+        """A file-like writer; the object appears, whole, when it is closed."""
+        return obstore.open_writer(self.store, key, buffer_size=8 << 20)
+
+    def read_each(
+        self,
+        objects: Iterable[StoredObject],
+        work: Callable[[StoredObject, bytes | None], Result],
+        *,
+        in_flight_objects: int,
+        in_flight_bytes: int,
+        work_slots: int,
+        skip_above_bytes: int,
+    ) -> Iterator[Result]:
+        """Read every object once and yield `work(object, bytes)` in the order given.
+
+        Many objects are in flight, at most `work_slots` are worked on at a time and at most `in_flight_bytes` are held. An
+        object that vanished, or is larger than `skip_above_bytes`, is given to `work` with None. Results wait in order, so
+        a slow consumer stops the reading. Closing the generator stops it too.
+        """
+        slots = threading.BoundedSemaphore(work_slots)
+        limit = min(skip_above_bytes, in_flight_bytes)
+
+        def read(stored: StoredObject) -> Result:
+            data: bytes | None = None
+            if stored.size_bytes <= skip_above_bytes:
+                try:
+                    data = self.get(stored.key)
+                except ObjectGone:
+                    data = None
+            with slots:
+                return work(stored, data)
+
+        waiting: deque[tuple[Future[Result], int]] = deque()
+        held_bytes = 0
+        pool = ThreadPoolExecutor(in_flight_objects, thread_name_prefix="read")
+        try:
+            for stored in objects:
+                cost = min(stored.size_bytes, limit)
+                while waiting and (len(waiting) >= in_flight_objects or held_bytes + cost > in_flight_bytes):
+                    future, freed = waiting.popleft()
+                    yield future.result()
+                    held_bytes -= freed
+                waiting.append((pool.submit(read, stored), cost))
+                held_bytes += cost
+            while waiting:
+                yield waiting.popleft()[0].result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _explained(self, doing: str) -> _Explained:
+        return _Explained(self.root_url, doing)
+
+
+class _Explained:
+    """Turns the store's errors into StoreUnavailable with what was tried; lets ObjectGone and ours through."""
+
+    def __init__(self, root_url: str, doing: str) -> None:
+        self.root_url, self.doing = root_url, doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, (BaseError, OSError)) and not isinstance(error, FileNotFoundError | NotFoundError):
+            raise StoreUnavailable(f"{self.doing} in {self.root_url} failed: {_hint(str(error))}") from error
+        if isinstance(error, FileNotFoundError | NotFoundError):
+            raise StoreUnavailable(
+                f"{self.doing}: {self.root_url} does not exist; make the bucket or folder, or mend SHELF_LAKE"
+            ) from error
+
+
+def _hint(message: str) -> str:
+    first = message.splitlines()[0][:400] if message else "no message"
+    if "NoSuchBucket" in message:
+        return "no such bucket; make it, or mend SHELF_LAKE"
+    if any(word in message for word in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403", "401")):
+        return f"the credentials are refused; look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or the pod's role ({first})"
+    if "No space left" in message or "StorageFull" in message:
+        return "the disk is full; what was there before is untouched. Free room and run it again"
+    return first

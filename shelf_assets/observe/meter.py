@@ -1,0 +1,70 @@
+"""What a stage cost: wall seconds, CPU seconds and memory, as a row of `stage_runs`. Prices belong in the marts."""
+
+from __future__ import annotations
+
+import resource
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import polars as pl
+
+from shelf_assets.lake.schemas import STAGE_RUNS
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def peak_memory_bytes() -> int:
+    """Peak resident memory of this process so far (Linux counts in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@dataclass
+class Meter:
+    """Adds up what one stage spends; `with meter.running():` may be entered many times."""
+
+    stage: str
+    model_id: str | None = None
+    device: str = "cpu"
+    images: int = 0
+    bytes_read: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    @contextmanager
+    def running(self):
+        wall, cpu = time.perf_counter(), _cpu_seconds()
+        try:
+            yield self
+        finally:
+            self.wall_seconds += time.perf_counter() - wall
+            self.cpu_seconds += _cpu_seconds() - cpu
+
+    @property
+    def images_per_second(self) -> float:
+        return self.images / self.wall_seconds if self.wall_seconds else 0.0
+
+    def row(self, day: date, run_id: str) -> pl.DataFrame:
+        """One row for `stage_runs`."""
+        return pl.DataFrame(
+            [
+                {
+                    "day": day,
+                    "run_id": run_id,
+                    "stage": self.stage,
+                    "model_id": self.model_id,
+                    "device": self.device,
+                    "images": self.images,
+                    "bytes_read": self.bytes_read,
+                    "wall_seconds": self.wall_seconds,
+                    "cpu_seconds": self.cpu_seconds,
+                    "peak_memory_bytes": peak_memory_bytes(),
+                    "finished_at": datetime.now(UTC),
+                }
+            ],
+            schema=STAGE_RUNS.schema,
+        )

@@ -1,0 +1,44 @@
+"""Progress of long work: a stage reports, whoever wants to show it listens. Drawing bars belongs in the command line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+
+Listener = Callable[[str, int, int], None]
+_listeners: list[Listener] = []
+
+# A line in a run's log every ten seconds is enough to see that it lives.
+LOG_INTERVAL_SECONDS = 10.0
+
+
+@contextmanager
+def listening(listener: Listener):
+    """Call `listener(stage, done, total)` for every report while the block runs."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+class Progress:
+    """Counts the images of one stage and day; tells listeners at once and the log now and then."""
+
+    def __init__(self, stage: str, total: int, log: Callable[[str], None]) -> None:
+        self.stage, self.total, self.done = stage, total, 0
+        self._log, self._logged = log, time.monotonic()
+        self._tell()
+
+    def advance(self, images: int = 1) -> None:
+        self.done += images
+        self._tell()
+        now = time.monotonic()
+        if now - self._logged >= LOG_INTERVAL_SECONDS:
+            self._logged = now
+            self._log(f"{self.stage}: {self.done:,} of {self.total:,}")
+
+    def _tell(self) -> None:
+        for listener in _listeners:
+            listener(self.stage, self.done, self.total)

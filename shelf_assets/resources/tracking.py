@@ -1,0 +1,92 @@
+"""MLflow as a resource: one run per model and day, linked with the materialization both ways. No global active run."""
+
+import logging
+import os
+from collections.abc import Sequence
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import polars as pl
+
+from shelf_assets.observe.meter import Meter
+from shelf_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from shelf_assets.vision.models import ModelSpec
+
+EXPERIMENT = "shelf_assets/predictions"
+log = logging.getLogger(__name__)
+
+
+class TrackingResource(dg.ConfigurableResource):
+    """Logs to `uri`: a server, or a SQLite file. A server that is down costs the log line, never the day."""
+
+    uri: str
+
+    @cached_property
+    def _client(self) -> Any:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        from mlflow import MlflowClient
+
+        if self.uri.startswith("sqlite:///"):
+            load_settings().home.joinpath("mlflow").mkdir(parents=True, exist_ok=True)
+        return MlflowClient(tracking_uri=self.uri)
+
+    def log_day(
+        self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
+    ) -> dict[str, object]:
+        """Log what one model did on one day; returns metadata that leads to the MLflow run. Nothing inferred: nothing logged."""
+        if not meter.images:
+            return {}
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return {"mlflow_run_id": self._log(spec, day, dagster_run_id, meter, confidences), "mlflow_uri": self.uri}
+        except (MlflowException, OSError) as unreachable:
+            log.warning("MLflow at %s could not be written: %s", self.uri, unreachable)
+            return {"mlflow_error": f"{self.uri} could not be written; the predictions are committed. {unreachable}"}
+
+    def _log(
+        self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
+    ) -> str:
+        tags = {
+            "dagster.run_id": dagster_run_id,
+            "dagster.asset": meter.stage,
+            "dagster.partition": day.isoformat(),
+            "model_id": spec.model_id,
+            "model_digest": spec.model_digest,
+        }
+        run = self._client.create_run(self._experiment_id, run_name=f"{spec.model_id} {day}", tags=tags)
+        run_id: str = run.info.run_id
+        self._client.log_param(run_id, "device", meter.device)
+        for name, value in _metrics(meter, confidences).items():
+            self._client.log_metric(run_id, name, value)
+        self._client.set_terminated(run_id)
+        return run_id
+
+    @cached_property
+    def _experiment_id(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        if found := self._client.get_experiment_by_name(EXPERIMENT):
+            return str(found.experiment_id)
+        try:
+            return str(self._client.create_experiment(EXPERIMENT))
+        except MlflowException:  # another process made it meanwhile
+            return str(self._client.get_experiment_by_name(EXPERIMENT).experiment_id)
+
+
+def _metrics(meter: Meter, confidences: Sequence[float]) -> dict[str, float]:
+    metrics = {
+        "images": float(meter.images),
+        "images_per_second": meter.images_per_second,
+        "wall_seconds": meter.wall_seconds,
+        "cpu_seconds": meter.cpu_seconds,
+    }
+    if confidences:
+        series = pl.Series(confidences)
+        metrics |= {f"confidence_p{q}": float(series.quantile(q / 100) or 0.0) for q in (5, 25, 50, 75, 95)}
+        metrics["confidence_mean"] = float(series.mean() or 0.0)  # type: ignore[arg-type]
+    return metrics

@@ -1,0 +1,45 @@
+"""One listed object in, its judgement or its tensor out: what the two streaming passes over a day do with each photo.
+
+How bytes are judged is in `inspect`, how pixels are made in `preprocess`; reading them belongs to the lake.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from shelf_assets.vision.inspect import Limits, Verdict, inspect
+from shelf_assets.vision.preprocess import Geometry, Undecodable, to_tensor
+from shelf_assets.vision.reasons import Reason
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found in one object: `sha256` is None when its bytes were not read."""
+
+    sha256: str | None
+    verdict: Verdict
+
+
+def judge(size_bytes: int, data: bytes | None, limits: Limits) -> Judged:
+    """Judge one object. `data` is None when it vanished before it was read, or is larger than the limit."""
+    if data is not None:
+        return Judged(hashlib.sha256(data).hexdigest(), inspect(data, limits))
+    if size_bytes > limits.max_bytes:
+        return Judged(None, _unread(Reason.too_large, f"{size_bytes:,} bytes, more than {limits.max_bytes:,}"))
+    return Judged(None, _unread(Reason.gone, "listed, but no longer there when it was read"))
+
+
+def pixels_of(data: bytes | None, sha256: str, geometry: Geometry) -> np.ndarray:
+    """The tensor of an accepted photo (uint8, 3 × size × size). Raises Undecodable, also when the object is not what it was."""
+    if data is None:
+        raise Undecodable(Reason.gone, "accepted, but no longer there when its tensor was to be made")
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise Undecodable(Reason.gone, "the object was overwritten after it had been accepted")
+    return to_tensor(data, geometry)
+
+
+def _unread(reason: Reason, detail: str) -> Verdict:
+    return Verdict(ok=False, format=None, width_px=None, height_px=None, exif_orientation=1, reason=reason, detail=detail)
