@@ -1,0 +1,60 @@
+# The verbs of the project. Each does all of its own set-up; `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+DAYS ?= 3
+PHOTOS ?=
+PORT ?= 3000
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export SHELF_HOME ?= $(CURDIR)/.shelf
+
+.PHONY: help setup demo test check dev bench lock screenshot browser
+
+help:  ## list the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
+
+setup: $(STAMP)  ## make .venv from the pinned, hashed requirements
+
+$(STAMP): requirements/all.txt requirements/uv.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo "Python 3.11 to 3.13 is needed; say which with: make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --require-hashes -r requirements/uv.txt
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip sync --quiet --require-hashes requirements/all.txt
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## land photos (PHOTOS=folder, else drawn ones), run DAYS=n days through Dagster, show the result
+	$(BIN)/shelf demo --days $(DAYS) $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+test: $(STAMP) browser  ## every test; what a machine lacks is skipped with a sentence
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -rs
+
+browser:
+	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || test "$$(id -u)" != 0 \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
+		|| echo "Chromium could not be installed; the browser tests will be skipped"
+
+check: $(STAMP)  ## lint, format, types, dbt parse for both targets, links in the docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	for target in embedded databricks; do \
+		DBT_PROFILES_DIR=dbt_bi DBT_TARGET_PATH=$(SHELF_HOME)/dbt/check DBT_LOG_PATH=$(SHELF_HOME)/dbt/logs \
+		$(BIN)/dbt --quiet parse --project-dir dbt_bi --target $$target || exit 1; done
+	$(BIN)/python -m shelf_assets_tests.doc_links
+
+dev: $(STAMP)  ## the Dagster UI on 127.0.0.1:$(PORT), with the daemon that runs schedules and sensors
+	$(BIN)/shelf dev --port $(PORT)
+
+bench: $(STAMP)  ## this pipeline beside the plain way and beside the models alone; writes docs/benchmarks/
+	$(BIN)/python -m shelf_assets_tests.bench
+
+lock: $(STAMP)  ## resolve pyproject.toml again into requirements/
+	printf 'uv\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/uv.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/all.txt

@@ -1,0 +1,212 @@
+"""The `shelf` command: verbs for people. Each parses, calls a plain function and prints; the work is elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shelf_assets.lake.object_store import StoreUnavailable
+from shelf_assets.settings import Settings, SettingsError, load_settings
+
+app = typer.Typer(
+    help="Shoppers' photos of household products, turned every day into Delta tables and BI marts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+Day = Annotated[str | None, typer.Option(help="One UTC day, YYYY-MM-DD.")]
+From = Annotated[str | None, typer.Option("--from", help="First UTC day of a range.")]
+To = Annotated[str | None, typer.Option("--to", help="Last UTC day of a range (included).")]
+
+
+@app.command()
+def demo(
+    photos: Annotated[Path | None, typer.Option(help="Folder of your own photos; without it the project draws some.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=60, help="How many days, ending yesterday.")] = 3,
+    photos_per_day: Annotated[int, typer.Option(min=1, help="Drawn photos a day.")] = 48,
+) -> None:
+    """Land photos, materialize the whole graph through Dagster, and show the result."""
+    from shelf_assets.demo.run import run_demo
+
+    with _readable_errors():
+        run_demo(_ready_settings(), console, photos, days, photos_per_day)
+
+
+@app.command()
+def land(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of photos, read recursively.")],
+    day: Day = None,
+) -> None:
+    """Put a folder's photos under a day's prefix (today's, UTC). Landing a folder again changes nothing."""
+    from shelf_assets.lake.landing import folder_files
+    from shelf_assets.lake.landing import land as land_files
+    from shelf_assets.partitions import require_known_day, today_utc
+    from shelf_assets.resources.lake import lake_of
+
+    with _readable_errors():
+        target = require_known_day(_parse_day(day)) if day else today_utc()
+        lake = lake_of(_ready_settings())
+        count = sum(1 for _ in land_files(lake.objects, target, folder_files(folder)))
+        console.print(f"{count:,} photos are under {lake.url}/images/{target:%Y/%m/%d}/; next: shelf run --day {target}")
+
+
+@app.command()
+def run(
+    day: Day = None,
+    first: From = None,
+    last: To = None,
+    select: Annotated[str | None, typer.Option(help="Dagster asset selection, e.g. 'raw_images+' or 'group:vision'.")] = None,
+) -> None:
+    """Materialize days through Dagster, on the instance that `make dev` opens. Finished work is not done again."""
+    with _readable_errors():
+        settings = _ready_settings()
+        days = _days(day, first, last)
+        from shelf_assets.demo.progress import progress_bars
+        from shelf_assets.instance import ensure_instance
+
+        ensure_instance(settings)
+        import dagster as dg
+
+        from shelf_assets.definitions import build_defs
+        from shelf_assets.running import run_days, select_assets
+
+        defs = build_defs(settings)
+        with dg.DagsterInstance.get() as instance, progress_bars(console):
+            finished = run_days(defs, instance, days, select_assets(defs, select))
+        for each in finished:
+            console.print(f"{each.days[0]}{f' to {each.days[-1]}' if len(each.days) > 1 else ''}: done, run {each.run_id}")
+
+
+@app.command()
+def plan(day: Day = None, first: From = None, last: To = None) -> None:
+    """Say what a run would compute: photos by cause, minutes from measured speed, euros. Changes nothing."""
+    from shelf_assets.planning import plan_days
+    from shelf_assets.resources.lake import lake_of
+    from shelf_assets.resources.models import ModelsResource
+
+    with _readable_errors():
+        settings = _ready_settings()
+        models = ModelsResource(models=settings.models, classifier=settings.classifier, embedder=settings.embedder)
+        stages = plan_days(lake_of(settings), models, settings, _days(day, first, last))
+        table = Table("day", "stage", "cause", "photos", "images/s", "minutes", "EUR")
+        for each in stages:
+            speed = f"{each.images_per_second:,.1f}{' (assumed)' if each.assumed_speed else ''}"
+            row = (str(each.day), each.stage, each.cause, f"{each.images:,}", speed, f"{each.seconds / 60:.1f}", f"{each.eur:.4f}")
+            table.add_row(*row)
+        minutes, eur = sum(each.seconds for each in stages) / 60, sum(each.eur for each in stages)
+        console.print(table if stages else "Nothing to compute: every photo has every row.")
+        console.print(f"{models.resolved.ran} models; together {minutes:.1f} minutes and {eur:.4f} EUR, start-up not counted")
+
+
+@app.command()
+def status(days: Annotated[int, typer.Option(min=1, help="How many days back to look.")] = 14) -> None:
+    """Show the newest days: what landed, what became of it, and what is still to be done."""
+    from shelf_assets.observe.status import status_rows
+    from shelf_assets.resources.lake import lake_of
+
+    with _readable_errors():
+        settings = _ready_settings()
+        lake = lake_of(settings)
+        table = Table("day", "landed", "accepted", "duplicate", "rejected", "classified", "embedded", "unread")
+        for row in status_rows(lake, days):
+            table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+        console.print(f"lake {lake.url}")
+        console.print(table)
+
+
+@app.command()
+def dev(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:
+    """The Dagster UI with the daemon, so that schedules and sensors run. Ctrl-C stops both."""
+    from shelf_assets.instance import ensure_instance, serve_ui
+
+    with _readable_errors():
+        settings = _ready_settings()
+        ensure_instance(settings)
+        console.print(f"Dagster on http://127.0.0.1:{port}; lake {settings.lake_url}; Ctrl-C stops it")
+        raise typer.Exit(serve_ui(port))
+
+
+@app.command()
+def config() -> None:
+    """Print every setting with its value and meaning, secrets masked."""
+    with _readable_errors():
+        settings = load_settings()
+        described = {name: Settings.model_fields[name].description or "" for name in Settings.model_fields}
+        table = Table("setting", "value", "meaning")
+        for (variable, value), meaning in zip(settings.masked().items(), described.values(), strict=True):
+            table.add_row(variable, value, meaning)
+        console.print(table)
+
+
+@app.command()
+def show(image_id: Annotated[str, typer.Argument(help="image_id of a photo, as in any table.")]) -> None:
+    """Everything known about one photo, from every table, with the reason for each."""
+    from shelf_assets.observe.story import story_of
+    from shelf_assets.resources.lake import lake_of
+
+    with _readable_errors():
+        lines = story_of(lake_of(_ready_settings()), image_id)
+        if not lines:
+            raise typer.BadParameter(f"no table of the lake knows the image {image_id}")
+        for title, facts in lines:
+            console.rule(title, align="left")
+            for name, value in facts.items():
+                console.print(f"  {name:18} {value}", highlight=False)
+
+
+def main() -> None:
+    app()
+
+
+def _ready_settings() -> Settings:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    settings = load_settings()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    return settings
+
+
+def _days(day: str | None, first: str | None, last: str | None) -> list[date]:
+    from shelf_assets.partitions import days_between, require_known_day
+
+    if day and (first or last):
+        raise ValueError("give --day, or --from and --to, not both")
+    if day:
+        return [require_known_day(_parse_day(day))]
+    if not (first and last):
+        raise ValueError("which days? give --day YYYY-MM-DD, or --from and --to")
+    return [require_known_day(each) for each in days_between(_parse_day(first), _parse_day(last))]
+
+
+def _parse_day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no day; write it as YYYY-MM-DD") from None
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Errors that people can act on are one message and exit code 2; any other keeps its traceback."""
+    from shelf_assets.running import RunFailed
+
+    try:
+        yield
+    except (SettingsError, StoreUnavailable, RunFailed, ValueError) as error:
+        errors.print(f"[red]shelf:[/red] {error}", highlight=False)
+        raise typer.Exit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The demo from end to end: photos in, the graph through Dagster, a summary and a contact sheet out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from shelf_assets.demo.contact_sheet import SheetPhoto, contact_sheet
+from shelf_assets.demo.draw import draw_day
+from shelf_assets.demo.progress import progress_bars
+from shelf_assets.instance import ensure_instance
+from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.landing import folder_files, land
+from shelf_assets.partitions import days_between, today_utc
+from shelf_assets.resources.lake import lake_of
+from shelf_assets.running import run_days, select_assets
+from shelf_assets.settings import Settings
+
+SEED = 7
+SHEET_PHOTOS = 42
+STAGES = ["raw_images", "image_tensors", "classifications", "clip_embeddings"]
+
+
+def run_demo(settings: Settings, console: Console, folder: Path | None, days: int, photos_per_day: int) -> None:
+    started = time.perf_counter()
+    lake = lake_of(settings)
+    last = today_utc() - timedelta(days=1)
+    span = days_between(last - timedelta(days=days - 1), last)
+    landed = land_folder(lake, span, folder) if folder else land_drawn(lake, span, photos_per_day)
+    with console.status("landing photos"):
+        count = sum(1 for _ in landed)
+    console.print(f"{count:,} photos landed for {span[0]} to {span[-1]} in {lake.url}")
+
+    ensure_instance(settings)
+    from shelf_assets.definitions import build_defs
+
+    defs = build_defs(settings)
+    with dg.DagsterInstance.get() as instance, progress_bars(console):
+        run_days(defs, instance, span, select_assets(defs, None))
+    summarize(settings, lake, console, span)
+    console.print(f"{time.perf_counter() - started:.0f} s altogether; look at it with: make dev")
+
+
+def land_drawn(lake: Lake, days: list[date], photos: int) -> Iterator[str]:
+    """Land drawn photos; the same days give the same keys, so that the demo run again lands nothing new."""
+    for day in days:
+        drawn = draw_day(SEED + day.toordinal(), day, photos)
+        yield from land(lake.objects, day, ((photo.name, photo.data) for photo in drawn))
+
+
+def land_folder(lake: Lake, days: list[date], folder: Path) -> Iterator[str]:
+    """Deal a folder's photos out over the days, in turn."""
+    if not folder.is_dir():
+        raise ValueError(f"PHOTOS: {folder} is no folder")
+    for position, day in enumerate(days):
+        mine = (file for number, file in enumerate(folder_files(folder)) if number % len(days) == position)
+        yield from land(lake.objects, day, mine)
+
+
+def summarize(settings: Settings, lake: Lake, console: Console, days: list[date]) -> None:
+    """Print what became of the days' photos, how fast, by which models, and where everything is."""
+    photos = lake.table("raw_images").scan(days[0], days[-1]).collect()
+    predictions = lake.table("classifications").scan(days[0], days[-1]).collect()
+    newest = predictions.sort("inferred_at").unique(["day", "image_id"], keep="last")
+    counts = dict(photos.group_by("status").len().iter_rows())
+    rejected = photos.filter(status="rejected").group_by("reason").len().sort("len", descending=True)
+
+    table = Table(title="Photos", show_header=False)
+    table.add_row("in", f"{photos.height:,}")
+    table.add_row("accepted", f"{counts.get('accepted', 0):,}")
+    table.add_row("duplicates", f"{counts.get('duplicate', 0):,}")
+    table.add_row("rejected", f"{counts.get('rejected', 0):,}")
+    for reason, number in rejected.iter_rows():
+        table.add_row(f"  {reason}", f"{number:,}")
+    console.print(table)
+
+    labels = newest.group_by("label").agg(pl.len().alias("photos"), pl.col("confidence").mean())
+    table = Table("top label", "photos", "mean confidence")
+    for label, number, confidence in labels.sort("photos", "label", descending=[True, False]).head(8).iter_rows():
+        table.add_row(label, f"{number:,}", f"{confidence:.0%}")
+    console.print(table)
+
+    table = Table("stage", "photos", "images/s", "model", "device")
+    spent = lake.table("stage_runs").scan(days[0], days[-1]).collect()
+    totals = spent.group_by("stage").agg(
+        pl.col("images", "wall_seconds").sum(), pl.col("model_id").last(), pl.col("device").last()
+    )
+    for stage, images, seconds, model, device in totals.sort(pl.col("stage").cast(pl.Enum(STAGES))).iter_rows():
+        table.add_row(stage, f"{images:,}", f"{images / seconds:,.1f}" if seconds else "", model or "", device)
+    console.print(table)
+
+    _say_which_models(settings, console)
+    sheet = contact_sheet(_sheet_photos(lake, photos, newest), settings.home / "contact-sheet.png", _title(days))
+    console.print(f"tables         {lake.url}/tables/", soft_wrap=True)
+    console.print(f"marts          {settings.marts_path}", soft_wrap=True)
+    console.print(f"contact sheet  {sheet}", soft_wrap=True)
+
+
+def _say_which_models(settings: Settings, console: Console) -> None:
+    from shelf_assets.resources.models import ModelsResource
+
+    resolved = ModelsResource(
+        models=settings.models, classifier=settings.classifier, embedder=settings.embedder
+    ).resolved
+    console.print(f"models: {resolved.ran} ({resolved.classifier.model_id}, {resolved.embedder.model_id})")
+    if resolved.warning:
+        console.print(f"[yellow]{resolved.warning}[/yellow]")
+
+
+def _title(days: list[date]) -> str:
+    return f"shelf_assets · {days[0]} to {days[-1]}" if len(days) > 1 else f"shelf_assets · {days[0]}"
+
+
+def _sheet_photos(lake: Lake, photos: pl.DataFrame, predictions: pl.DataFrame) -> list[SheetPhoto]:
+    """A sample of the photos that shows every status: accepted ones with their labels, the others with their reason."""
+    order = {"rejected": 0, "duplicate": 1, "accepted": 2}
+    others = photos.filter(pl.col("status") != "accepted").group_by("status", "reason", maintain_order=True).head(1)
+    accepted = photos.filter(status="accepted")
+    accepted = accepted.sample(min(accepted.height, SHEET_PHOTOS - others.height), seed=SEED, shuffle=True)
+    chosen = pl.concat([accepted, others]).sort(pl.col("status").replace_strict(order, return_dtype=pl.Int8), descending=True)
+    labels = {row["image_id"]: row for row in predictions.iter_rows(named=True)}
+    return [_sheet_photo(lake, row, labels.get(row["image_id"])) for row in chosen.iter_rows(named=True)]
+
+
+def _sheet_photo(lake: Lake, photo: dict, prediction: dict | None) -> SheetPhoto:
+    lines: list[str] = []
+    if prediction:
+        pairs = zip(prediction["labels"], prediction["scores"], strict=True)
+        lines = [f"{label} {score:.0%}" for label, score in list(pairs)[:3]]
+    note = None if photo["status"] == "accepted" else f"{photo['status']}: {photo['reason'] or photo['duplicate_of'][:8]}"
+    return SheetPhoto(image=lake.objects.get(photo["key"]), lines=lines, note=note)

@@ -1,0 +1,31 @@
+"""How far each of the newest days is: counts from the tables and from the listing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import polars as pl
+
+from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, unread_objects
+from shelf_assets.partitions import FIRST_DAY, days_between, today_utc
+
+Row = tuple[object, ...]
+
+
+def status_rows(lake: Lake, days: int) -> Iterator[Row]:
+    """day, landed, accepted, duplicate, rejected, classified, embedded, unread; days without photos are left out."""
+    first = max(FIRST_DAY, today_utc() - timedelta(days=days - 1))
+    for day in reversed(days_between(first, today_utc())):
+        listed = lake.listing(day)
+        rows = lake.table("raw_images").scan(day, day).collect()
+        if listed.is_empty() and rows.is_empty():
+            continue
+        counts = dict(rows.group_by("status").len().iter_rows())
+        predicted = [
+            lake.table(name).scan(day, day).select(pl.col("image_id").n_unique()).collect().item()
+            for name in ("classifications", "clip_embeddings")
+        ]
+        statuses = [counts.get(status, 0) for status in (ACCEPTED, DUPLICATE, REJECTED)]
+        yield (day, listed.height, *statuses, *predicted, unread_objects(listed, rows).height)

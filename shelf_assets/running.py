@@ -1,0 +1,77 @@
+"""Running days through Dagster from a process of ours, on the instance that the UI opens. The graph itself is in `assets`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import dagster as dg
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+class RunFailed(RuntimeError):
+    """A run ended without success; the message names the day, the run and the step."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    days: tuple[date, ...]
+    run_id: str
+
+
+def select_assets(defs: dg.Definitions, selection: str | None) -> set[dg.AssetKey]:
+    """Keys of a Dagster selection string (`raw_images+`, `group:vision`, …); all that can be materialized without one."""
+    graph = defs.resolve_asset_graph()
+    chosen = dg.AssetSelection.from_string(selection) if selection else dg.AssetSelection.all()
+    keys = chosen.resolve(graph) & graph.executable_asset_keys
+    if not keys:
+        known = ", ".join(sorted(key.to_user_string() for key in graph.executable_asset_keys))
+        raise ValueError(f"nothing to run is selected by {selection!r}; there are {known}")
+    return keys
+
+
+def run_days(
+    defs: dg.Definitions, instance: dg.DagsterInstance, days: Sequence[date], keys: set[dg.AssetKey]
+) -> list[FinishedRun]:
+    """Materialize the chosen assets for the days: one run a day, then one run over all days for the marts.
+
+    The same policy as a backfill from the UI: a dbt call costs more to start than its SQL, a day of photos the reverse.
+    """
+    marts = keys & marts_keys(defs)
+    runs = [_run(defs, instance, keys - marts, [day]) for day in days if keys - marts]
+    if marts:
+        runs.append(_run(defs, instance, marts, days))
+    return runs
+
+
+def marts_keys(defs: dg.Definitions) -> set[dg.AssetKey]:
+    return dg.AssetSelection.groups("marts").resolve(defs.resolve_asset_graph())
+
+
+def _run(
+    defs: dg.Definitions, instance: dg.DagsterInstance, keys: set[dg.AssetKey], days: Sequence[date]
+) -> FinishedRun:
+    if len(days) == 1:
+        partition, tags = days[0].isoformat(), {}
+    else:
+        partition, tags = None, {RANGE_START: days[0].isoformat(), RANGE_END: days[-1].isoformat()}
+    result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance, partition_key=partition, tags=tags, asset_selection=sorted(keys), raise_on_error=False
+    )
+    if not result.success:
+        failures = [
+            f"{event.step_key}: {_cause(event.step_failure_data.error)}"
+            for event in result.all_events
+            if event.is_step_failure and event.step_failure_data.error
+        ]
+        span = str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        raise RunFailed(f"{span}: run {result.run_id} failed\n" + "\n".join(failures))
+    return FinishedRun(tuple(days), result.run_id)
+
+
+def _cause(error: object) -> str:
+    while getattr(error, "cause", None):
+        error = error.cause  # type: ignore[attr-defined]
+    return str(getattr(error, "message", error)).strip()
