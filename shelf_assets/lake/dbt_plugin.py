@@ -1,4 +1,4 @@
-"""The plugin that dbt-duckdb loads to read the lake's Delta tables; dbt_bi/profiles.yml names it. Nothing else belongs here."""
+"""The plugin by which dbt-duckdb reads the lake's Delta tables, named by dbt_bi/profiles.yml. No more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shelf_assets.lake.duckdb_delta import prepare_connection
 
 
 class Plugin(BasePlugin):
-    """Prepares every connection of a dbt run. dbt is a process of its own: it takes the lake's URL from the environment."""
+    """Prepares the connection of a dbt run, a process of its own: the lake's URL comes by the environment."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         self._lake_url = os.environ.get("SHELF_LAKE", "")

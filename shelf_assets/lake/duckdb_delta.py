@@ -1,6 +1,6 @@
-"""How a DuckDB connection learns to read the lake's Delta tables. No SQL about photos and no opening of databases.
+"""How a DuckDB connection learns to read the lake's Delta tables. No SQL about photos belongs here.
 
-The extensions come as wheels and are loaded by path with their signatures checked, so nothing is fetched over the network.
+The extensions come as wheels and are loaded by path with their signatures checked: nothing is fetched.
 """
 
 from __future__ import annotations
@@ -24,19 +24,24 @@ def extension_path(name: str) -> Path:
     wheel = f"duckdb-extension-{name}=={duckdb.__version__}"
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
     if spec is None or not spec.submodule_search_locations:
-        raise ExtensionMissingError(f"DuckDB cannot read the lake without its {name} extension: install {wheel}")
+        raise ExtensionMissingError(
+            f"DuckDB cannot read the lake without its {name} extension: install {wheel}"
+        )
     folder = Path(next(iter(spec.submodule_search_locations))) / "extensions"
     path = folder / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
     if not path.is_file():
         present = ", ".join(sorted(p.name for p in folder.glob("v*"))) or "none"
         raise ExtensionMissingError(
-            f"the {name} extension is there for DuckDB {present}, but this is v{duckdb.__version__}: install {wheel}"
+            f"the {name} extension is there for DuckDB {present}, but this is v{duckdb.__version__}: "
+            f"install {wheel}"
         )
     return path
 
 
-def prepare_connection(connection: duckdb.DuckDBPyConnection, lake_url: str, environ: Mapping[str, str]) -> None:
-    """Load what `delta_scan` needs for this lake; for an S3 lake also create its secret, which lives in memory only.
+def prepare_connection(
+    connection: duckdb.DuckDBPyConnection, lake_url: str, environ: Mapping[str, str]
+) -> None:
+    """Load what `delta_scan` needs for this lake; for an S3 lake also create its secret, in memory only.
 
     lake_url is `file:///absolute/path` or `s3://bucket/prefix`; environ holds the usual AWS variables.
     Nothing is installed or fetched: a wheel that is missing raises ExtensionMissingError.
@@ -54,15 +59,17 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, lake_url: str, env
 def s3_secret_sql(lake_url: str, environ: Mapping[str, str]) -> str:
     """Statement that creates the secret for one bucket from the usual AWS variables.
 
-    With AWS_ACCESS_KEY_ID the keys are taken as they stand; without it DuckDB asks the chain that every AWS tool asks.
-    AWS_ENDPOINT_URL names another server than AWS's, http or https, addressed by path. The statement holds the keys:
-    never log it.
+    With AWS_ACCESS_KEY_ID the keys are taken as they stand; without it DuckDB asks the chain that every AWS
+    tool asks (pod role, profile, machine). AWS_ENDPOINT_URL names another server than AWS's, http or https,
+    addressed by path. The statement holds the keys: never log it.
     """
     options = {"TYPE": "s3", "SCOPE": f"s3://{urlsplit(lake_url).netloc}"}
     if environ.get("AWS_ACCESS_KEY_ID"):
         options["KEY_ID"] = environ["AWS_ACCESS_KEY_ID"]
         if not environ.get("AWS_SECRET_ACCESS_KEY"):
-            raise ValueError("AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not: set both, or neither")
+            raise ValueError(
+                "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not: set both, or neither"
+            )
         options["SECRET"] = environ["AWS_SECRET_ACCESS_KEY"]
         if environ.get("AWS_SESSION_TOKEN"):
             options["SESSION_TOKEN"] = environ["AWS_SESSION_TOKEN"]
@@ -78,7 +85,9 @@ def s3_secret_sql(lake_url: str, environ: Mapping[str, str]) -> str:
 def _endpoint_options(endpoint_url: str) -> dict[str, str]:
     parts = urlsplit(endpoint_url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError(f"AWS_ENDPOINT_URL is {endpoint_url!r}: give it as http://host:port or https://host:port")
+        raise ValueError(
+            f"AWS_ENDPOINT_URL is {endpoint_url!r}: give it as http://host:port or https://host:port"
+        )
     return {
         "ENDPOINT": parts.netloc + parts.path.rstrip("/"),
         "USE_SSL": "true" if parts.scheme == "https" else "false",

@@ -1,0 +1,25 @@
+with counted as (
+    select
+        day,
+        count(*) as photos_in,
+        count(case when status = 'accepted' then 1 end) as accepted,
+        count(case when status = 'duplicate' then 1 end) as duplicates,
+        count(case when status = 'rejected' then 1 end) as rejected,
+        sum(size_bytes) as photos_in_bytes,
+        sum(case when status = 'accepted' then size_bytes end) as accepted_bytes
+    from {{ ref("stg_raw_images") }}
+    group by day
+)
+
+-- From the calendar, so that a day on which nothing arrived is a row of zeros and not a hole in the chart.
+select
+    calendar.day,
+    cast(coalesce(counted.photos_in, 0) as bigint) as photos_in,
+    cast(coalesce(counted.accepted, 0) as bigint) as accepted,
+    cast(coalesce(counted.duplicates, 0) as bigint) as duplicates,
+    cast(coalesce(counted.rejected, 0) as bigint) as rejected,
+    round(cast(counted.accepted as double) / nullif(counted.photos_in, 0), 6) as acceptance_rate,
+    cast(coalesce(counted.photos_in_bytes, 0) as bigint) as photos_in_bytes,
+    cast(coalesce(counted.accepted_bytes, 0) as bigint) as accepted_bytes
+from {{ ref("calendar") }} as calendar
+left join counted on counted.day = calendar.day

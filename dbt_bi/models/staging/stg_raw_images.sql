@@ -1,0 +1,10 @@
+select
+    day,
+    key,
+    image_id,
+    sha256,
+    status,
+    reason,
+    size_bytes
+from {{ lake_table("raw_images") }}
+where {{ in_window("day") }}
