@@ -33,7 +33,9 @@ To = Annotated[str | None, typer.Option("--to", help="Last UTC day of a range (i
 
 @app.command()
 def demo(
-    photos: Annotated[Path | None, typer.Option(help="Folder of your own photos; without it the project draws some.")] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="Folder of your own photos; without it the project draws some.")
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=60, help="How many days, ending yesterday.")] = 3,
     photos_per_day: Annotated[int, typer.Option(min=1, help="Drawn photos a day.")] = 48,
 ) -> None:
@@ -46,7 +48,9 @@ def demo(
 
 @app.command()
 def land(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of photos, read recursively.")],
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="Folder of photos, read recursively.")
+    ],
     day: Day = None,
 ) -> None:
     """Put a folder's photos under a day's prefix (today's, UTC). Landing a folder again changes nothing."""
@@ -59,7 +63,9 @@ def land(
         target = require_known_day(_parse_day(day)) if day else today_utc()
         lake = lake_of(_ready_settings())
         count = sum(1 for _ in land_files(lake.objects, target, folder_files(folder)))
-        console.print(f"{count:,} photos are under {lake.url}/images/{target:%Y/%m/%d}/; next: shelf run --day {target}")
+        console.print(
+            f"{count:,} photos are under {lake.url}/images/{target:%Y/%m/%d}/; next: shelf run --day {target}"
+        )
 
 
 @app.command()
@@ -67,7 +73,9 @@ def run(
     day: Day = None,
     first: From = None,
     last: To = None,
-    select: Annotated[str | None, typer.Option(help="Dagster asset selection, e.g. 'raw_images+' or 'group:vision'.")] = None,
+    select: Annotated[
+        str | None, typer.Option(help="Dagster asset selection, e.g. 'key:raw_images+' or 'group:vision'.")
+    ] = None,
 ) -> None:
     """Materialize days through Dagster, on the instance that `make dev` opens. Finished work is not done again."""
     with _readable_errors():
@@ -86,7 +94,9 @@ def run(
         with dg.DagsterInstance.get() as instance, progress_bars(console):
             finished = run_days(defs, instance, days, select_assets(defs, select))
         for each in finished:
-            console.print(f"{each.days[0]}{f' to {each.days[-1]}' if len(each.days) > 1 else ''}: done, run {each.run_id}")
+            console.print(
+                f"{each.days[0]}{f' to {each.days[-1]}' if len(each.days) > 1 else ''}: done, run {each.run_id}"
+            )
 
 
 @app.command()
@@ -98,16 +108,28 @@ def plan(day: Day = None, first: From = None, last: To = None) -> None:
 
     with _readable_errors():
         settings = _ready_settings()
-        models = ModelsResource(models=settings.models, classifier=settings.classifier, embedder=settings.embedder)
+        models = ModelsResource(
+            models=settings.models, classifier=settings.classifier, embedder=settings.embedder
+        )
         stages = plan_days(lake_of(settings), models, settings, _days(day, first, last))
         table = Table("day", "stage", "cause", "photos", "images/s", "minutes", "EUR")
         for each in stages:
             speed = f"{each.images_per_second:,.1f}{' (assumed)' if each.assumed_speed else ''}"
-            row = (str(each.day), each.stage, each.cause, f"{each.images:,}", speed, f"{each.seconds / 60:.1f}", f"{each.eur:.4f}")
+            row = (
+                str(each.day),
+                each.stage,
+                each.cause,
+                f"{each.images:,}",
+                speed,
+                f"{each.seconds / 60:.1f}",
+                f"{each.eur:.4f}",
+            )
             table.add_row(*row)
         minutes, eur = sum(each.seconds for each in stages) / 60, sum(each.eur for each in stages)
         console.print(table if stages else "Nothing to compute: every photo has every row.")
-        console.print(f"{models.resolved.ran} models; together {minutes:.1f} minutes and {eur:.4f} EUR, start-up not counted")
+        console.print(
+            f"{models.resolved.ran} models; together {minutes:.1f} minutes and {eur:.4f} EUR, start-up not counted"
+        )
 
 
 @app.command()
@@ -119,7 +141,9 @@ def status(days: Annotated[int, typer.Option(min=1, help="How many days back to 
     with _readable_errors():
         settings = _ready_settings()
         lake = lake_of(settings)
-        table = Table("day", "landed", "accepted", "duplicate", "rejected", "classified", "embedded", "unread")
+        table = Table(
+            "day", "landed", "accepted", "duplicate", "rejected", "classified", "embedded", "unread"
+        )
         for row in status_rows(lake, days):
             table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
         console.print(f"lake {lake.url}")
@@ -171,7 +195,9 @@ def main() -> None:
 
 
 def _ready_settings() -> Settings:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
     settings = load_settings()
     settings.home.mkdir(parents=True, exist_ok=True)
     return settings

@@ -14,7 +14,7 @@ from shelf_assets.automation.run_status import run_failures
 from shelf_assets.automation.schedules import NIGHTLY_JOB, build_nightly_schedule
 from shelf_assets.checks.contracts import contract_checks
 from shelf_assets.checks.quality import quality_checks
-from shelf_assets.resources import build_resources
+from shelf_assets.resources.build import build_resources
 from shelf_assets.settings import Settings, load_settings
 
 

@@ -14,7 +14,12 @@ from shelf_assets.resources.models import CLASSIFICATIONS, CLIP_EMBEDDINGS, Mode
 from shelf_assets.settings import Settings
 
 # Before anything was measured here: images/s of two old cores with the embedded models.
-ASSUMED_IMAGES_PER_SECOND = {"raw_images": 100.0, "image_tensors": 100.0, CLASSIFICATIONS: 25.0, CLIP_EMBEDDINGS: 25.0}
+ASSUMED_IMAGES_PER_SECOND = {
+    "raw_images": 100.0,
+    "image_tensors": 100.0,
+    CLASSIFICATIONS: 25.0,
+    CLIP_EMBEDDINGS: 25.0,
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,9 @@ class PlannedStage:
         return self.images / self.images_per_second
 
 
-def plan_days(lake: Lake, models: ModelsResource, settings: Settings, days: Sequence[date]) -> list[PlannedStage]:
+def plan_days(
+    lake: Lake, models: ModelsResource, settings: Settings, days: Sequence[date]
+) -> list[PlannedStage]:
     speeds = measured_speeds(lake)
     stages: list[PlannedStage] = []
     for day in days:
@@ -73,7 +80,9 @@ def _work_of(lake: Lake, models: ModelsResource, settings: Settings, day: date) 
     for predictor in models.predictors([CLASSIFICATIONS, CLIP_EMBEDDINGS]):
         done = lake.table(predictor.asset).scan(day, day)
         done = done.select("image_id", "sha256", "model_digest", "preprocess_digest")
-        missing = missing_predictions(accepted, done.collect(), predictor.spec.model_digest, predictor.preprocess_digest)
+        missing = missing_predictions(
+            accepted, done.collect(), predictor.spec.model_digest, predictor.preprocess_digest
+        )
         other_model = missing.join(done.collect(), on=["image_id", "sha256"], how="semi").height
         work += [
             (predictor.asset, "new objects (at most)", unread.height),

@@ -8,6 +8,8 @@ from datetime import date
 
 import dagster as dg
 
+# The event log keeps everything; a terminal gets progress bars and what went wrong.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -22,9 +24,14 @@ class FinishedRun:
 
 
 def select_assets(defs: dg.Definitions, selection: str | None) -> set[dg.AssetKey]:
-    """Keys of a Dagster selection string (`raw_images+`, `group:vision`, …); all that can be materialized without one."""
+    """Keys of a Dagster selection (`key:raw_images+`, `group:vision`, …); all that can be materialized without one."""
     graph = defs.resolve_asset_graph()
-    chosen = dg.AssetSelection.from_string(selection) if selection else dg.AssetSelection.all()
+    try:
+        chosen = dg.AssetSelection.from_string(selection) if selection else dg.AssetSelection.all()
+    except dg.DagsterError as invalid:
+        raise ValueError(
+            f"{invalid}; write it as in the UI, for example 'key:raw_images+' or 'group:vision'"
+        ) from None
     keys = chosen.resolve(graph) & graph.executable_asset_keys
     if not keys:
         known = ", ".join(sorted(key.to_user_string() for key in graph.executable_asset_keys))
@@ -58,7 +65,12 @@ def _run(
     else:
         partition, tags = None, {RANGE_START: days[0].isoformat(), RANGE_END: days[-1].isoformat()}
     result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=instance, partition_key=partition, tags=tags, asset_selection=sorted(keys), raise_on_error=False
+        instance=instance,
+        partition_key=partition,
+        tags=tags,
+        asset_selection=sorted(keys),
+        raise_on_error=False,
+        run_config=QUIET,
     )
     if not result.success:
         failures = [

@@ -24,55 +24,116 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
-    home: Path = Field(Path(".shelf"), description="Folder of this machine's own state: Dagster's and MLflow's databases, marts, caches.")
-    lake: str = Field("", description="Where photos and tables rest: file:///folder or s3://bucket/prefix. Default: <home>/lake.")
+    home: Path = Field(
+        Path(".shelf"),
+        description="Folder of this machine's own state: Dagster's and MLflow's databases, marts, caches.",
+    )
+    lake: str = Field(
+        "",
+        description="Where photos and tables rest: file:///folder or s3://bucket/prefix. Default: <home>/lake.",
+    )
+    marts: Path | None = Field(None, description="DuckDB file of the marts. Default: <home>/marts.duckdb.")
 
     models: Literal["auto", "production", "embedded"] = Field(
-        "auto", description="Which set of models runs. auto: production where its weights can be had, else embedded, with a warning."
+        "auto",
+        description="Which set of models runs. auto: production where its weights can be had, else embedded, with a warning.",
     )
-    classifier: str = Field("resnet50.a1_in1k", description="Production classifier: any timm model name, with its pretrained tag.")
-    embedder: str = Field("ViT-B-32/laion2b_s34b_b79k", description="Production embedder: open_clip ARCHITECTURE/PRETRAINED.")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the hardware has it, else fp32.")
+    classifier: str = Field(
+        "resnet50.a1_in1k", description="Production classifier: any timm model name, with its pretrained tag."
+    )
+    embedder: str = Field(
+        "ViT-B-32/laion2b_s34b_b79k", description="Production embedder: open_clip ARCHITECTURE/PRETRAINED."
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the hardware has it, else fp32."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    batch_size: int = Field(32, ge=1, le=4096, description="Photos in one forward pass. 16 to 32 on CPUs, 128 to 256 on GPUs.")
+    batch_size: int = Field(
+        32, ge=1, le=4096, description="Photos in one forward pass. 16 to 32 on CPUs, 128 to 256 on GPUs."
+    )
     top_k: int = Field(5, ge=1, le=100, description="Labels kept for each photo.")
     fit: Literal["crop", "pad", "squash"] | None = Field(
         None, description="How a photo that is not square is cut. Default: as measured, docs/decisions/002."
     )
 
-    max_photo_bytes: int = Field(25_000_000, ge=1_000, description="Larger objects are rejected as too_large, unread.")
-    max_photo_pixels: int = Field(100_000_000, ge=1_000, description="Photos whose header claims more are rejected as too_many_pixels.")
+    max_photo_bytes: int = Field(
+        25_000_000, ge=1_000, description="Larger objects are rejected as too_large, unread."
+    )
+    max_photo_pixels: int = Field(
+        100_000_000, ge=1_000, description="Photos whose header claims more are rejected as too_many_pixels."
+    )
     decode_failure_limit: float = Field(
-        0.05, ge=0, le=1, description="Share of a day's accepted photos that may fail to become tensors before the day fails."
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of a day's accepted photos that may fail to become tensors before the day fails.",
     )
 
-    in_flight_objects: int = Field(64, ge=1, le=1024, description="Objects read at once. Rate × latency: 64 keep S3's 30 ms busy at 2,000/s.")
-    in_flight_bytes: int = Field(256_000_000, ge=1_000_000, description="Bytes of photos held at once, read but not yet judged.")
-    decode_threads: int = Field(0, ge=0, le=256, description="Decodes at once; 0: one a core. Decoders release the GIL.")
-    shard_images: int = Field(1024, ge=1, description="Photos in one tensor shard (150 kB each); a killed run loses at most one shard's work.")
-    commit_images: int = Field(5_000, ge=1, description="Predictions held before they are committed; a killed run loses at most these.")
+    in_flight_objects: int = Field(
+        64,
+        ge=1,
+        le=1024,
+        description="Objects read at once. Rate × latency: 64 keep S3's 30 ms busy at 2,000/s.",
+    )
+    in_flight_bytes: int = Field(
+        256_000_000, ge=1_000_000, description="Bytes of photos held at once, read but not yet judged."
+    )
+    decode_threads: int = Field(
+        0, ge=0, le=256, description="Decodes at once; 0: one a core. Decoders release the GIL."
+    )
+    shard_images: int = Field(
+        1024,
+        ge=1,
+        description="Photos in one tensor shard (150 kB each); a killed run loses at most one shard's work.",
+    )
+    commit_images: int = Field(
+        5_000,
+        ge=1,
+        description="Predictions held before they are committed; a killed run loses at most these.",
+    )
 
-    executor: Literal["in_process", "multiprocess", "k8s"] = Field("multiprocess", description="Where a run's steps execute.")
+    executor: Literal["in_process", "multiprocess", "k8s"] = Field(
+        "multiprocess", description="Where a run's steps execute."
+    )
     max_concurrent_steps: int = Field(2, ge=1, description="Steps at once with the multiprocess executor.")
     k8s_image: str | None = Field(None, description="Image of step pods; default: the image of the run pod.")
 
-    nightly_hour_utc: int = Field(1, ge=0, le=23, description="Hour at which the schedule materializes yesterday.")
+    nightly_hour_utc: int = Field(
+        1, ge=0, le=23, description="Hour at which the schedule materializes yesterday."
+    )
     arrivals_interval_seconds: int = Field(60, ge=5, description="How often the arrivals sensor looks.")
-    arrivals_lookback_days: int = Field(35, ge=1, le=3660, description="Days whose prefixes the arrivals sensor watches for late photos.")
+    arrivals_lookback_days: int = Field(
+        35, ge=1, le=3660, description="Days whose prefixes the arrivals sensor watches for late photos."
+    )
 
-    low_confidence: float = Field(0.35, ge=0, le=1, description="Predictions below count as of low confidence in the marts.")
+    low_confidence: float = Field(
+        0.35, ge=0, le=1, description="Predictions below count as of low confidence in the marts."
+    )
     eur_per_hour: dict[str, float] = Field(
         {"raw_images": 0.05, "image_tensors": 0.05, "classifications": 0.05, "clip_embeddings": 0.05},
         description="Price of one hour of each stage's machine, as JSON. 0.05: two shared cores on demand; a T4 pod is about 0.50.",
     )
 
-    mlflow_tracking_uri: str = Field("", description="MLflow server or database; default: SQLite under <home>/mlflow.")
-    s3_endpoint_url: str | None = Field(None, validation_alias="AWS_ENDPOINT_URL", description="Endpoint of an S3 server other than AWS.")
+    mlflow_tracking_uri: str = Field(
+        "", description="MLflow server or database; default: SQLite under <home>/mlflow."
+    )
+    s3_endpoint_url: str | None = Field(
+        None, validation_alias="AWS_ENDPOINT_URL", description="Endpoint of an S3 server other than AWS."
+    )
     s3_region: str = Field("us-east-1", validation_alias="AWS_REGION", description="Region of the bucket.")
-    s3_access_key_id: str | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID", description="Access key; none: the pod's role.")
-    s3_secret_access_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY", description="Secret of the access key.")
-    s3_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN", description="Token of temporary keys.")
-    on_cluster: bool = Field(False, description="Set by the chart. On a cluster models=auto is refused: nothing falls back in silence.")
+    s3_access_key_id: str | None = Field(
+        None, validation_alias="AWS_ACCESS_KEY_ID", description="Access key; none: the pod's role."
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        None, validation_alias="AWS_SECRET_ACCESS_KEY", description="Secret of the access key."
+    )
+    s3_session_token: SecretStr | None = Field(
+        None, validation_alias="AWS_SESSION_TOKEN", description="Token of temporary keys."
+    )
+    on_cluster: bool = Field(
+        False,
+        description="Set by the chart. On a cluster models=auto is refused: nothing falls back in silence.",
+    )
 
     @field_validator("home")
     @classmethod
@@ -83,8 +144,10 @@ class Settings(BaseSettings):
     @classmethod
     def _known_scheme(cls, lake: str) -> str:
         parts = urlsplit(lake)
-        if lake and not (parts.scheme == "s3" and parts.netloc) and not (
-            parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+        if (
+            lake
+            and not (parts.scheme == "s3" and parts.netloc)
+            and not (parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"))
         ):
             raise ValueError("must be file:///absolute/folder or s3://bucket/prefix")
         return lake.rstrip("/")
@@ -107,7 +170,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _nothing_falls_back_on_a_cluster(self) -> Settings:
         if self.on_cluster and self.models == "auto":
-            raise ValueError("models=auto is refused on a cluster: set SHELF_MODELS to production or embedded")
+            raise ValueError(
+                "models=auto is refused on a cluster: set SHELF_MODELS to production or embedded"
+            )
         return self
 
     @cached_property
@@ -129,7 +194,7 @@ class Settings(BaseSettings):
 
     @property
     def marts_path(self) -> Path:
-        return self.home / "marts.duckdb"
+        return self.marts or self.home / "marts.duckdb"
 
     @property
     def dagster_home(self) -> Path:
@@ -137,7 +202,11 @@ class Settings(BaseSettings):
 
     @property
     def decode_slots(self) -> int:
-        return self.decode_threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (
+            self.decode_threads or len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
 
     def masked(self) -> dict[str, str]:
         """Every setting by its variable's name, secrets masked, for people to read."""
@@ -156,7 +225,9 @@ def load_settings(**overrides: Any) -> Settings:
     for name in os.environ:
         if name.startswith(PREFIX) and name not in known and not name.startswith("SHELF_TEST_"):
             near = difflib.get_close_matches(name, known, n=1)
-            raise SettingsError(f"unknown setting {name}" + (f"; did you mean {near[0]}?" if near else "; see `shelf config`"))
+            raise SettingsError(
+                f"unknown setting {name}" + (f"; did you mean {near[0]}?" if near else "; see `shelf config`")
+            )
     try:
         return Settings(**overrides)
     except ValidationError as invalid:

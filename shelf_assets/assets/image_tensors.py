@@ -33,15 +33,16 @@ from shelf_assets.vision.preprocess import Undecodable
     automation_condition=late_safe,
     code_version="1",
     io_manager_key="tensor_io",
-    required_resource_keys={"tensor_io"},
     metadata={"dagster/storage_kind": "arrow"},
     op_tags=CPU_POD,
 )
 def image_tensors(
-    context: dg.AssetExecutionContext, lake: LakeResource, raw_images: pl.DataFrame
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    tensor_io: dg.ResourceParam[TensorIOManager],
+    raw_images: pl.DataFrame,
 ) -> dg.MaterializeResult[TensorStream]:
     day = day_of(context)
-    tensor_io: TensorIOManager = context.resources.tensor_io
     accepted = raw_images.filter(status=ACCEPTED)
     missing = tensor_io.day(day).missing(accepted)
     sha256_of = dict(zip(missing["key"], missing["sha256"], strict=True))
@@ -66,5 +67,6 @@ def image_tensors(
         save_cost(context, lake, day, meter)
 
     return dg.MaterializeResult(
-        value=TensorStream(stream(), written), metadata={"accepted": accepted.height, "missing": missing.height}
+        value=TensorStream(stream(), written),
+        metadata={"accepted": accepted.height, "missing": missing.height},
     )

@@ -22,14 +22,20 @@ from shelf_assets.resources.tracking import TrackingResource
 from shelf_assets.vision.predict import Task, run_tasks
 
 _INPUTS = ("raw_images", "image_tensors")
-_IDENTITY = {"image_id": [("raw_images", "image_id")], "sha256": [("raw_images", "sha256")], "day": [("raw_images", "day")]}
+_IDENTITY = {
+    "image_id": [("raw_images", "image_id")],
+    "sha256": [("raw_images", "sha256")],
+    "day": [("raw_images", "day")],
+}
 
 
 def _spec(name: str, kinds: set[str]) -> dg.AssetSpec:
     return dg.AssetSpec(
         name,
         deps=_INPUTS,
-        description=table_description(name, "Keyed by image, model and preprocessing: a new model adds rows beside the old."),
+        description=table_description(
+            name, "Keyed by image, model and preprocessing: a new model adds rows beside the old."
+        ),
         group_name="vision",
         kinds=kinds,
         owners=OWNERS_ML,
@@ -62,7 +68,9 @@ def predictions(
     accepted = raw_images.filter(status=ACCEPTED)
     passes = [
         _ModelPass(context, lake, predictor, accepted)
-        for predictor in models.predictors(sorted(key.to_user_string() for key in context.selected_asset_keys))
+        for predictor in models.predictors(
+            sorted(key.to_user_string() for key in context.selected_asset_keys)
+        )
     ]
     wanted = pl.concat([each.missing for each in passes]).unique()
     if wanted.height:
@@ -72,19 +80,27 @@ def predictions(
     for each in passes:
         save_cost(context, lake, day, each.meter)
         logged = tracking.log_day(each.predictor.spec, day, context.run.run_id, each.meter, each.confidences)
-        yield dg.MaterializeResult(asset_key=each.predictor.asset, metadata=each.metadata() | logged | models.notice())
+        yield dg.MaterializeResult(
+            asset_key=each.predictor.asset, metadata=each.metadata() | logged | models.notice()
+        )
 
 
 class _ModelPass:
     """One model over one day: what it misses, the task that infers it, and what is said of it afterwards."""
 
     def __init__(
-        self, context: dg.AssetExecutionContext, lake: LakeResource, predictor: Predictor, accepted: pl.DataFrame
+        self,
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        predictor: Predictor,
+        accepted: pl.DataFrame,
     ) -> None:
         self.context, self.lake, self.predictor = context, lake, predictor
         self.day = day_of(context)
         self.table = lake.lake.table(predictor.asset)
-        resting = self.table.scan(self.day, self.day).select("image_id", "sha256", "model_digest", "preprocess_digest")
+        resting = self.table.scan(self.day, self.day).select(
+            "image_id", "sha256", "model_digest", "preprocess_digest"
+        )
         self.missing = missing_predictions(
             accepted, resting.collect(), predictor.spec.model_digest, predictor.preprocess_digest
         )

@@ -20,7 +20,9 @@ from shelf_assets.vision.intake import Judged, judge
 
 @dg.asset(
     deps=["landing"],
-    description=table_description("raw_images", "Reads only objects that are new or were overwritten since the last run."),
+    description=table_description(
+        "raw_images", "Reads only objects that are new or were overwritten since the last run."
+    ),
     group_name="intake",
     kinds={"delta", "python"},
     owners=OWNERS_ML,

@@ -36,7 +36,9 @@ def build_arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
         digests = {day.isoformat(): digest(listing) for day, listing in found.items() if listing}
         changed = [day for day in found if digests.get(day.isoformat(), "") != seen.get(day.isoformat(), "")]
         if not changed:
-            return dg.SkipReason(f"no day from {first} to {last} changed; {sum(map(len, found.values())):,} photos there")
+            return dg.SkipReason(
+                f"no day from {first} to {last} changed; {sum(map(len, found.values())):,} photos there"
+            )
         return dg.SensorResult(
             asset_events=[_report(day, found[day], digests.get(day.isoformat(), "empty")) for day in changed],
             cursor=json.dumps(digests),

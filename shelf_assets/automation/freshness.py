@@ -11,7 +11,9 @@ DUE_BY_SIX_UTC = dg.FreshnessPolicy.cron(
 )
 
 
-def with_freshness(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+def with_freshness(
+    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec],
+) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Attach the policy to what we make; `landing` is made by others and may rightly be silent for a day."""
     attached = dg.map_asset_specs(
         lambda spec: spec.replace_attributes(freshness_policy=DUE_BY_SIX_UTC),

@@ -10,7 +10,10 @@ log = logging.getLogger("shelf_assets.notifications")
 def failure_message(context: dg.RunFailureSensorContext) -> str:
     """One line: which run and day failed, at which step, and why."""
     day = context.dagster_run.tags.get("dagster/partition", "no day")
-    steps = ", ".join(event.step_key for event in context.get_step_failure_events() if event.step_key) or "no step"
+    steps = (
+        ", ".join(event.step_key for event in context.get_step_failure_events() if event.step_key)
+        or "no step"
+    )
     return f"run {context.dagster_run.run_id[:8]} of {day} failed at {steps}: {context.failure_event.message}"
 
 

@@ -20,7 +20,9 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
+from shelf_assets.lake.errors import explained
 from shelf_assets.lake.ledger import RULES, Change
+from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets.lake.schemas import Rule, SchemaError, TableSpec, conform, require_day
 
 log = logging.getLogger(__name__)
@@ -53,10 +55,12 @@ class LakeTable:
 
     def open(self) -> DeltaTable | None:
         """The table at its newest version, or None before its first commit. Any other failure is raised."""
-        try:
-            return DeltaTable(self.uri, storage_options=self.storage_options)
-        except TableNotFoundError:
-            return None
+        with explained(f"opening table {self.spec.name}", self.uri):
+            try:
+                return DeltaTable(self.uri, storage_options=self.storage_options)
+            except TableNotFoundError:
+                self._require_bucket()
+                return None
 
     def version(self) -> int | None:
         table = self.open()
@@ -66,7 +70,9 @@ class LakeTable:
         """Rows of the days from first_day to last_day (both included; all days without), in the declared columns."""
         return self._within(self._scan(self.open()), first_day, last_day)
 
-    def commit(self, rows: pl.DataFrame, *, days: Sequence[date] = (), info: Mapping[str, str] | None = None) -> Commit:
+    def commit(
+        self, rows: pl.DataFrame, *, days: Sequence[date] = (), info: Mapping[str, str] | None = None
+    ) -> Commit:
         """Write what the table's rule allows of `rows`; at most one new version, none when nothing is new.
 
         `days` states which days the caller answers for: a row of another day is refused. `info` (run id, …) goes into the
@@ -80,7 +86,8 @@ class LakeTable:
             if change is None:
                 return Commit(table.version(), committed=False, rows_new=0)
             try:
-                self._write(table, change, rows, info or {})
+                with explained(f"writing table {self.spec.name}", self.uri):
+                    self._write(table, change, rows, info or {})
             except CommitFailedError as conflict:
                 log.info("%s: another writer came first (%s); deciding again", self.spec.name, conflict)
                 _pause(attempt)
@@ -140,6 +147,12 @@ class LakeTable:
                 continue
             return table
         raise CommitConflict(f"{self.spec.name}: could not create or grow the table at {self.uri}")
+
+    def _require_bucket(self) -> None:
+        # A bucket that does not exist has no table either: reading it as empty would hide a misspelt SHELF_LAKE.
+        if self.uri.startswith("s3://"):
+            options = {key: value for key, value in self.storage_options.items() if key != "allow_http"}
+            next(ObjectStore(self.uri, options).list("_delta_log"), None)
 
     def _scan(self, table: DeltaTable | None) -> pl.LazyFrame:
         if table is None:

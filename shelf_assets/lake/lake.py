@@ -23,7 +23,9 @@ class Lake:
 
     @property
     def objects(self) -> ObjectStore:
-        return ObjectStore(self.url, {key: value for key, value in self.storage_options.items() if key != "allow_http"})
+        return ObjectStore(
+            self.url, {key: value for key, value in self.storage_options.items() if key != "allow_http"}
+        )
 
     def table(self, name: str) -> LakeTable:
         if name not in TABLES:
@@ -36,7 +38,12 @@ class Lake:
     def listing(self, day: date) -> pl.DataFrame:
         """One row per object under the day's prefix: key, size_bytes, etag, received_at."""
         rows = [(o.key, o.size_bytes, o.etag, o.received_at) for o in self.objects.list(day_prefix(day))]
-        schema = {"key": pl.String, "size_bytes": pl.Int64, "etag": pl.String, "received_at": pl.Datetime("us", "UTC")}
+        schema = {
+            "key": pl.String,
+            "size_bytes": pl.Int64,
+            "etag": pl.String,
+            "received_at": pl.Datetime("us", "UTC"),
+        }
         return pl.DataFrame(rows, schema=schema, orient="row").sort("key")
 
     def accepted(self, day: date) -> pl.DataFrame:

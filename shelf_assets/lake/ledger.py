@@ -38,44 +38,65 @@ def settle_objects(incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec)
 
     A row replaces the one with the same key (the object was overwritten, or was `gone` and came back); every other row
     stays, also when its object is no longer listed. Of the incoming rows that would be accepted, those whose sha256 is
-    already accepted, on any day, become duplicates; among themselves the first received wins, then the smaller key.
+    already accepted, on any day, become duplicates; among themselves the first received wins, then the smaller key. When
+    an accepted photo loses its bytes, one of its duplicates, on whatever day, takes its place.
     """
-    days = incoming["day"].unique().to_list()
-    resting = table.filter(pl.col("day").is_in(days)).collect()
-    kept = resting.join(incoming, on=list(spec.key), how="anti", nulls_equal=True)
-    if _already_settled(incoming, resting):
+    key = list(spec.key)
+    resting = _of_days(table, incoming)
+    incoming = _unsettled(incoming, resting)
+    if incoming.is_empty():
         return NOTHING
 
+    acceptable = incoming.filter(status=ACCEPTED)
+    replaced = resting.filter(status=ACCEPTED).join(incoming, on=key, how="semi")
+    same_bytes = replaced.join(acceptable, on=[*key, "sha256"], how="semi")
+    lost = replaced.join(acceptable, on=[*key, "sha256"], how="anti")["sha256"]
+    if not lost.is_empty():
+        incoming = pl.concat([incoming, _orphans(table, lost).join(incoming, on=key, how="anti")])
+        resting = _of_days(table, incoming)
+
+    days = incoming["day"].unique().to_list()
+    kept = resting.join(incoming, on=key, how="anti")
     hashes = incoming.filter(status=ACCEPTED)["sha256"].unique()
     elsewhere = table.filter(
         (pl.col("status") == ACCEPTED) & pl.col("sha256").is_in(hashes.implode()) & ~pl.col("day").is_in(days)
-    ).select("sha256", "image_id")
-    known = pl.concat([elsewhere.collect(), kept.filter(status=ACCEPTED).select("sha256", "image_id")])
-    settled = mark_duplicates(incoming, known)
+    ).collect()
+    originals = pl.concat([elsewhere, kept.filter(status=ACCEPTED), same_bytes]).select("sha256", "image_id", "key")
+    settled = mark_duplicates(incoming, originals)
     return Change(pl.concat([kept, settled]), replaced_days=tuple(days), rows_new=settled.height)
 
 
-def _already_settled(incoming: pl.DataFrame, resting: pl.DataFrame) -> bool:
-    """Whether every incoming row rests already with the same bytes and judgement; a duplicate was once acceptable."""
+def _of_days(table: pl.LazyFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    return table.filter(pl.col("day").is_in(rows["day"].unique().implode())).collect()
+
+
+def _orphans(table: pl.LazyFrame, hashes: pl.Series) -> pl.DataFrame:
+    """The duplicates of photos whose bytes are lost, to be judged again."""
+    orphaned = (pl.col("status") == DUPLICATE) & pl.col("sha256").is_in(hashes.implode())
+    rows = table.filter(orphaned).collect()
+    return rows.with_columns(status=pl.lit(ACCEPTED), duplicate_of=pl.lit(None, pl.String))
+
+
+def _unsettled(incoming: pl.DataFrame, resting: pl.DataFrame) -> pl.DataFrame:
+    """The incoming rows that do not rest already with the same bytes and judgement; a duplicate was once acceptable."""
     judged = resting.with_columns(status=pl.col("status").replace(DUPLICATE, ACCEPTED))
     identity = ["day", "key", "etag", "sha256", "status", "reason"]
-    return incoming.join(judged, on=identity, how="anti", nulls_equal=True).is_empty()
+    return incoming.join(judged, on=identity, how="anti", nulls_equal=True)
 
 
-def mark_duplicates(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Mark acceptable rows whose sha256 is in `known` (sha256, image_id), or earlier in `rows`, as duplicates."""
-    originals = known.unique("sha256", keep="first").rename({"image_id": "original"})
+def mark_duplicates(rows: pl.DataFrame, originals: pl.DataFrame) -> pl.DataFrame:
+    """Mark acceptable rows as duplicates whose sha256 is another object's in `originals` (sha256, image_id, key), or
+    else that of an earlier one of `rows`."""
+    known = originals.unique("sha256", keep="first").rename({"image_id": "original", "key": "original_key"})
     first_here = (
         rows.filter(status=ACCEPTED)
         .sort("received_at", "key")
         .unique("sha256", keep="first", maintain_order=True)
         .select("sha256", pl.col("image_id").alias("first_here"), pl.col("key").alias("first_key"))
     )
-    is_copy = (pl.col("status") == ACCEPTED) & (
-        pl.col("original").is_not_null() | (pl.col("key") != pl.col("first_key"))
-    )
+    is_copy = (pl.col("status") == ACCEPTED) & (pl.col("key") != pl.coalesce("original_key", "first_key"))
     return (
-        rows.join(originals, on="sha256", how="left")
+        rows.join(known, on="sha256", how="left")
         .join(first_here, on="sha256", how="left")
         .with_columns(
             duplicate_of=pl.when(is_copy).then(pl.coalesce("original", "first_here")).otherwise(pl.col("duplicate_of")),

@@ -17,18 +17,16 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import NotFoundError
 from obstore.store import LocalStore, S3Store
+
+from shelf_assets.lake.errors import StoreUnavailable, explained
 
 Result = TypeVar("Result")
 
 IMAGES = "images"
 # Identity of objects whose name is not a UUID of the door's making: a UUIDv5 of the key in this namespace.
 _KEY_NAMESPACE = uuid.UUID("7b0cf4a5-8a39-5b25-a0b7-6c9f0d9d6c11")
-
-
-class StoreUnavailable(RuntimeError):
-    """The store cannot be reached or refuses us; the message says what was tried and what to look at."""
 
 
 class ObjectGone(LookupError):
@@ -67,11 +65,19 @@ class ObjectStore:
                 parts.netloc,
                 prefix=parts.path.strip("/") or None,
                 config=dict(s3_config or {}),  # type: ignore[arg-type]
-                client_options={"timeout": timedelta(seconds=60), "allow_http": True, "pool_max_idle_per_host": 128},
+                client_options={
+                    "timeout": timedelta(seconds=60),
+                    "allow_http": True,
+                    "pool_max_idle_per_host": "128",
+                },
                 retry_config={
                     "max_retries": 4,
                     "retry_timeout": timedelta(seconds=60),
-                    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+                    "backoff": {
+                        "init_backoff": timedelta(milliseconds=100),
+                        "max_backoff": timedelta(seconds=5),
+                        "base": 2,
+                    },
                 },
             )
         else:
@@ -79,25 +85,27 @@ class ObjectStore:
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Objects under a prefix, by pages of 1,000; any number of them without holding more than a page."""
-        with self._explained(f"listing {prefix}"):
+        with explained(f"listing {prefix}", self.root_url):
             for page in obstore.list(self.store, prefix, chunk_size=1000):
                 for meta in page:
                     yield StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
     def get(self, key: str) -> bytes:
-        with self._explained(f"reading {key}"):
+        with explained(f"reading {key}", self.root_url):
             try:
                 return bytes(obstore.get(self.store, key).bytes())
             except (NotFoundError, FileNotFoundError) as gone:
+                if "NoSuchBucket" in str(gone):
+                    raise  # not one photo is gone but all of them
                 raise ObjectGone(key) from gone
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object whole: readers see all of it or nothing."""
-        with self._explained(f"writing {key}"):
+        with explained(f"writing {key}", self.root_url):
             obstore.put(self.store, key, data)
 
     def exists(self, key: str) -> bool:
-        with self._explained(f"looking for {key}"):
+        with explained(f"looking for {key}", self.root_url):
             try:
                 obstore.head(self.store, key)
             except (NotFoundError, FileNotFoundError):
@@ -105,11 +113,11 @@ class ObjectStore:
             return True
 
     def delete(self, keys: list[str]) -> None:
-        with self._explained("deleting"):
+        with explained("deleting", self.root_url):
             obstore.delete(self.store, keys)
 
     def open_reader(self, key: str) -> obstore.ReadableFile:
-        with self._explained(f"opening {key}"):
+        with explained(f"opening {key}", self.root_url):
             return obstore.open_reader(self.store, key, buffer_size=8 << 20)
 
     def open_writer(self, key: str) -> obstore.WritableFile:
@@ -161,35 +169,3 @@ class ObjectStore:
                 yield waiting.popleft()[0].result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-    def _explained(self, doing: str) -> _Explained:
-        return _Explained(self.root_url, doing)
-
-
-class _Explained:
-    """Turns the store's errors into StoreUnavailable with what was tried; lets ObjectGone and ours through."""
-
-    def __init__(self, root_url: str, doing: str) -> None:
-        self.root_url, self.doing = root_url, doing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, (BaseError, OSError)) and not isinstance(error, FileNotFoundError | NotFoundError):
-            raise StoreUnavailable(f"{self.doing} in {self.root_url} failed: {_hint(str(error))}") from error
-        if isinstance(error, FileNotFoundError | NotFoundError):
-            raise StoreUnavailable(
-                f"{self.doing}: {self.root_url} does not exist; make the bucket or folder, or mend SHELF_LAKE"
-            ) from error
-
-
-def _hint(message: str) -> str:
-    first = message.splitlines()[0][:400] if message else "no message"
-    if "NoSuchBucket" in message:
-        return "no such bucket; make it, or mend SHELF_LAKE"
-    if any(word in message for word in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403", "401")):
-        return f"the credentials are refused; look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or the pod's role ({first})"
-    if "No space left" in message or "StorageFull" in message:
-        return "the disk is full; what was there before is untouched. Free room and run it again"
-    return first

@@ -15,7 +15,9 @@ def column_schema(spec: TableSpec) -> dg.TableSchema:
                 name=name,
                 type=str(pl.Schema({name: column.dtype})[name]),
                 description=column.description,
-                constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=len(spec.key) == 1 and name in spec.key),
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.nullable, unique=len(spec.key) == 1 and name in spec.key
+                ),
             )
             for name, column in spec.columns.items()
         ],
@@ -23,7 +25,9 @@ def column_schema(spec: TableSpec) -> dg.TableSchema:
     )
 
 
-def table_metadata(name: str, lineage: Mapping[str, list[tuple[str, str]]] | None = None) -> dict[str, object]:
+def table_metadata(
+    name: str, lineage: Mapping[str, list[tuple[str, str]]] | None = None
+) -> dict[str, object]:
     """Definition metadata of a table asset. `lineage`: column -> [(upstream asset, column)]."""
     metadata: dict[str, object] = {
         "dagster/column_schema": column_schema(TABLES[name]),
@@ -33,7 +37,10 @@ def table_metadata(name: str, lineage: Mapping[str, list[tuple[str, str]]] | Non
     if lineage:
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(
             {
-                column: [dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=source) for asset, source in sources]
+                column: [
+                    dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=source)
+                    for asset, source in sources
+                ]
                 for column, sources in lineage.items()
             }
         )

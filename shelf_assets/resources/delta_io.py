@@ -25,7 +25,9 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | pl.LazyFrame) -> None:
         frame = obj.collect(engine="streaming") if isinstance(obj, pl.LazyFrame) else obj
         if not isinstance(frame, pl.DataFrame):
-            raise TypeError(f"{context.asset_key.to_user_string()}: expected a polars frame, got {type(obj).__name__}")
+            raise TypeError(
+                f"{context.asset_key.to_user_string()}: expected a polars frame, got {type(obj).__name__}"
+            )
         table = self.lake.lake.table(context.asset_key.path[-1])
         days = _days(context) if context.has_asset_partitions else []
         commit = table.commit(frame, days=days, info={"dagster_run_id": context.run_id})
@@ -54,7 +56,13 @@ def commit_metadata(table: LakeTable, commit: Commit, days: Sequence[date]) -> d
         "rows_new": commit.rows_new,
     }
     if days:
-        count = table.scan(min(days), max(days)).filter(pl.col("day").is_in(list(days))).select(pl.len()).collect().item()
+        count = (
+            table.scan(min(days), max(days))
+            .filter(pl.col("day").is_in(list(days)))
+            .select(pl.len())
+            .collect()
+            .item()
+        )
         metadata["dagster/partition_row_count"] = count
     return metadata
 
@@ -65,5 +73,3 @@ def _days(context: dg.InputContext | dg.OutputContext) -> list[date]:
     if len(context.asset_partition_keys) > 1 or (window.end - window.start) > timedelta(days=1):
         return [window.start.date() + timedelta(days=n) for n in range((window.end - window.start).days)]
     return [window.start.date()]
-
-

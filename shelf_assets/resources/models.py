@@ -9,7 +9,6 @@ import dagster as dg
 import numpy as np
 
 from shelf_assets.settings import Settings, load_settings
-from shelf_assets.vision.digests import canonical_digest
 from shelf_assets.vision.preprocess import Geometry
 
 if TYPE_CHECKING:
@@ -83,17 +82,7 @@ class ModelsResource(dg.ConfigurableResource):
         geometry = geometry_of(self.settings)
         return {
             asset: Predictor(
-                asset,
-                spec,
-                canonical_digest(
-                    {
-                        "geometry": geometry.digest(),
-                        "mean": list(spec.mean),
-                        "std": list(spec.std),
-                        "image_size": spec.image_size,
-                    }
-                ),
-                self.settings,
+                asset, spec, spec.preprocess_digest({"digest": geometry.digest()}), self.settings
             )
             for asset, spec in specs.items()
         }

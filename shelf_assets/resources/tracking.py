@@ -43,10 +43,15 @@ class TrackingResource(dg.ConfigurableResource):
         from mlflow.exceptions import MlflowException
 
         try:
-            return {"mlflow_run_id": self._log(spec, day, dagster_run_id, meter, confidences), "mlflow_uri": self.uri}
+            return {
+                "mlflow_run_id": self._log(spec, day, dagster_run_id, meter, confidences),
+                "mlflow_uri": self.uri,
+            }
         except (MlflowException, OSError) as unreachable:
             log.warning("MLflow at %s could not be written: %s", self.uri, unreachable)
-            return {"mlflow_error": f"{self.uri} could not be written; the predictions are committed. {unreachable}"}
+            return {
+                "mlflow_error": f"{self.uri} could not be written; the predictions are committed. {unreachable}"
+            }
 
     def _log(
         self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
