@@ -52,13 +52,19 @@ def weed_binary() -> Path:
 def seaweedfs(folder: Path) -> Iterator[S3Server]:
     """SeaweedFS with its data in `folder`, ready to serve; stopped by its process id at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    for last_try in (False, False, True):  # another process may take a port between our look and the server's start
+    for last_try in (
+        False,
+        False,
+        True,
+    ):  # another process may take a port between our look and the server's start
         process, server = _start(folder)
         if _ready(process, server):
             break
         _stop(process)
         if last_try:
-            raise RuntimeError(f"SeaweedFS did not start; its log:\n{(folder / 'weed.log').read_text()[-3000:]}")
+            raise RuntimeError(
+                f"SeaweedFS did not start; its log:\n{(folder / 'weed.log').read_text()[-3000:]}"
+            )
     try:
         yield server
     finally:

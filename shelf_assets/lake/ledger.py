@@ -56,12 +56,14 @@ def settle_objects(incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec)
         resting = _of_days(table, incoming)
 
     days = incoming["day"].unique().to_list()
-    kept = resting.join(incoming, on=key, how="anti")
+    kept = resting.filter(pl.col("day").is_in(days)).join(incoming, on=key, how="anti")
     hashes = incoming.filter(status=ACCEPTED)["sha256"].unique()
     elsewhere = table.filter(
         (pl.col("status") == ACCEPTED) & pl.col("sha256").is_in(hashes.implode()) & ~pl.col("day").is_in(days)
     ).collect()
-    originals = pl.concat([elsewhere, kept.filter(status=ACCEPTED), same_bytes]).select("sha256", "image_id", "key")
+    originals = pl.concat([elsewhere, kept.filter(status=ACCEPTED), same_bytes]).select(
+        "sha256", "image_id", "key"
+    )
     settled = mark_duplicates(incoming, originals)
     return Change(pl.concat([kept, settled]), replaced_days=tuple(days), rows_new=settled.height)
 
@@ -99,7 +101,9 @@ def mark_duplicates(rows: pl.DataFrame, originals: pl.DataFrame) -> pl.DataFrame
         rows.join(known, on="sha256", how="left")
         .join(first_here, on="sha256", how="left")
         .with_columns(
-            duplicate_of=pl.when(is_copy).then(pl.coalesce("original", "first_here")).otherwise(pl.col("duplicate_of")),
+            duplicate_of=pl.when(is_copy)
+            .then(pl.coalesce("original", "first_here"))
+            .otherwise(pl.col("duplicate_of")),
             status=pl.when(is_copy).then(pl.lit(DUPLICATE)).otherwise(pl.col("status")),
         )
         .select(rows.columns)
@@ -114,7 +118,7 @@ def insert_missing(incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec)
     days = incoming["day"].unique().to_list()
     resting = table.filter(pl.col("day").is_in(days))
     identity = [*spec.key, *([spec.fingerprint] if spec.fingerprint else [])]
-    present = resting.select(dict.fromkeys(identity)).collect()
+    present = resting.select(list(dict.fromkeys(identity))).collect()
     new = incoming.join(present, on=identity, how="anti")
     if new.is_empty():
         return NOTHING
