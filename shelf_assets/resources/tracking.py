@@ -5,13 +5,13 @@ import os
 from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
 
 from shelf_assets.observe.meter import Meter
-from shelf_assets.settings import load_settings
 
 if TYPE_CHECKING:
     from shelf_assets.vision.models import ModelSpec
@@ -30,9 +30,14 @@ class TrackingResource(dg.ConfigurableResource):
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
-        if self.uri.startswith("sqlite:///"):
-            load_settings().home.joinpath("mlflow").mkdir(parents=True, exist_ok=True)
+        if self._folder:
+            self._folder.mkdir(parents=True, exist_ok=True)
         return MlflowClient(tracking_uri=self.uri)
+
+    @property
+    def _folder(self) -> Path | None:
+        """The folder of an embedded store; None for a server, which keeps its own artifacts."""
+        return Path(self.uri.removeprefix("sqlite:///")).parent if self.uri.startswith("sqlite:///") else None
 
     def log_day(
         self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
@@ -78,7 +83,8 @@ class TrackingResource(dg.ConfigurableResource):
         if found := self._client.get_experiment_by_name(EXPERIMENT):
             return str(found.experiment_id)
         try:
-            return str(self._client.create_experiment(EXPERIMENT))
+            artifacts = (self._folder / "artifacts").as_uri() if self._folder else None
+            return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
         except MlflowException:  # another process made it meanwhile
             return str(self._client.get_experiment_by_name(EXPERIMENT).experiment_id)
 
