@@ -1,7 +1,6 @@
 """The code location: settings in, Definitions out. What an asset, a check or a sensor is belongs in its own room."""
 
 import dagster as dg
-from dagster_k8s import k8s_job_executor
 
 from shelf_assets.assets.image_tensors import image_tensors
 from shelf_assets.assets.landing import landing
@@ -20,6 +19,9 @@ from shelf_assets.settings import Settings, load_settings
 
 def build_executor(settings: Settings) -> dg.ExecutorDefinition:
     if settings.executor == "k8s":
+        # The Kubernetes client costs a fifth of the package's import, which every step's process pays.
+        from dagster_k8s import k8s_job_executor
+
         config = {"step_k8s_config": {}} | ({"job_image": settings.k8s_image} if settings.k8s_image else {})
         return k8s_job_executor.configured(config)
     if settings.executor == "in_process":

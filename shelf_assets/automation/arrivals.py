@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
-from dagster_aws.s3.sensor import get_objects
 
 from shelf_assets.lake.object_store import day_prefix
 from shelf_assets.partitions import FIRST_DAY, days_between, today_utc
@@ -51,6 +49,8 @@ def list_day(lake: LakeResource, day: date) -> Listing:
     """(key, etag, size in bytes) of the day's objects: by dagster-aws on S3, by the folder on disk."""
     if not lake.settings.on_s3:
         return [(o.key, o.etag, o.size_bytes) for o in lake.lake.objects.list(day_prefix(day))]
+    from dagster_aws.s3.sensor import get_objects  # boto3: only where a bucket is listed
+
     bucket, _, root = lake.settings.lake_url.removeprefix("s3://").partition("/")
     prefix = f"{root}/{day_prefix(day)}" if root else day_prefix(day)
     listed = get_objects(bucket, prefix, client=s3_client(lake.settings))
@@ -59,6 +59,8 @@ def list_day(lake: LakeResource, day: date) -> Listing:
 
 def s3_client(settings: Settings):
     """dagster-aws's S3 client for the lake; without keys it asks for the pod's role."""
+    from dagster_aws.s3 import S3Resource
+
     secret = settings.s3_secret_access_key
     return S3Resource(
         endpoint_url=settings.s3_endpoint_url,
