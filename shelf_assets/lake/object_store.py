@@ -5,15 +5,16 @@ What the bytes mean belongs in `vision`; tables have their own clients (`delta`)
 
 from __future__ import annotations
 
+import io
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -54,6 +55,49 @@ def image_id_of(key: str) -> str:
         return str(uuid.uuid5(_KEY_NAMESPACE, key))
 
 
+class Download(io.RawIOBase):
+    """An object being read, as Python's own kind of file: pyarrow asks for `closed`, which obstore's reader has not."""
+
+    def __init__(self, file: obstore.ReadableFile, key: str, root_url: str) -> None:
+        self._file, self._key, self._root_url = file, key, root_url
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> Any:
+        with explained(f"reading {self._key}", self._root_url):
+            if size < 0:
+                return self._file.read()
+            parts = []  # obstore reads up to one buffer at a time; a record batch of tensors is larger than that
+            while size > 0 and (part := self._file.read(size)):
+                parts.append(part)
+                size -= len(part)
+            return b"".join(parts)
+
+
+class Upload(io.RawIOBase):
+    """An object being written, as Python's own kind of file: obstore's `closed` is a method, which pyarrow takes for "yes"."""
+
+    def __init__(self, file: obstore.WritableFile, key: str, root_url: str) -> None:
+        self._file, self._key, self._root_url = file, key, root_url
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        with explained(f"writing {self._key}", self._root_url):
+            return self._file.write(bytes(data))
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            with explained(f"writing {self._key}", self._root_url):
+                self._file.close()
+
+    def __del__(self) -> None:
+        """An upload that nobody closed is dropped: half an object must not appear."""
+
+
 class ObjectStore:
     """Objects under one root. All keys are relative to it."""
 
@@ -81,7 +125,8 @@ class ObjectStore:
                 },
             )
         else:
-            self.store = LocalStore(Path(unquote(parts.path)), mkdir=True)
+            with explained("opening the lake", self.root_url):
+                self.store = LocalStore(Path(unquote(parts.path)), mkdir=True)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Objects under a prefix, by pages of 1,000; any number of them without holding more than a page."""
@@ -112,17 +157,18 @@ class ObjectStore:
                 return False
             return True
 
-    def delete(self, keys: list[str]) -> None:
+    def delete(self, keys: Sequence[str]) -> None:
         with explained("deleting", self.root_url):
-            obstore.delete(self.store, keys)
+            obstore.delete(self.store, list(keys))
 
-    def open_reader(self, key: str) -> obstore.ReadableFile:
+    def open_reader(self, key: str) -> Download:
         with explained(f"opening {key}", self.root_url):
-            return obstore.open_reader(self.store, key, buffer_size=8 << 20)
+            return Download(obstore.open_reader(self.store, key, buffer_size=8 << 20), key, self.root_url)
 
-    def open_writer(self, key: str) -> obstore.WritableFile:
-        """A file-like writer; the object appears, whole, when it is closed."""
-        return obstore.open_writer(self.store, key, buffer_size=8 << 20)
+    def open_writer(self, key: str) -> Upload:
+        """A file to write to; the object appears, whole, when it is closed."""
+        with explained(f"writing {key}", self.root_url):
+            return Upload(obstore.open_writer(self.store, key, buffer_size=8 << 20), key, self.root_url)
 
     def read_each(
         self,

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from shelf_assets.lake.object_store import ObjectStore
+from shelf_assets.lake.object_store import ObjectStore, Upload
 from shelf_assets.lake.schemas import require_day
 
 # 64 tensors are 9.6 MB: what a reader holds, whatever the shard's size.
@@ -74,18 +74,12 @@ class TensorDay:
 
     def index(self) -> pl.DataFrame:
         """One row per tensor or failure: image_id, sha256, shard (null for a failure), row, reason, detail."""
-        frames = [
-            self._entries(stored.key)
-            for stored in self.store.list(self.prefix)
-            if stored.key.endswith(".json")
-        ]
+        frames = [self._entries(stored.key) for stored in self.store.list(self.prefix) if stored.key.endswith(".json")]
         rows = [row for entries in sorted(frames, key=lambda entries: entries[0]) for row in entries[1]]
         frame = pl.DataFrame(rows, schema=_INDEX_SCHEMA, orient="row")
         # A failure gives way to a tensor that a later run could make, and `gone` to a reason found in the bytes.
         rank = pl.col("reason").is_not_null().cast(pl.Int8) + (pl.col("reason") == "gone").fill_null(False)
-        return frame.sort(rank, maintain_order=True).unique(
-            ["image_id", "sha256"], keep="first", maintain_order=True
-        )
+        return frame.sort(rank, maintain_order=True).unique(["image_id", "sha256"], keep="first", maintain_order=True)
 
     def missing(self, accepted: pl.DataFrame) -> pl.DataFrame:
         """The accepted photos that have no tensor here yet; those that failed before are tried again only if `gone`."""
@@ -117,9 +111,7 @@ class TensorDay:
         chosen = index.join(wanted.unique(["image_id", "sha256"]), on=["image_id", "sha256"], how="semi")
         pending: list[tuple[str, str, np.ndarray]] = []
         for (shard,), rows in chosen.group_by("shard", maintain_order=True):
-            wanted_rows = dict(
-                zip(rows["row"], zip(rows["image_id"], rows["sha256"], strict=True), strict=True)
-            )
+            wanted_rows = dict(zip(rows["row"], zip(rows["image_id"], rows["sha256"], strict=True), strict=True))
             for row, pixels in self._rows(str(shard)):
                 if row in wanted_rows:
                     pending.append((*wanted_rows[row], pixels))
@@ -132,9 +124,7 @@ class TensorDay:
     def _rows(self, shard: str) -> Iterator[tuple[int, np.ndarray]]:
         shape = (3, self.size_px, self.size_px)
         row = 0
-        with pa.ipc.open_stream(
-            pa.PythonFile(self.store.open_reader(self.prefix + shard), mode="r")
-        ) as reader:
+        with pa.ipc.open_stream(pa.PythonFile(self.store.open_reader(self.prefix + shard), mode="r")) as reader:
             for record_batch in reader:
                 column = record_batch.column("pixels")
                 flat = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, *shape)
@@ -148,9 +138,7 @@ class TensorDay:
             (image_id, sha256, entry["shard"], row, None, None)
             for row, (image_id, sha256) in enumerate(entry["images"])
         ]
-        rows += [
-            (f["image_id"], f["sha256"], None, None, f["reason"], f["detail"]) for f in entry["failures"]
-        ]
+        rows += [(f["image_id"], f["sha256"], None, None, f["reason"], f["detail"]) for f in entry["failures"]]
         return key, rows
 
 
@@ -177,7 +165,7 @@ class _OpenShard:
         self.rows: list[tuple[str, str]] = []
         self.failures: list[TensorFailure] = []
         self._held: list[Tensor] = []
-        self._file = None
+        self._file: Upload | None = None
         self._writer: pa.ipc.RecordBatchStreamWriter | None = None
         self._bytes = 0
 

@@ -1,0 +1,120 @@
+"""What stories are told with: a lake, landed photos, days run through Dagster, and what the tables hold afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+
+import dagster as dg
+import polars as pl
+
+from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.landing import land
+from shelf_assets.lake.schemas import TABLES
+from shelf_assets.resources.lake import lake_of
+from shelf_assets.resources.models import geometry_of
+from shelf_assets.running import FinishedRun, run_days
+from shelf_assets.settings import Settings, load_settings
+from shelf_assets_tests.stories.photos import received
+from shelf_assets_tests.stories.stand_ins import stand_ins
+
+DAY = date(2026, 3, 1)
+NEXT_DAY = date(2026, 3, 2)
+STAGES = ("raw_images", "image_tensors", "classifications", "clip_embeddings")
+Snapshot = dict[str, pl.DataFrame]
+
+
+def stage_keys(*stages: str) -> set[dg.AssetKey]:
+    return {dg.AssetKey(stage) for stage in stages or STAGES}
+
+
+@dataclass
+class Shop:
+    """One lake on disk with its own Dagster instance, run by stand-in models of one version."""
+
+    settings: Settings
+    overrides: Mapping[str, object] = field(default_factory=stand_ins)
+    instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
+    _landed: int = 0
+
+    @cached_property
+    def lake(self) -> Lake:
+        return lake_of(self.settings)
+
+    @cached_property
+    def defs(self) -> dg.Definitions:
+        from shelf_assets.definitions import build_defs
+
+        return build_defs(self.settings, dict(self.overrides))
+
+    def land(self, day: date, files: Mapping[str, bytes]) -> list[str]:
+        """Put files under the day's prefix, one second after the other; returns their keys."""
+        keys = list(land(self.lake.objects, day, files.items()))
+        for key in keys:
+            self._received(day, key)
+        return keys
+
+    def overwrite(self, day: date, key: str, data: bytes) -> None:
+        self.lake.objects.put(key, data)
+        self._received(day, key)
+
+    def _received(self, day: date, key: str) -> None:
+        self._landed += 1
+        moment = received(day, self._landed)
+        os.utime(self.settings.lake_folder / key, (moment, moment))
+
+    def run(self, *days: date, stages: Iterable[str] = STAGES) -> list[FinishedRun]:
+        return run_days(self.defs, self.instance, days, stage_keys(*stages))
+
+    def with_models(self, version: int) -> Shop:
+        """The same lake, run by other models."""
+        return Shop(self.settings, stand_ins(version), self.instance, self._landed)
+
+    def rows(self, table: str, day: date | None = None) -> pl.DataFrame:
+        return self.lake.table(table).scan(day, day).collect()
+
+    def statuses(self, day: date) -> dict[str, int]:
+        return dict(self.rows("raw_images", day).group_by("status").len().iter_rows())
+
+    def work(self, run: FinishedRun) -> dict[str, int]:
+        """Photos that each stage of a run worked on."""
+        return dict(self.rows("stage_runs").filter(run_id=run.run_id).select("stage", "images").iter_rows())
+
+    def tensors(self, day: date) -> pl.DataFrame:
+        geometry = geometry_of(self.settings)
+        return self.lake.tensors(day, geometry.digest(), geometry.size_px).index()
+
+    def metadata(self, asset: str) -> Mapping[str, object]:
+        """Metadata of the asset's newest materialization."""
+        event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
+        assert event is not None and event.asset_materialization is not None, f"{asset} was never materialized"
+        return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+
+    def versions(self) -> dict[str, int | None]:
+        return {name: self.lake.table(name).version() for name in TABLES}
+
+    def snapshot(self, *days: date) -> Snapshot:
+        """All that a run makes, without what differs from lake to lake: when it was inferred, and the files' entity tags."""
+        held = {name: self.rows(name) for name in ("raw_images", "classifications", "clip_embeddings")}
+        for day in days:
+            held[f"tensors of {day}"] = self.tensors(day).select("image_id", "sha256", "reason", "detail")
+        return {
+            name: frame.drop("inferred_at", "etag", strict=False).sort(
+                [column for column in ("day", "image_id", "sha256", "model_digest") if column in frame.columns]
+            )
+            for name, frame in held.items()
+        }
+
+
+def open_shop(version: int = 1) -> Shop:
+    """The shop that the environment describes."""
+    return Shop(load_settings(), stand_ins(version))
+
+
+def assert_same(found: Snapshot, expected: Snapshot) -> None:
+    assert list(found) == list(expected)
+    for name, frame in expected.items():
+        assert found[name].equals(frame), f"{name} differs:\nfound {found[name]}\nexpected {frame}"

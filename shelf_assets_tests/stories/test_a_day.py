@@ -1,0 +1,197 @@
+"""A day of photos: it arrives, it is run again, more arrive late, one is overwritten, a model changes, a column is added."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from shelf_assets.lake.schemas import CLASSIFICATIONS, TABLES, Column
+from shelf_assets.partitions import today_utc
+from shelf_assets.running import RunFailed
+from shelf_assets_tests.stories.photos import photo, photos, truncated
+from shelf_assets_tests.stories.stand_ins import ColourPredictor
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, STAGES, Shop, assert_same
+
+
+def test_an_object_without_a_row_or_a_tensor_without_a_prediction(shop: Shop) -> None:
+    files = {**photos(range(3)), "again": photo(0), "cut short": truncated(), "notes.txt": b"milk, eggs"}
+    keys = shop.land(DAY, files)
+    (run,) = shop.run(DAY)
+
+    objects = shop.rows("raw_images", DAY)
+    assert sorted(objects["key"]) == sorted(keys)
+    assert shop.statuses(DAY) == {"accepted": 3, "duplicate": 1, "rejected": 2}
+    assert set(objects.filter(status="rejected")["reason"]) == {"truncated", "not_an_image"}
+
+    accepted = set(objects.filter(status="accepted")["image_id"])
+    assert set(shop.tensors(DAY)["image_id"]) == accepted
+    for table in ("classifications", "clip_embeddings"):
+        assert sorted(shop.rows(table, DAY)["image_id"]) == sorted(accepted), table
+    assert shop.work(run) == {"raw_images": 6, "image_tensors": 3, "classifications": 3, "clip_embeddings": 3}
+
+
+def test_a_prediction_under_the_wrong_photo(shop: Shop) -> None:
+    colours = ["blue", "red", "green", "red", "blue"]
+    shop.land(DAY, {f"{number} {colour}": photo(number, colour=colour) for number, colour in enumerate(colours)})
+    shop.run(DAY)
+
+    by_id = dict(shop.rows("classifications", DAY).select("image_id", "label").iter_rows())
+    objects = shop.rows("raw_images", DAY).sort("received_at")
+    assert [by_id[image_id] for image_id in objects["image_id"]] == colours
+
+
+def test_a_materialization_that_does_not_say_what_rests(shop: Shop) -> None:
+    shop.land(DAY, photos(range(3)))
+    shop.run(DAY)
+
+    for table in ("raw_images", "classifications", "clip_embeddings"):
+        metadata = shop.metadata(table)
+        assert metadata["dagster/partition_row_count"] == 3, table
+        assert metadata["table_version"] == shop.versions()[table], table
+    assert shop.metadata("image_tensors")["tensors_new"] == 3
+    assert shop.metadata("classifications")["model_digest"] == shop.rows("classifications")["model_digest"][0]
+
+
+def test_a_second_run_that_does_or_writes_anything(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.land(DAY, {**photos(range(3)), "cut short": truncated()})
+    shop.run(DAY)
+    versions, held = shop.versions(), shop.snapshot(DAY)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the second run must not infer")
+
+    monkeypatch.setattr(ColourPredictor, "infer", refuse)
+    monkeypatch.setattr(ColourPredictor, "device", refuse)
+    (again,) = shop.run(DAY)
+
+    assert shop.versions() == versions
+    assert_same(shop.snapshot(DAY), held)
+    assert shop.work(again) == {}
+    assert shop.metadata("classifications")["inferred_now"] == 0
+    assert shop.metadata("classifications")["committed"] is False
+
+
+def test_a_late_photo_that_costs_the_whole_day(shop: Shop) -> None:
+    shop.land(DAY, photos(range(3)))
+    shop.land(NEXT_DAY, photos(range(10, 12)))
+    shop.run(DAY, NEXT_DAY)
+    next_day = shop.snapshot(NEXT_DAY)
+
+    shop.land(DAY, photos([7]))
+    (run,) = shop.run(DAY)
+
+    assert shop.work(run) == dict.fromkeys(STAGES, 1)
+    assert shop.statuses(DAY) == {"accepted": 4}
+    assert shop.rows("classifications", DAY).height == 4
+    for table, frame in shop.snapshot(NEXT_DAY).items():
+        if "day" in frame.columns:
+            before = next_day[table].filter(day=NEXT_DAY)
+            assert frame.filter(day=NEXT_DAY).equals(before), table
+
+
+def test_an_overwritten_object_that_keeps_the_old_answer(shop: Shop) -> None:
+    key, *_ = shop.land(DAY, {"front": photo(1, colour="red"), "back": photo(2, colour="red")})
+    shop.run(DAY)
+    old = shop.rows("raw_images").row(by_predicate=pl.col("key") == key, named=True)
+
+    shop.overwrite(DAY, key, photo(3, colour="blue"))
+    (run,) = shop.run(DAY)
+
+    new = shop.rows("raw_images").row(by_predicate=pl.col("key") == key, named=True)
+    assert new["sha256"] != old["sha256"]
+    assert new["image_id"] == old["image_id"]
+    assert shop.work(run) == dict.fromkeys(STAGES, 1)
+    for table in ("classifications", "clip_embeddings"):
+        rows = shop.rows(table).filter(image_id=new["image_id"])
+        assert rows["sha256"].to_list() == [new["sha256"]], table
+    assert shop.rows("classifications").filter(image_id=new["image_id"])["label"].to_list() == ["blue"]
+
+
+def test_a_new_model_that_wipes_or_hides_the_old_ones_rows(shop: Shop) -> None:
+    shop.land(DAY, photos(range(3)))
+    shop.run(DAY)
+    old = shop.snapshot(DAY)["classifications"]
+
+    (run,) = shop.with_models(2).run(DAY)
+
+    assert shop.work(run) == {"classifications": 3, "clip_embeddings": 3}
+    rows = shop.snapshot(DAY)["classifications"]
+    assert rows.height == 6
+    assert rows["model_id"].n_unique() == 2
+    assert rows.join(old, on=old.columns, how="semi", nulls_equal=True).sort("image_id").equals(old.sort("image_id"))
+
+
+def test_a_late_photo_after_going_back_to_an_older_model(shop: Shop) -> None:
+    shop.land(DAY, photos(range(3)))
+    shop.run(DAY)
+    shop.with_models(2).run(DAY)
+    shop.land(DAY, photos([9]))
+
+    (run,) = shop.run(DAY)
+
+    assert shop.work(run) == dict.fromkeys(STAGES, 1)
+    assert shop.rows("classifications").group_by("model_id").len().sort("len")["len"].to_list() == [3, 4]
+
+
+def test_a_declared_column_that_a_lake_of_yesterday_lacks(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.land(DAY, photos(range(2)))
+    shop.run(DAY)
+
+    remark = Column(pl.String, "What a reviewer said.", nullable=True)
+    grown = dataclasses.replace(CLASSIFICATIONS, columns={**CLASSIFICATIONS.columns, "remark": remark})
+    monkeypatch.setitem(TABLES, "classifications", grown)
+    plain = ColourPredictor.infer
+    monkeypatch.setattr(
+        ColourPredictor,
+        "infer",
+        lambda self, pixels: [
+            row | ({"remark": "seen"} if self.asset == "classifications" else {}) for row in plain(self, pixels)
+        ],
+    )
+    shop.land(DAY, photos([5]))
+    shop.run(DAY)
+
+    remarks = shop.rows("classifications", DAY)["remark"].to_list()
+    assert sorted(remarks, key=str) == [None, None, "seen"]
+
+
+def test_a_day_without_photos_that_fails_or_commits(shop: Shop) -> None:
+    (run,) = shop.run(DAY)
+
+    assert shop.metadata("raw_images")["dagster/partition_row_count"] == 0
+    assert shop.metadata("raw_images")["landed"] == 0
+    assert shop.work(run) == {}
+    assert all(shop.rows(table).is_empty() for table in TABLES)
+
+
+def test_a_day_that_has_not_come_yet(shop: Shop) -> None:
+    tomorrow = today_utc() + timedelta(days=1)
+    with pytest.raises(Exception, match=str(tomorrow)):
+        shop.run(tomorrow)
+
+
+def test_the_same_bytes_accepted_twice(shop: Shop) -> None:
+    shop.land(DAY, {"one": photo(1), "copy": photo(1), "two": photo(2)})
+    shop.land(NEXT_DAY, {"copy of yesterday": photo(2), "three": photo(3)})
+    shop.run(DAY, NEXT_DAY)
+
+    objects = shop.rows("raw_images")
+    accepted = objects.filter(status="accepted")
+    assert accepted["sha256"].n_unique() == accepted.height == 3
+    assert shop.statuses(DAY) == {"accepted": 2, "duplicate": 1}
+    assert shop.statuses(NEXT_DAY) == {"accepted": 1, "duplicate": 1}
+    original_of = dict(accepted.select("sha256", "image_id").iter_rows())
+    for copy in objects.filter(status="duplicate").iter_rows(named=True):
+        assert copy["duplicate_of"] == original_of[copy["sha256"]]
+    assert shop.rows("classifications").height == 3
+
+
+def test_a_lake_that_is_a_file_told_as_something_else(shop: Shop) -> None:
+    folder = shop.settings.lake_folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("no folder")
+    with pytest.raises((RunFailed, RuntimeError), match=str(folder)):
+        shop.run(DAY)

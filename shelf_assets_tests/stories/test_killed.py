@@ -1,0 +1,105 @@
+"""Runs that are killed, interrupted or run at the same time: what rests afterwards is as if nothing had happened."""
+
+from __future__ import annotations
+
+import signal
+import shutil
+from pathlib import Path
+
+import pytest
+
+from shelf_assets_tests.stories.photos import photo, photos, truncated
+from shelf_assets_tests.stories.processes import Fault, Runs
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop, Snapshot, assert_same, open_shop
+
+FILES = {**photos(range(5)), "again": photo(0), "cut short": truncated()}
+WRITE = "shelf_assets.lake.delta:LakeTable._write"
+CREATE = "shelf_assets.lake.delta:LakeTable._ensure"
+PUT = "shelf_assets.lake.object_store:ObjectStore.put"
+GET = "shelf_assets.lake.object_store:ObjectStore.get"
+SHARD = "shelf_assets.lake.shards:_OpenShard._flush"
+INFER = "shelf_assets_tests.stories.stand_ins:ColourPredictor.infer"
+
+FAULTS = [
+    Fault(GET, "images/", nth=4),
+    Fault(CREATE, "raw_images", after=True),
+    Fault(WRITE, "raw_images"),
+    Fault(WRITE, "raw_images", after=True),
+    Fault(SHARD, nth=2),
+    Fault(SHARD, nth=2, after=True),
+    Fault(PUT, ".json", nth=2),
+    Fault(PUT, ".json", nth=2, after=True),
+    Fault(INFER, nth=3),
+    Fault(WRITE, "classifications", nth=2),
+    Fault(WRITE, "classifications", nth=2, after=True),
+    Fault(WRITE, "clip_embeddings"),
+    Fault(WRITE, "clip_embeddings", after=True),
+    *(Fault(WRITE, "stage_runs", nth=nth) for nth in (1, 2, 3, 4)),
+    Fault(WRITE, "stage_runs", nth=1, after=True),
+]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(parsed_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """What the tables hold when nobody is killed."""
+    home = tmp_path_factory.mktemp("undisturbed") / "home"
+    shutil.copytree(parsed_home, home)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SHELF_HOME", str(home))
+        environment.delenv("SHELF_LAKE", raising=False)
+        shop = open_shop()
+        shop.land(DAY, FILES)
+        shop.run(DAY)
+        held = shop.snapshot(DAY)
+        shop.instance.dispose()
+    return held
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_killed_run_that_leaves_a_gap_or_a_row_twice(
+    shop: Shop, runs: Runs, undisturbed: Snapshot, fault: Fault
+) -> None:
+    shop.land(DAY, FILES)
+
+    assert runs.run(DAY, fault) == -signal.SIGKILL
+    assert runs.run(DAY) == 0
+
+    assert_same(shop.snapshot(DAY), undisturbed)
+    stages = shop.rows("stage_runs")
+    assert stages.select("run_id", "stage").is_unique().all()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+def test_an_interrupted_run_that_loses_what_it_had_inferred(shop: Shop, runs: Runs, monkeypatch: pytest.MonkeyPatch, stop: signal.Signals) -> None:
+    monkeypatch.setenv("SHELF_COMMIT_IMAGES", "1000")  # nothing is due for a commit when the signal comes
+    shop.land(DAY, FILES)
+
+    # The second batch of the first model, so that two photos of each model have been inferred.
+    assert runs.run(DAY, Fault(INFER, nth=3, signal_number=stop)) != 0
+
+    assert shop.rows("classifications").height >= 2
+    assert shop.rows("clip_embeddings").height >= 2
+    assert runs.run(DAY) == 0
+    assert shop.rows("classifications").height == 5
+
+
+def test_two_days_at_once_that_accept_the_same_bytes(shop: Shop, runs: Runs) -> None:
+    shop.land(DAY, photos(range(4)))
+    shop.land(NEXT_DAY, photos(range(2, 6)))
+
+    assert runs.run_together([DAY, NEXT_DAY]) == [0, 0]
+
+    accepted = shop.rows("raw_images").filter(status="accepted")
+    assert accepted["sha256"].n_unique() == accepted.height == 6
+    assert shop.rows("raw_images").height == 8
+    assert sorted(shop.rows("classifications")["image_id"]) == sorted(accepted["image_id"])
+
+
+def test_two_runs_of_one_day_at_once_that_write_a_row_twice(
+    shop: Shop, runs: Runs, undisturbed: Snapshot
+) -> None:
+    shop.land(DAY, FILES)
+
+    assert runs.run_together([DAY, DAY]) == [0, 0]
+
+    assert_same(shop.snapshot(DAY), undisturbed)
