@@ -29,10 +29,8 @@ def select_assets(defs: dg.Definitions, selection: str | None) -> set[dg.AssetKe
     try:
         chosen = dg.AssetSelection.from_string(selection) if selection else dg.AssetSelection.all()
     except dg.DagsterError as invalid:
-        raise ValueError(
-            f"{invalid}; write it as in the UI, for example 'key:raw_images+' or 'group:vision'"
-        ) from None
-    keys = chosen.resolve(graph) & graph.executable_asset_keys
+        raise ValueError(f"{invalid}; write it as in the UI, for example 'key:raw_images+' or 'group:vision'") from None
+    keys = set(chosen.resolve(graph)) & graph.executable_asset_keys
     if not keys:
         known = ", ".join(sorted(key.to_user_string() for key in graph.executable_asset_keys))
         raise ValueError(f"nothing to run is selected by {selection!r}; there are {known}")
@@ -54,7 +52,7 @@ def run_days(
 
 
 def marts_keys(defs: dg.Definitions) -> set[dg.AssetKey]:
-    return dg.AssetSelection.groups("marts").resolve(defs.resolve_asset_graph())
+    return set(dg.AssetSelection.groups("marts").resolve(defs.resolve_asset_graph()))
 
 
 def _run(
@@ -74,7 +72,7 @@ def _run(
     )
     if not result.success:
         failures = [
-            f"{event.step_key}: {_cause(event.step_failure_data.error)}"
+            f"{event.step_key}: {root_cause(event.step_failure_data.error)}"
             for event in result.all_events
             if event.is_step_failure and event.step_failure_data.error
         ]
@@ -83,7 +81,8 @@ def _run(
     return FinishedRun(tuple(days), result.run_id)
 
 
-def _cause(error: object) -> str:
+def root_cause(error: object) -> str:
+    """The innermost message of a step's error: Dagster wraps ours in one of its own."""
     while getattr(error, "cause", None):
         error = error.cause  # type: ignore[attr-defined]
     return str(getattr(error, "message", error)).strip()
