@@ -58,9 +58,7 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def shared_data() -> Path:
     """Folder of the photos to test on."""
     if not SHARED_DATA.is_dir():
-        pytest.skip(
-            f"the shared test photos are not at {SHARED_DATA}; SHELF_TEST_DATA may name another folder"
-        )
+        pytest.skip(f"the shared test photos are not at {SHARED_DATA}; SHELF_TEST_DATA may name another folder")
     return SHARED_DATA
 
 

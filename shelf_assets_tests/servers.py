@@ -17,7 +17,7 @@ from pathlib import Path
 
 BUCKET = "shelf"
 START_TIMEOUT_SECONDS = 60.0
-# SeaweedFS opens P + 10,000 beside every port P; both must lie below the range Linux takes outgoing ports from (32,768).
+# SeaweedFS opens P + 10,000 beside every port P; both lie below Linux's range for outgoing ports (32,768).
 _PORTS = range(11_000, 21_000)
 _SIBLING = 10_000
 
@@ -62,9 +62,7 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
             break
         _stop(process)
         if last_try:
-            raise RuntimeError(
-                f"SeaweedFS did not start; its log:\n{(folder / 'weed.log').read_text()[-3000:]}"
-            )
+            raise RuntimeError(f"SeaweedFS did not start; its log:\n{(folder / 'weed.log').read_text()[-3000:]}")
     try:
         yield server
     finally:

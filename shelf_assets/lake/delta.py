@@ -71,9 +71,7 @@ class LakeTable:
         """Rows of the days from first_day to last_day (both included; all days without), in the declared columns."""
         return self._within(self._scan(self.open()), first_day, last_day)
 
-    def commit(
-        self, rows: pl.DataFrame, *, days: Sequence[date] = (), info: Mapping[str, str] | None = None
-    ) -> Commit:
+    def commit(self, rows: pl.DataFrame, *, days: Sequence[date] = (), info: Mapping[str, str] | None = None) -> Commit:
         """Write what the table's rule allows of `rows`; at most one new version, none when nothing is new.
 
         `days` states which days the caller answers for: a row of another day is refused. `info` (run id, …) goes into the
@@ -139,7 +137,8 @@ class LakeTable:
                     description=self.spec.grain,
                     storage_options=self.storage_options,
                 )
-                resting = {field.name for field in table.schema().fields}
+                resting = [field.name for field in table.schema().fields]
+                self._refuse_unknown_columns(resting)
                 if added := [name for name in self.spec.columns if name not in resting]:
                     table.alter.add_columns(_delta_fields(self.spec, added))
                     log.info("%s: column(s) %s added", self.spec.name, ", ".join(added))
@@ -148,6 +147,14 @@ class LakeTable:
                 continue
             return table
         raise CommitConflict(f"{self.spec.name}: could not create or grow the table at {self.uri}")
+
+    def _refuse_unknown_columns(self, resting: Sequence[str]) -> None:
+        # Rewriting a day would drop the values of columns that this programme does not know.
+        if unknown := [name for name in resting if name not in self.spec.columns]:
+            raise SchemaError(
+                f"{self.spec.name} at {self.uri} has the column(s) {', '.join(unknown)}, which lake/schemas.py does not "
+                "declare: a newer version of this programme wrote them. Nothing was written; use that version"
+            )
 
     def _require_bucket(self) -> None:
         # A bucket that does not exist has no table either: reading it as empty would hide a misspelt SHELF_LAKE.

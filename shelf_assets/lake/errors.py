@@ -1,4 +1,4 @@
-"""How the store's errors are told: what was tried, what refused, what to look at. Errors of the data are their modules' own."""
+"""How the store's errors are told: what was tried, what to look at. Errors of the data are their modules' own."""
 
 from __future__ import annotations
 
@@ -46,13 +46,11 @@ def _hint(message: str) -> str:
         "401 Unauthorized",
     )
     if any(refusal in plain for refusal in refusals):
-        return f"the credentials are refused; look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or the pod's role ({first})"
-    if any(
-        word in plain for word in ("No space left", "StorageFull", "File too large", "Disk quota exceeded")
-    ):
+        return (
+            f"the credentials are refused; look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or the pod's role ({first})"
+        )
+    if any(word in plain for word in ("No space left", "StorageFull", "File too large", "Disk quota exceeded")):
         return f"the disk is full; what was there before is untouched. Free room and run it again ({first})"
-    if any(
-        word in plain for word in ("error sending request", "Connection refused", "dns error", "(Connect)")
-    ):
+    if any(word in plain for word in ("error sending request", "Connection refused", "dns error", "(Connect)")):
         return f"no server answers; look at AWS_ENDPOINT_URL and the network ({first})"
     return first

@@ -61,9 +61,7 @@ def settle_objects(incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec)
     elsewhere = table.filter(
         (pl.col("status") == ACCEPTED) & pl.col("sha256").is_in(hashes.implode()) & ~pl.col("day").is_in(days)
     ).collect()
-    originals = pl.concat([elsewhere, kept.filter(status=ACCEPTED), same_bytes]).select(
-        "sha256", "image_id", "key"
-    )
+    originals = pl.concat([elsewhere, kept.filter(status=ACCEPTED), same_bytes]).select("sha256", "image_id", "key")
     settled = mark_duplicates(incoming, originals)
     return Change(pl.concat([kept, settled]), replaced_days=tuple(days), rows_new=settled.height)
 
@@ -101,9 +99,7 @@ def mark_duplicates(rows: pl.DataFrame, originals: pl.DataFrame) -> pl.DataFrame
         rows.join(known, on="sha256", how="left")
         .join(first_here, on="sha256", how="left")
         .with_columns(
-            duplicate_of=pl.when(is_copy)
-            .then(pl.coalesce("original", "first_here"))
-            .otherwise(pl.col("duplicate_of")),
+            duplicate_of=pl.when(is_copy).then(pl.coalesce("original", "first_here")).otherwise(pl.col("duplicate_of")),
             status=pl.when(is_copy).then(pl.lit(DUPLICATE)).otherwise(pl.col("status")),
         )
         .select(rows.columns)

@@ -21,7 +21,7 @@ import obstore
 from obstore.exceptions import NotFoundError
 from obstore.store import LocalStore, S3Store
 
-from shelf_assets.lake.errors import StoreUnavailable, explained
+from shelf_assets.lake.errors import explained
 
 Result = TypeVar("Result")
 

@@ -5,6 +5,7 @@ dagster-deltalake's own IO manager wipes days in several cases (docs/decisions/0
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -25,9 +26,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | pl.LazyFrame) -> None:
         frame = obj.collect(engine="streaming") if isinstance(obj, pl.LazyFrame) else obj
         if not isinstance(frame, pl.DataFrame):
-            raise TypeError(
-                f"{context.asset_key.to_user_string()}: expected a polars frame, got {type(obj).__name__}"
-            )
+            raise TypeError(f"{context.asset_key.to_user_string()}: expected a polars frame, got {type(obj).__name__}")
         table = self.lake.lake.table(context.asset_key.path[-1])
         days = _days(context) if context.has_asset_partitions else []
         commit = table.commit(frame, days=days, info={"dagster_run_id": context.run_id})
@@ -46,9 +45,9 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         return frame if context.dagster_type.typing_type is pl.LazyFrame else frame.collect()
 
 
-def commit_metadata(table: LakeTable, commit: Commit, days: Sequence[date]) -> dict[str, object]:
+def commit_metadata(table: LakeTable, commit: Commit, days: Sequence[date]) -> dict[str, Any]:
     """What the catalogue shows of a commit. Counts are read back from the table: a claim about what rests there."""
-    metadata: dict[str, object] = {
+    metadata: dict[str, Any] = {
         "dagster/uri": table.uri,
         "dagster/table_name": table.spec.name,
         "table_version": commit.version,
@@ -57,19 +56,19 @@ def commit_metadata(table: LakeTable, commit: Commit, days: Sequence[date]) -> d
     }
     if days:
         count = (
-            table.scan(min(days), max(days))
-            .filter(pl.col("day").is_in(list(days)))
-            .select(pl.len())
-            .collect()
-            .item()
+            table.scan(min(days), max(days)).filter(pl.col("day").is_in(list(days))).select(pl.len()).collect().item()
         )
         metadata["dagster/partition_row_count"] = count
     return metadata
 
 
 def _days(context: dg.InputContext | dg.OutputContext) -> list[date]:
-    """The days of the run's partitions, by their time windows, so that coarser partitionings are read whole."""
-    window = context.asset_partitions_time_window
-    if len(context.asset_partition_keys) > 1 or (window.end - window.start) > timedelta(days=1):
-        return [window.start.date() + timedelta(days=n) for n in range((window.end - window.start).days)]
-    return [window.start.date()]
+    """The days of the run's partitions, by the time window of each: coarser ones are read whole, gaps stay gaps."""
+    partitions = context.asset_partitions_def
+    if not isinstance(partitions, dg.TimeWindowPartitionsDefinition):
+        raise TypeError(f"{context.asset_key.to_user_string()}: tables are partitioned by day, not by {partitions}")
+    days: set[date] = set()
+    for key in context.asset_partition_keys:
+        window = partitions.time_window_for_partition_key(key)
+        days |= {window.start.date() + timedelta(days=n) for n in range(max(1, (window.end - window.start).days))}
+    return sorted(days)

@@ -1,4 +1,4 @@
-"""The rules against everything that can be thought of: whatever the order, the split and the repetitions, the same truth."""
+"""The rules against generated histories: whatever the order, the split and the repetitions, the same truth."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ from shelf_assets_tests.lake.rows import (
 )
 
 OTHER_DAY = DAY + timedelta(days=1)
-UUID_NAME = (
-    "01956d2e-0c00-7000-8000-000000000001"  # the same name on two days is the same image_id, yet two objects
-)
+UUID_NAME = "01956d2e-0c00-7000-8000-000000000001"  # the same name on two days is the same image_id, yet two objects
 
 
 def object_of(day: int, name: int, content: int, minute: int) -> dict[str, object]:
@@ -74,17 +72,13 @@ def settle_all(batches: Sequence[Sequence[dict]]) -> pl.DataFrame:
 
 
 def assert_whole(table: pl.DataFrame, listed: Sequence[dict]) -> None:
-    assert sorted(table["key"]) == sorted(str(row["key"]) for row in listed), (
-        "every object has exactly one row"
-    )
+    assert sorted(table["key"]) == sorted(str(row["key"]) for row in listed), "every object has exactly one row"
     accepted = table.filter(status=ACCEPTED)
     assert accepted["sha256"].is_unique().all(), "no bytes are accepted twice"
     readable = {row["sha256"] for row in listed if row["status"] == ACCEPTED}
     assert set(accepted["sha256"]) == readable, "all bytes that can be read are accepted once"
     duplicates = table.filter(status=DUPLICATE)
-    pointed = duplicates.join(
-        accepted, left_on=["duplicate_of", "sha256"], right_on=["image_id", "sha256"], how="semi"
-    )
+    pointed = duplicates.join(accepted, left_on=["duplicate_of", "sha256"], right_on=["image_id", "sha256"], how="semi")
     assert pointed.height == duplicates.height, "a duplicate names the accepted photo with its bytes"
     assert accepted["duplicate_of"].null_count() == accepted.height
 
@@ -147,9 +141,7 @@ def test_objects_that_are_known_with_their_etag_are_not_read_again() -> None:
 
 prediction_rows = st.lists(
     st.builds(
-        lambda name, content, model, day: prediction(
-            f"i{name}", content, f"m{model}", DAY + timedelta(days=day)
-        ),
+        lambda name, content, model, day: prediction(f"i{name}", content, f"m{model}", DAY + timedelta(days=day)),
         *(st.integers(0, 3), st.integers(0, 1), st.integers(0, 1), st.integers(0, 1)),
     ),
     max_size=8,
@@ -205,8 +197,7 @@ def test_replacing_days_leaves_the_other_days_alone_and_repeats_as_no_change(
     after = applied(table, change)
     days: set[date] = set(incoming["day"])
     assert (
-        after.filter(~pl.col("day").is_in(list(days))).height
-        == table.filter(~pl.col("day").is_in(list(days))).height
+        after.filter(~pl.col("day").is_in(list(days))).height == table.filter(~pl.col("day").is_in(list(days))).height
     )
     assert after.filter(pl.col("day").is_in(list(days))).height == incoming.height
     assert replace_days(incoming, after.lazy(), CLASSIFICATIONS) is None

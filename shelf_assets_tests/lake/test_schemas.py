@@ -145,9 +145,9 @@ def test_a_null_is_written_where_none_may_be() -> None:
 
 
 def test_missing_and_undeclared_columns_are_not_named() -> None:
-    with pytest.raises(SchemaError, match="lacks the column.* device, images"):
+    with pytest.raises(SchemaError, match=r"lacks the column.* device, images"):
         conform(RUNS.drop("device", "images"), STAGE_RUNS)
-    with pytest.raises(SchemaError, match="does not declare the column.* mood"):
+    with pytest.raises(SchemaError, match=r"does not declare the column.* mood"):
         conform(RUNS.with_columns(mood=pl.lit(1)), STAGE_RUNS)
 
 

@@ -1,0 +1,144 @@
+"""Commits by many at once, on disk and on S3: nothing lost, nothing twice, and the loser decides again."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from shelf_assets.lake import delta
+from shelf_assets.lake.delta import CommitConflict, LakeTable
+from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, RULES
+from shelf_assets.lake.schemas import Rule
+from shelf_assets_tests.conftest import LakeUnderTest
+from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predictions, stage_runs
+from shelf_assets_tests.lake.writers import PROCESSES, commit_grown, commit_rows, commit_runs, together
+
+OTHER_DAY = DAY + timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ProcessPoolExecutor]:
+    # Eight interpreters that import everything keep two cores busy for long: one imports, then forks.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["shelf_assets_tests.lake.writers"])
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+        yield pool
+
+
+def test_eight_processes_lose_a_commit_or_write_one_twice(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+    counts = together(
+        processes, commit_runs, [(lake.lake, f"w{n}", 10, DAY + timedelta(days=n // 2)) for n in range(PROCESSES)]
+    )
+    resting = lake.lake.table("stage_runs").scan().collect()
+    assert sum(counts) == resting.height == PROCESSES * 10
+    assert resting["run_id"].n_unique() == resting.height
+
+
+def test_creating_one_table_at_once_fails_or_forgets_a_row(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+    cases = [(lake.lake, "stage_runs", stage_runs([f"w{n}"], DAY + timedelta(days=n))) for n in range(PROCESSES)]
+    assert together(processes, commit_rows, cases) == [1] * PROCESSES
+    assert lake.lake.table("stage_runs").scan().collect().height == PROCESSES
+
+
+def test_growing_one_table_at_once_fails_or_forgets_a_row(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+    lake.lake.table("stage_runs").commit(stage_runs(["old"]))
+    assert together(processes, commit_grown, [(lake.lake, f"w{n}", DAY) for n in range(PROCESSES)]) == [1] * PROCESSES
+    resting = pl.read_delta(lake.lake.table("stage_runs").uri, storage_options=dict(lake.lake.storage_options))
+    assert sorted(resting["run_id"]) == ["old", *(f"w{n}" for n in range(PROCESSES))]
+    assert resting.filter(run_id="old")["energy_joules"].to_list() == [None]
+
+
+def test_the_same_day_run_by_many_is_written_twice(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+    rows = predictions(prediction(f"i{n}") for n in range(20))
+    counts = together(processes, commit_rows, [(lake.lake, "classifications", rows)] * PROCESSES)
+    assert sorted(counts) == [0] * (PROCESSES - 1) + [20]
+    assert lake.lake.table("classifications").scan().collect().height == 20
+
+
+def test_the_same_bytes_on_many_days_at_once_are_accepted_twice(
+    lake: LakeUnderTest, processes: ProcessPoolExecutor
+) -> None:
+    days = [DAY + timedelta(days=n) for n in range(PROCESSES)]
+    cases = [(lake.lake, "raw_images", photos([photo("a", "same", day), photo("b", day, day)])) for day in days]
+    assert together(processes, commit_rows, cases) == [2] * PROCESSES
+    resting = lake.lake.table("raw_images").scan().collect()
+    same = resting.filter(pl.col("key").str.ends_with("/a"))
+    assert sorted(same["status"]) == [ACCEPTED] + [DUPLICATE] * (PROCESSES - 1)
+    assert set(same["duplicate_of"].drop_nulls()) == set(same.filter(status=ACCEPTED)["image_id"])
+    assert resting.filter(pl.col("key").str.ends_with("/b"))["status"].to_list() == [ACCEPTED] * PROCESSES
+
+
+class Interloper:
+    """Stands in for a rule: whenever a commit has read the table, commits other rows before it can write its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, rule: Rule, table: LakeTable, rows: list[pl.DataFrame]) -> None:
+        self.rule, self.table, self.rows = RULES[rule], table, rows
+        self.decisions, self.speaking = 0, False
+        monkeypatch.setitem(RULES, rule, self)
+        monkeypatch.setattr(delta, "LONGEST_PAUSE_SECONDS", 0.01)
+
+    def __call__(self, incoming: pl.DataFrame, table: pl.LazyFrame, spec: object) -> object:
+        change = self.rule(incoming, table, spec)  # type: ignore[arg-type]
+        if not self.speaking:
+            self.decisions += 1
+            if self.rows:
+                self.speaking = True
+                self.table.commit(self.rows.pop())
+                self.speaking = False
+        return change
+
+
+def test_a_commit_between_reading_and_writing_is_overlooked(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = lake.lake.table("raw_images")
+    meanwhile = photos([photo("a", "same", OTHER_DAY)])
+    watch = Interloper(monkeypatch, Rule.SETTLE_OBJECTS, lake.lake.table("raw_images"), [meanwhile])
+    table.commit(photos([photo("a", "same")]))
+    assert watch.decisions == 2, "the loser decides again"
+    assert dict(table.scan().select("day", "status").collect().iter_rows()) == {DAY: DUPLICATE, OTHER_DAY: ACCEPTED}
+
+
+def test_predictions_of_one_day_by_two_runs_rest_twice(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = lake.lake.table("classifications")
+    table.commit(predictions([prediction("z")]))
+    meanwhile = predictions([prediction("a"), prediction("b")])
+    Interloper(monkeypatch, Rule.INSERT_MISSING, lake.lake.table("classifications"), [meanwhile])
+    commit = table.commit(predictions([prediction("b"), prediction("c")]))
+    assert commit.committed and commit.rows_new == 1
+    assert sorted(table.scan().collect()["image_id"]) == ["a", "b", "c", "z"]
+
+
+def test_predictions_of_two_days_wait_for_each_other(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = lake.lake.table("classifications")
+    meanwhile = predictions([prediction("a", day=OTHER_DAY)])
+    watch = Interloper(monkeypatch, Rule.INSERT_MISSING, lake.lake.table("classifications"), [meanwhile])
+    assert table.commit(predictions([prediction("a")])).rows_new == 1
+    assert watch.decisions == 1, "another day's commit is no conflict"
+    assert table.scan().collect().height == 2
+
+
+def test_a_rewritten_day_swallows_rows_that_came_between(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = lake.lake.table("classifications")
+    table.commit(predictions([prediction("a", "old bytes")]))
+    meanwhile = predictions([prediction("late")])
+    Interloper(monkeypatch, Rule.INSERT_MISSING, lake.lake.table("classifications"), [meanwhile])
+    table.commit(predictions([prediction("a", "new bytes")]))
+    assert sorted(table.scan().collect()["label"]) == ["a new bytes", "late bytes"]
+
+
+def test_endless_conflicts_never_end_or_lose_rows_in_silence(
+    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = disk_lake.lake.table("classifications")
+    meanwhile = [predictions([prediction(f"other{n}")]) for n in range(5)]
+    Interloper(monkeypatch, Rule.INSERT_MISSING, disk_lake.lake.table("classifications"), meanwhile)
+    monkeypatch.setattr(delta, "MAX_ATTEMPTS", 3)
+    with pytest.raises(CommitConflict, match=r"classifications: 3 commits in a row lost.*run it again"):
+        table.commit(predictions([prediction("mine")]))
+    assert "mine" not in table.scan().collect()["image_id"]

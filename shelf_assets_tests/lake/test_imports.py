@@ -1,0 +1,21 @@
+"""Who may import whom: the lake is used by dbt's process and notebooks, which have no use for Dagster or torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_the_lake_pays_for_dagster_or_torch() -> None:
+    code = "import shelf_assets.lake.lake, sys; print(*{'dagster', 'torch', 'mlflow'} & set(sys.modules))"
+    imported = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert imported.stdout.split() == []

@@ -1,0 +1,55 @@
+"""What other processes do in the tests of concurrent commits. No test here."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from shelf_assets.lake.delta import LakeTable
+from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.schemas import STAGE_RUNS, Column
+from shelf_assets_tests.lake.rows import stage_runs
+
+PROCESSES = 8
+
+GROWN = dataclasses.replace(
+    STAGE_RUNS, columns=STAGE_RUNS.columns | {"energy_joules": Column(pl.Float64, "A new one.", nullable=True)}
+)
+
+
+def together(pool: ProcessPoolExecutor, work: Any, cases: list[tuple]) -> list[Any]:
+    """Call `work(*case)` for every case, each in a process of its own, all at the same moment."""
+    if not getattr(pool, "warm", False):
+        for future in [pool.submit(time.sleep, 2) for _ in range(PROCESSES)]:  # every process is up and has imported
+            future.result()
+        pool.warm = True  # type: ignore[attr-defined]
+    begin = time.time() + 0.3
+    futures: list[Future] = [pool.submit(_at, begin, work, *case) for case in cases]
+    return [future.result(timeout=240) for future in futures]
+
+
+def _at(begin: float, work: Any, *case: object) -> Any:
+    time.sleep(max(0.0, begin - time.time()))
+    return work(*case)
+
+
+def commit_rows(lake: Lake, table: str, rows: pl.DataFrame) -> int:
+    return lake.table(table).commit(rows).rows_new
+
+
+def commit_runs(lake: Lake, writer: str, commits: int, day: date) -> int:
+    """Commit one row of stage_runs at a time; returns how many the table said are new."""
+    table = lake.table("stage_runs")
+    return sum(table.commit(stage_runs([f"{writer}-{n}"], day)).rows_new for n in range(commits))
+
+
+def commit_grown(lake: Lake, run_id: str, day: date) -> int:
+    """Commit a row with a column that the resting table does not have yet."""
+    resting = lake.table("stage_runs")
+    table = LakeTable(GROWN, resting.uri, resting.storage_options)
+    return table.commit(stage_runs([run_id], day).with_columns(energy_joules=pl.lit(1.5))).rows_new
