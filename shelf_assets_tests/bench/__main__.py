@@ -1,0 +1,56 @@
+"""The command: `python -m shelf_assets_tests.bench`. Options in, three files out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from shelf_assets_tests.bench.photos import REPO_ROOT
+from shelf_assets_tests.bench.session import Options, run_bench
+
+
+def main() -> None:
+    default = Options()
+    parser = argparse.ArgumentParser(
+        prog="python -m shelf_assets_tests.bench",
+        description="This pipeline beside the plain way of the field and beside the models alone, on the same photos.",
+    )
+    parser.add_argument(
+        "--images", type=int, default=default.images, help="small photos a run; large: half (%(default)s)"
+    )
+    parser.add_argument("--runs", type=int, default=default.runs, help="runs of each way, in turn (%(default)s)")
+    parser.add_argument("--photos", choices=("small", "large", "both"), default="both")
+    parser.add_argument("--store", choices=("disk", "s3", "both"), default="both")
+    parser.add_argument(
+        "--batch-size", type=int, default=default.batch_size, help="photos a forward pass (%(default)s)"
+    )
+    parser.add_argument("--threads", type=int, default=default.threads, help="torch's, in every way (%(default)s)")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="the pipeline's")
+    parser.add_argument("--drawn", action="store_true", help="draw the photos also where real ones are")
+    parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
+    asked = parser.parse_args()
+    options = Options(
+        images=asked.images,
+        runs=asked.runs,
+        photos=("small", "large") if asked.photos == "both" else (asked.photos,),
+        stores=("disk", "s3") if asked.store == "both" else (asked.store,),
+        batch_size=asked.batch_size,
+        threads=asked.threads,
+        precision=asked.precision,
+        drawn=asked.drawn,
+    )
+    result = run_bench(options, lambda line: print(line, flush=True))
+    asked.out.mkdir(parents=True, exist_ok=True)
+    (asked.out / "pipeline.json").write_text(json.dumps(result, indent=1) + "\n")
+
+    from shelf_assets_tests.bench.plot import plot
+    from shelf_assets_tests.bench.report import markdown
+
+    plot(result, asked.out / "pipeline.png")
+    (asked.out / "pipeline.md").write_text(markdown(result))
+    print(f"{asked.out / 'pipeline.md'}")
+
+
+if __name__ == "__main__":
+    main()

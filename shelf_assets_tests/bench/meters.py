@@ -1,0 +1,113 @@
+"""Clocks and memory: CPU seconds of a process and its children, memory of its whole tree. No way belongs here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_SAMPLE_SECONDS = 0.2
+_INTERESTING_FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and of those children that have ended."""
+    usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+@dataclass
+class Span:
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+@contextmanager
+def timed(span: Span) -> Iterator[Span]:
+    """Add what the block takes to `span`; may be entered many times."""
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    try:
+        yield span
+    finally:
+        span.wall_seconds += time.perf_counter() - wall
+        span.cpu_seconds += cpu_seconds() - cpu
+
+
+class TreeMemory:
+    """Peak memory of a process and all its children, in bytes: sum of PSS, where a shared page counts once."""
+
+    def __init__(self, pid: int) -> None:
+        self.process = psutil.Process(pid)
+        self.peak_bytes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="memory", daemon=True)
+
+    def __enter__(self) -> TreeMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while True:
+            total = 0
+            for process in [self.process, *self.process.children(recursive=True)]:
+                try:
+                    total += process.memory_full_info().pss
+                except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLookupError):
+                    continue  # a loader's worker that ended between the listing and the look
+            self.peak_bytes = max(self.peak_bytes, total)
+            if self._stop.wait(_SAMPLE_SECONDS):
+                return
+
+
+def reset_peak_rss() -> None:
+    """Let the kernel count this process's peak resident memory anew (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_rss_bytes() -> int:
+    """Peak resident memory of this process since the last reset."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def cpu_ms_per_item(work: Callable[[], Any], items: int, repeats: int = 3) -> float:
+    """CPU milliseconds per item of `work`, which does all the items: the median of a few repeats."""
+    spent = []
+    for _ in range(repeats):
+        span = Span()
+        with timed(span):
+            work()
+        spent.append(span.cpu_seconds)
+    return 1000 * sorted(spent)[len(spent) // 2] / items
+
+
+def machine() -> dict[str, object]:
+    """The machine in words: without them a figure says nothing."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    said: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        said.setdefault(name.strip(), value.strip())
+    flags = set(said.get("flags", said.get("Features", "")).split())
+    return {
+        "cpu": said.get("model name", platform.processor()),
+        "cpu_family_model": f"{said.get('cpu family', '?')}/{said.get('model', '?')}",
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9),
+        "flags": {flag: flag in flags for flag in _INTERESTING_FLAGS},
+        "load_average_1m": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+    }
