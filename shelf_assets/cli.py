@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shelf_assets.lake.object_store import StoreUnavailable
+from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(

@@ -22,7 +22,7 @@ def build_executor(settings: Settings) -> dg.ExecutorDefinition:
         # The Kubernetes client costs a fifth of the package's import, which every step's process pays.
         from dagster_k8s import k8s_job_executor
 
-        config = {"step_k8s_config": {}} | ({"job_image": settings.k8s_image} if settings.k8s_image else {})
+        config: dict[str, object] = {"job_image": settings.k8s_image} if settings.k8s_image else {}
         return k8s_job_executor.configured(config)
     if settings.executor == "in_process":
         return dg.in_process_executor

@@ -82,7 +82,7 @@ def _run(
 
 
 def root_cause(error: object) -> str:
-    """The innermost message of a step's error: Dagster wraps ours in one of its own."""
-    while getattr(error, "cause", None):
+    """The message of our own error: Dagster wraps it in one of its own, and from what it was raised is detail."""
+    while getattr(error, "cause", None) and str(getattr(error, "cls_name", "")).startswith("Dagster"):
         error = error.cause  # type: ignore[attr-defined]
     return str(getattr(error, "message", error)).strip()

@@ -1,6 +1,7 @@
 """`classifications` and `clip_embeddings`: one pass over a day's tensors for every model asked for; only missing keys are inferred."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -132,7 +133,7 @@ class _ModelPass:
         if "confidence" in frame.columns:
             self.confidences += frame["confidence"].to_list()
 
-    def metadata(self) -> dict[str, object]:
+    def metadata(self) -> dict[str, Any]:
         return commit_metadata(self.table, self.commit, [self.day]) | {
             "inferred_now": self.meter.images,
             "images_per_second": round(self.meter.images_per_second, 1),

@@ -54,7 +54,7 @@ def list_day(lake: LakeResource, day: date) -> Listing:
     bucket, _, root = lake.settings.lake_url.removeprefix("s3://").partition("/")
     prefix = f"{root}/{day_prefix(day)}" if root else day_prefix(day)
     listed = get_objects(bucket, prefix, client=s3_client(lake.settings))
-    return [(o["Key"], o["ETag"], o["Size"]) for o in listed]
+    return [(str(o["Key"]), str(o["ETag"]), int(o["Size"] or 0)) for o in listed]
 
 
 def s3_client(settings: Settings):

@@ -24,7 +24,7 @@ def every_object_has_a_row(context: dg.AssetCheckExecutionContext, lake: LakeRes
     newest = rows["received_at"].max()
     due = listed.filter(pl.col("received_at") <= newest) if newest is not None else listed.clear()
     without_row = due.join(rows, on="key", how="anti")
-    counts = {status: count for status, count in rows.group_by("status").len().iter_rows()}
+    counts = dict(rows.group_by("status").len().iter_rows())
     return dg.AssetCheckResult(
         passed=without_row.is_empty() and sum(counts.values()) == rows.height,
         description=_first_few("objects without a row", without_row["key"]),

@@ -121,7 +121,7 @@ def _title(days: list[date]) -> str:
 def _sheet_photos(lake: Lake, photos: pl.DataFrame, predictions: pl.DataFrame) -> list[SheetPhoto]:
     """A sample of the photos that shows every status: accepted ones with their labels, the others with their reason."""
     order = {"rejected": 0, "duplicate": 1, "accepted": 2}
-    others = photos.filter(pl.col("status") != "accepted").group_by("status", "reason", maintain_order=True).head(1)
+    others = photos.filter(pl.col("status") != "accepted").unique(["status", "reason"], maintain_order=True)
     accepted = photos.filter(status="accepted")
     accepted = accepted.sample(min(accepted.height, SHEET_PHOTOS - others.height), seed=SEED, shuffle=True)
     chosen = pl.concat([accepted, others]).sort(pl.col("status").replace_strict(order, return_dtype=pl.Int8), descending=True)

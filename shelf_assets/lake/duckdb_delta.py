@@ -24,23 +24,18 @@ def extension_path(name: str) -> Path:
     wheel = f"duckdb-extension-{name}=={duckdb.__version__}"
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
     if spec is None or not spec.submodule_search_locations:
-        raise ExtensionMissingError(
-            f"DuckDB cannot read the lake without its {name} extension: install {wheel}"
-        )
+        raise ExtensionMissingError(f"DuckDB cannot read the lake without its {name} extension: install {wheel}")
     folder = Path(next(iter(spec.submodule_search_locations))) / "extensions"
     path = folder / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
     if not path.is_file():
         present = ", ".join(sorted(p.name for p in folder.glob("v*"))) or "none"
         raise ExtensionMissingError(
-            f"the {name} extension is there for DuckDB {present}, but this is v{duckdb.__version__}: "
-            f"install {wheel}"
+            f"the {name} extension is there for DuckDB {present}, but this is v{duckdb.__version__}: install {wheel}"
         )
     return path
 
 
-def prepare_connection(
-    connection: duckdb.DuckDBPyConnection, lake_url: str, environ: Mapping[str, str]
-) -> None:
+def prepare_connection(connection: duckdb.DuckDBPyConnection, lake_url: str, environ: Mapping[str, str]) -> None:
     """Load what `delta_scan` needs for this lake; for an S3 lake also create its secret, in memory only.
 
     lake_url is `file:///absolute/path` or `s3://bucket/prefix`; environ holds the usual AWS variables.
@@ -67,9 +62,7 @@ def s3_secret_sql(lake_url: str, environ: Mapping[str, str]) -> str:
     if environ.get("AWS_ACCESS_KEY_ID"):
         options["KEY_ID"] = environ["AWS_ACCESS_KEY_ID"]
         if not environ.get("AWS_SECRET_ACCESS_KEY"):
-            raise ValueError(
-                "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not: set both, or neither"
-            )
+            raise ValueError("AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not: set both, or neither")
         options["SECRET"] = environ["AWS_SECRET_ACCESS_KEY"]
         if environ.get("AWS_SESSION_TOKEN"):
             options["SESSION_TOKEN"] = environ["AWS_SESSION_TOKEN"]
@@ -85,9 +78,7 @@ def s3_secret_sql(lake_url: str, environ: Mapping[str, str]) -> str:
 def _endpoint_options(endpoint_url: str) -> dict[str, str]:
     parts = urlsplit(endpoint_url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError(
-            f"AWS_ENDPOINT_URL is {endpoint_url!r}: give it as http://host:port or https://host:port"
-        )
+        raise ValueError(f"AWS_ENDPOINT_URL is {endpoint_url!r}: give it as http://host:port or https://host:port")
     return {
         "ENDPOINT": parts.netloc + parts.path.rstrip("/"),
         "USE_SSL": "true" if parts.scheme == "https" else "false",

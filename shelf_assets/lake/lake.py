@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import polars as pl
 
@@ -23,9 +24,7 @@ class Lake:
 
     @property
     def objects(self) -> ObjectStore:
-        return ObjectStore(
-            self.url, {key: value for key, value in self.storage_options.items() if key != "allow_http"}
-        )
+        return ObjectStore(self.url, {key: value for key, value in self.storage_options.items() if key != "allow_http"})
 
     def table(self, name: str) -> LakeTable:
         if name not in TABLES:
@@ -38,7 +37,7 @@ class Lake:
     def listing(self, day: date) -> pl.DataFrame:
         """One row per object under the day's prefix: key, size_bytes, etag, received_at."""
         rows = [(o.key, o.size_bytes, o.etag, o.received_at) for o in self.objects.list(day_prefix(day))]
-        schema = {
+        schema: dict[str, Any] = {
             "key": pl.String,
             "size_bytes": pl.Int64,
             "etag": pl.String,

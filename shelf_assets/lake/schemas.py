@@ -66,27 +66,17 @@ RAW_IMAGES = TableSpec(
         "image_id": _IMAGE_ID,
         "key": Column(pl.String, "Object key, relative to the lake."),
         "size_bytes": Column(pl.Int64, "Size of the object in bytes, as listed."),
-        "etag": Column(
-            pl.String, "Entity tag of the object, as listed; a changed one makes the object be read again."
-        ),
+        "etag": Column(pl.String, "Entity tag of the object, as listed; a changed one makes the object be read again."),
         "sha256": Column(pl.String, "SHA-256 of the bytes; null when they could not be read.", nullable=True),
-        "format": Column(
-            pl.String, "Format by signature: jpeg, png, webp, gif, …; null when unknown.", nullable=True
-        ),
+        "format": Column(pl.String, "Format by signature: jpeg, png, webp, gif, …; null when unknown.", nullable=True),
         "width_px": Column(pl.Int32, "Width as stored, before EXIF orientation.", nullable=True),
         "height_px": Column(pl.Int32, "Height as stored, before EXIF orientation.", nullable=True),
-        "exif_orientation": Column(
-            pl.Int32, "EXIF orientation 1 to 8; 1 where none is given.", nullable=True
-        ),
-        "received_at": Column(
-            UTC_MICROSECONDS, "When the store took the object in (its last-modified time)."
-        ),
+        "exif_orientation": Column(pl.Int32, "EXIF orientation 1 to 8; 1 where none is given.", nullable=True),
+        "received_at": Column(UTC_MICROSECONDS, "When the store took the object in (its last-modified time)."),
         "status": Column(pl.String, "accepted, duplicate (of an accepted photo of any day) or rejected."),
         "reason": Column(pl.String, "Reason code of a rejection.", nullable=True),
         "reason_detail": Column(pl.String, "What exactly was wrong, for people.", nullable=True),
-        "duplicate_of": Column(
-            pl.String, "image_id of the accepted photo with the same bytes.", nullable=True
-        ),
+        "duplicate_of": Column(pl.String, "image_id of the accepted photo with the same bytes.", nullable=True),
     },
 )
 
@@ -109,9 +99,7 @@ CLASSIFICATIONS = TableSpec(
     fingerprint="sha256",
     columns=_PREDICTION_COLUMNS
     | {
-        "label": Column(
-            pl.String, "Label with the highest score: a raw prediction, not yet an applied label."
-        ),
+        "label": Column(pl.String, "Label with the highest score: a raw prediction, not yet an applied label."),
         "confidence": Column(pl.Float32, "Softmax probability of `label`, 0 to 1."),
         "labels": Column(pl.List(pl.String), "Top-k labels, best first."),
         "scores": Column(FLOAT32_LIST, "Softmax probabilities of `labels`."),
@@ -127,9 +115,7 @@ CLIP_EMBEDDINGS = TableSpec(
     fingerprint="sha256",
     columns=_PREDICTION_COLUMNS
     | {
-        "embedding": Column(
-            FLOAT32_LIST, "Vector of unit length in the model's shared image and text space."
-        ),
+        "embedding": Column(FLOAT32_LIST, "Vector of unit length in the model's shared image and text space."),
         "inferred_at": _INFERRED_AT,
     },
 )
@@ -147,18 +133,14 @@ STAGE_RUNS = TableSpec(
         "device": Column(pl.String, "cpu, cuda:<name>, …"),
         "images": Column(pl.Int64, "Photos worked on."),
         "bytes_read": Column(pl.Int64, "Bytes read from the object store."),
-        "wall_seconds": Column(
-            pl.Float64, "Elapsed seconds; a stage that shares a pass counts its own part."
-        ),
+        "wall_seconds": Column(pl.Float64, "Elapsed seconds; a stage that shares a pass counts its own part."),
         "cpu_seconds": Column(pl.Float64, "User and system CPU seconds of the process."),
         "peak_memory_bytes": Column(pl.Int64, "Peak resident memory of the process."),
         "finished_at": Column(UTC_MICROSECONDS, "When the stage ended."),
     },
 )
 
-TABLES: dict[str, TableSpec] = {
-    spec.name: spec for spec in (RAW_IMAGES, CLASSIFICATIONS, CLIP_EMBEDDINGS, STAGE_RUNS)
-}
+TABLES: dict[str, TableSpec] = {spec.name: spec for spec in (RAW_IMAGES, CLASSIFICATIONS, CLIP_EMBEDDINGS, STAGE_RUNS)}
 
 
 def require_day(value: object) -> date:
@@ -187,9 +169,7 @@ def conform(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
     conformed = frame.select(casts)
     for name, column in spec.columns.items():
         if not column.nullable and conformed[name].null_count():
-            raise SchemaError(
-                f"{spec.name}.{name} is declared not null, yet {conformed[name].null_count()} rows are"
-            )
+            raise SchemaError(f"{spec.name}.{name} is declared not null, yet {conformed[name].null_count()} rows are")
     if frame.height and conformed.select(spec.key).is_duplicated().any():
         raise SchemaError(f"{spec.name}: rows repeat the key ({', '.join(spec.key)})")
     return conformed

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 import dagster as dg
 
@@ -24,7 +25,7 @@ class TensorIOManager(dg.ConfigurableIOManager):
 
     lake: dg.ResourceDependency[LakeResource]
     size_px: int
-    fit: str
+    fit: Literal["crop", "pad", "squash"]
     shard_images: int
 
     @property

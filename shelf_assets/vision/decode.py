@@ -1,94 +1,206 @@
-"""From bytes to an RGB picture: which decoder for which format, how small it may decode. No geometry, no judgement here.
+"""From headers to RGB pixels: which decoder for which format, how small, at what cost. No geometry, no policy here.
 
-JPEG goes through libjpeg-turbo (simplejpeg) with DCT scaling by powers of two, the factors that are SIMD; everything else,
-and the JPEGs that turbo has no RGB for, through Pillow. Both release the interpreter's lock while they work.
+JPEG goes through libjpeg-turbo (simplejpeg) with DCT scaling by powers of two, the factors that are SIMD. Everything
+else, and the odd JPEG whose headers turbo's strict interface will not read, goes through Pillow. Both release the
+interpreter's lock. Of animations only the first frame is decoded; colour profiles (ICC) are ignored, in every format
+alike.
 """
 
 from __future__ import annotations
 
 import io
-import warnings
+import re
+import struct
+import threading
+import zlib
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-# Pillow is told which decoders it may try: a file never chooses one by itself.
-PILLOW_FORMATS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF"}
-ORIENTATION_TAG = 0x0112
-WHITE = (255, 255, 255)
+from shelf_assets.vision.headers import MAX_JPEG_SCANS, Header
+from shelf_assets.vision.reasons import Reason, Undecodable
 
-assert not ImageFile.LOAD_TRUNCATED_IMAGES
+# The most that decoding one photo may hold, whatever the settings say; a process decodes one big photo at a time.
+MAX_DECODE_BYTES = 512 << 20
+BIG_BYTES = 64 << 20
+# Peak memory per stored pixel, measured: Pillow keeps 4 bytes, a premultiplied copy 4 more, conversions pass through 4;
+# libwebp's animation decoder, which Pillow uses for still pictures too, adds two canvases and its own planes.
+_BYTES_PER_PX = {"png": 10, "gif": 10, "webp": 18}
+_JPEG_OUTPUT_BYTES_PER_PX = 3
+# Each scan of a progressive JPEG walks over all coefficients: 64 scans of 16 MP, or 10 of 100 MP.
+MAX_SCANNED_PX = 1_024_000_000
 
-
-def sniff(data: bytes) -> str | None:
-    """The format by its signature, lower case; None when no known one fits."""
-    head = data[:16]
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    if head[:6] in (b"GIF87a", b"GIF89a"):
-        return "gif"
-    if head[4:8] == b"ftyp":
-        return "avif" if head[8:12] in (b"avif", b"avis") else "heif"
-    return next((name for signature, name in _OTHERS if head.startswith(signature)), None)
-
-
-_OTHERS = (
-    (b"BM", "bmp"),
-    (b"II*\x00", "tiff"),
-    (b"MM\x00*", "tiff"),
-    (b"8BPS", "psd"),
-    (b"%PDF", "pdf"),
-    (b"%!PS", "eps"),
-    (b"\xc5\xd0\xd3\xc6", "eps"),
-    (b"\x00\x00\x01\x00", "ico"),
-    (b"\x00\x00\x00\x0cjP  ", "jpeg2000"),
-    (b"\xff\x4f\xff\x51", "jpeg2000"),
-    (b"\xff\x0a", "jpegxl"),
-    (b"qoif", "qoi"),
-    (b"DDS ", "dds"),
-    (b"icns", "icns"),
-    (b"\x01\xda", "sgi"),
-    (b"<svg", "svg"),
+_PILLOW_FORMATS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF"}
+_TRUNCATED = re.compile(r"truncat|premature end", re.IGNORECASE)
+# What strict turbo complains of although no sample is in doubt: bytes lying between two segments (but not before a
+# restart marker, where they are lost picture data), a colour profile, an unusual subsampling. Phones and Photoshop
+# write such files.
+_HARMLESS = re.compile(r"extraneous bytes before marker 0x(?!d[0-7])|ICC marker|subsampling level", re.IGNORECASE)
+# What Pillow's parsers, written in Python, raise on broken files besides OSError. MemoryError: a claim we did not
+# foresee.
+_DECODER_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Warning,  # for who runs with warnings as errors
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
 )
+
+_big = threading.Lock()
+# Output buffers that decodes hand on to one another: fresh megabytes from the system cost more page faults than pixels.
+# A deque of at most as many as decodes run at once; its append and pop are atomic.
+_buffers: deque[np.ndarray] = deque(maxlen=32)
+_BUFFER_BYTES = 4 << 20
+
+
+def shrink_for(side_px: int, wanted_px: int) -> int:
+    """The largest of 1, 2, 4, 8 that leaves at least `wanted_px` of a side of `side_px`."""
+    return next(factor for factor in (8, 4, 2, 1) if factor == 1 or side_px >= wanted_px * factor)
+
+
+def decode_cost(header: Header, shrink: int) -> int:
+    """Bytes that decoding at 1/shrink holds at its peak, the file itself not counted."""
+    if header.format == "jpeg":
+        output = _JPEG_OUTPUT_BYTES_PER_PX / shrink**2
+        return int(header.pixels * (output + header.coefficient_bytes_per_px))
+    return header.pixels * _BYTES_PER_PX[header.format]
+
+
+def require_decodable(header: Header) -> None:
+    """Raise Undecodable for a photo that could take more memory or time than one may at any shrink, or is cut off."""
+    if (cost := decode_cost(header, 1)) > MAX_DECODE_BYTES:
+        raise Undecodable(
+            Reason.too_many_pixels,
+            f"{header.width_px:,} × {header.height_px:,} pixels would take {cost >> 20:,} MiB to decode as "
+            f"{header.format}, more than {MAX_DECODE_BYTES >> 20}",
+        )
+    if header.scans > MAX_JPEG_SCANS or header.scans * header.pixels > MAX_SCANNED_PX:
+        raise Undecodable(
+            Reason.too_many_pixels,
+            f"{header.width_px:,} × {header.height_px:,} pixels, gone over in {header.scans} scans",
+        )
+    if not header.is_complete:
+        raise Undecodable(Reason.truncated, f"{header.format}: its own lengths reach over the end of the file")
 
 
 @contextmanager
-def opened(data: bytes, format_name: str) -> Iterator[Image.Image]:
-    """The photo opened by Pillow with exactly this format's decoder; a decompression bomb is an error, not a warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(io.BytesIO(data), formats=[PILLOW_FORMATS[format_name]]) as image:
-            yield image
+def decoded(data: bytes, header: Header, shrink: int) -> Iterator[np.ndarray]:
+    """uint8 RGB, ceil(height/shrink) × ceil(width/shrink) × 3, as stored (not turned). Raises Undecodable.
+
+    `shrink` is 1, 2, 4 or 8, and averages shrink × shrink pixels into one. Transparency is composited on white, 16
+    bits are cut to their upper 8. The array is valid inside the `with` only: its memory serves the next decode.
+    """
+    require_decodable(header)
+    with _big if decode_cost(header, shrink) > BIG_BYTES else nullcontext():
+        buffer = _buffer()
+        try:
+            yield _pixels(data, header, shrink, buffer)
+        finally:
+            _buffers.append(buffer)
 
 
-def shrink_factor(side_px: int, wanted_px: int) -> int:
-    """The largest of 1, 2, 4, 8 that leaves at least `wanted_px` of a side of `side_px`."""
-    return next(factor for factor in (8, 4, 2, 1) if factor == 1 or side_px // factor >= wanted_px)
+def _buffer() -> np.ndarray:
+    try:
+        return _buffers.pop()
+    except IndexError:
+        return np.empty(_BUFFER_BYTES, np.uint8)
 
 
-def jpeg_rgb(data: bytes, factor: int, strict: bool = False) -> np.ndarray:
-    """Decode a JPEG to uint8 RGB, H × W × 3, at 1/factor of its size. Raises ValueError."""
+def _pixels(data: bytes, header: Header, shrink: int, buffer: np.ndarray) -> np.ndarray:
+    try:
+        if header.format == "jpeg":
+            try:
+                return _turbo(data, header, shrink, buffer)
+            except ValueError as complaint:
+                if not _HARMLESS.search(str(complaint)):
+                    raise
+        return _pillow(data, header, shrink)
+    except Undecodable:
+        raise
+    except _DECODER_ERRORS as error:
+        raise _undecodable(header, error) from error
+
+
+def _turbo(data: bytes, header: Header, shrink: int, buffer: np.ndarray) -> np.ndarray:
     height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-    return simplejpeg.decode_jpeg(
-        data, "RGB", min_height=-(-height // factor), min_width=-(-width // factor), strict=strict
-    )
+    _require_size(header, width, height)
+    rows, columns = -(-height // shrink), -(-width // shrink)
+    # The decoder takes the smallest of its scales that leaves these minima; none at all means full size.
+    minimum = {"min_height": rows, "min_width": columns} if shrink > 1 else {}
+    out = buffer if rows * columns * 3 <= buffer.size else None
+    # Strict: a picture cut off, or with broken codes, would come back half grey without a word.
+    picture: np.ndarray = simplejpeg.decode_jpeg(data, "RGB", buffer=out, strict=True, **minimum)
+    return picture
 
 
-def rgb(image: Image.Image) -> Image.Image:
-    """The first frame as 8-bit RGB: transparency on white, 16 bits scaled to 8, any ICC profile ignored."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.asarray(image, dtype=np.float64)
-        return Image.fromarray(np.clip(values / 257.0 + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        picture = image.convert("RGBA")
-        canvas = Image.new("RGBA", picture.size, (*WHITE, 255))
-        return Image.alpha_composite(canvas, picture).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+def _pillow(data: bytes, header: Header, shrink: int) -> np.ndarray:
+    # In place of DecompressionBombWarning as an error, whose filter would be shared by all threads.
+    if Image.MAX_IMAGE_PIXELS is not None and header.pixels > Image.MAX_IMAGE_PIXELS:
+        raise Undecodable(Reason.too_many_pixels, f"{header.pixels:,} pixels, more than Pillow opens")
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise RuntimeError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set: half pictures would pass; unset it")
+    # A file never chooses its decoder: exactly one is allowed.
+    with Image.open(io.BytesIO(data), formats=[_PILLOW_FORMATS[header.format]]) as image:
+        _require_size(header, *image.size)
+        if header.format == "jpeg":
+            image.draft(image.mode, (max(1, image.width // shrink), max(1, image.height // shrink)))
+            shrink = 1
+        image.load()
+        return _white_backed(_eight_bit(image), shrink)
+
+
+def _require_size(header: Header, width: int, height: int) -> None:
+    """Two readings of one header are how a bomb gets past a limit."""
+    if (width, height) != (header.width_px, header.height_px):
+        raise Undecodable(
+            Reason.decode_error,
+            f"{header.format}: the header says {header.width_px} × {header.height_px}, the decoder {width} × {height}",
+        )
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """The picture as RGB, or as RGBA where it has any transparency."""
+    if image.mode.startswith("I;16"):
+        # The upper byte, as Pillow does for 16-bit colour: both kinds of 16-bit PNG agree.
+        samples = np.asarray(image)
+        grey = (samples >> 8).astype(np.uint8)
+        if isinstance(key := image.info.get("transparency"), int):
+            grey[samples == key] = 255
+        return Image.fromarray(grey)
+    if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"):
+        return image if image.mode == "RGBA" else image.convert("RGBA")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def _white_backed(image: Image.Image, shrink: int) -> np.ndarray:
+    """Averaged by shrink × shrink, on white: premultiplied first, so that hidden colours do not bleed."""
+    if image.mode == "RGBA":
+        premultiplied = image.convert("RGBa")
+        samples = np.asarray(premultiplied.reduce(shrink) if shrink > 1 else premultiplied)
+        backed: np.ndarray = samples[..., :3] + (255 - samples[..., 3:])
+        return backed
+    samples = np.asarray(image.reduce(shrink) if shrink > 1 else image)
+    return samples if samples.ndim == 3 else np.repeat(samples[..., None], 3, axis=2)
+
+
+def _undecodable(header: Header, error: BaseException) -> Undecodable:
+    message = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):  # its own message is an address in memory
+        message = "the decoder cannot read its header"
+    if isinstance(error, Image.DecompressionBombError):
+        reason = Reason.too_many_pixels
+    reason = Reason.truncated if _TRUNCATED.search(message) else Reason.decode_error
+    return Undecodable(reason, f"{header.format}: {message[:160]}")

@@ -1,6 +1,8 @@
-"""Digests: one canonical way to hash descriptions and files, so that equal things have equal digests in every process.
+"""Digests: one canonical way to hash descriptions and files, so that equal things have equal digests in every
+process.
 
-Only hashing belongs here; what goes into a digest is decided where the thing is described. Nothing here imports torch.
+Only hashing belongs here; what goes into a digest is decided where the thing is described. Nothing here
+imports torch.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from pathlib import Path
 
 
 def canonical_json(described: object) -> str:
-    """JSON with sorted keys, no spaces and no NaN. Tuples count as lists; what JSON cannot say is refused (TypeError)."""
+    """JSON with sorted keys, no spaces and no NaN. Tuples count as lists; what JSON cannot say is refused
+    (TypeError).
+    """
     return json.dumps(described, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -37,8 +41,9 @@ def preprocess_digest(
 ) -> str:
     """Digest of everything between a photo's bytes and what a model sees.
 
-    `geometry` describes how the stored tensor was cut and scaled; `mean` and `std` (RGB, of pixels in 0..1) are the
-    model's; `image_size_px` is the model's side, to which a tensor of another side is resized with `interpolation`.
+    `geometry` describes how the stored tensor was cut and scaled; `mean` and `std` (RGB, of pixels in 0..1)
+    are the model's; `image_size_px` is the model's side, to which a tensor of another side is resized with
+    `interpolation`.
     """
     return canonical_digest(
         {

@@ -1,52 +1,42 @@
-"""Is this a photo we take? Header first, then a full decode at the smallest scale. Never raises, whatever the bytes.
+"""Is this a photo we take? Signature, header, then a full decode at the smallest scale. Never raises, for any bytes.
 
-Pixels for the models are made in `preprocess`; what is accepted here can be decoded there.
+Pixels for the models are made in `preprocess`, by the same decoder: what is accepted here can be decoded there.
+
+Trailing bytes after a picture's end are accepted: motion photos, multi-picture and HDR files of common phones carry a
+video or further pictures there, and nobody reads them here.
 """
 
 from __future__ import annotations
 
-import re
-import struct
 from dataclasses import dataclass
 
-import simplejpeg
-from PIL import Image, UnidentifiedImageError
-
-from shelf_assets.vision.decode import ORIENTATION_TAG, PILLOW_FORMATS, jpeg_rgb, opened, rgb, sniff
-from shelf_assets.vision.reasons import Reason
-
-DECODER_ERRORS = (
-    OSError,
-    ValueError,
-    TypeError,
-    SyntaxError,  # Pillow's word for a broken PNG
-    EOFError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    OverflowError,
-    ZeroDivisionError,
-    RuntimeError,
-    AssertionError,
-    MemoryError,
-    struct.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
-_TRUNCATED = re.compile(r"truncat|premature|end of (file|data|input)|incomplete|not enough|unexpected eof", re.IGNORECASE)
+from shelf_assets.vision.decode import decoded, require_decodable
+from shelf_assets.vision.formats import TAKEN, sniff
+from shelf_assets.vision.headers import Header, read_header
+from shelf_assets.vision.reasons import Reason, Undecodable
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of what is decoded. 25 MB: twice the largest 16 MP phone JPEG; 100 MP: 300 MB of RGB at worst."""
+    """What is not even tried. Whether decoding is affordable is decided in `decode`, below whatever is set here.
+
+    25 MB: twice the largest JPEG of a 16 MP phone, and what the 100 MP ones write. 100 MP: the camera of no phone
+    shoots more unless told to. 32,768 px: panoramas end at 16,384. Frames need no limit: none but the first is
+    decoded.
+    """
 
     max_bytes: int = 25_000_000
     max_pixels: int = 100_000_000
+    max_side_px: int = 32_768
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`width_px` and `height_px` as stored, before EXIF orientation (1 to 8; 1 where none is given)."""
+    """`width_px` and `height_px` as stored, before EXIF orientation (1 to 8; 1 where none is given).
+
+    `ok` and `reason` exclude each other. `format` is also given for formats that are not taken, sizes wherever the
+    header could be read.
+    """
 
     ok: bool
     format: str | None
@@ -57,52 +47,51 @@ class Verdict:
     detail: str | None
 
 
-def inspect(data: bytes, limits: Limits) -> Verdict:
-    """Judge a photo's bytes; see the module's first sentence."""
+def inspect(data: bytes, limits: Limits, *, prove: bool = True) -> Verdict:
+    """Judge a photo's bytes; see the module's first sentence.
+
+    `prove=False` stops after the header: for callers that decode the photo at once anyway and take that for the proof.
+    """
+    name, header = None, None
+    try:
+        if len(data) > limits.max_bytes:
+            raise Undecodable(Reason.too_large, f"{len(data):,} bytes, more than {limits.max_bytes:,}")
+        name = taken_format(data)
+        header = read_header(data, name)
+        _require_within(header, limits)
+        require_decodable(header)
+        if prove:
+            # All of a JPEG's entropy-coded data is read, a 64th of its pixels made.
+            with decoded(data, header, shrink=8):
+                pass
+    except Undecodable as refused:
+        return Verdict(
+            ok=False,
+            format=name or (sniff(data) if data else None),
+            width_px=header.width_px if header else None,
+            height_px=header.height_px if header else None,
+            exif_orientation=header.exif_orientation if header else 1,
+            reason=refused.reason,
+            detail=refused.detail,
+        )
+    return Verdict(True, name, header.width_px, header.height_px, header.exif_orientation, None, None)
+
+
+def taken_format(data: bytes) -> str:
+    """One of `formats.TAKEN`. Raises Undecodable (empty, not_an_image, unsupported_format)."""
     if not data:
-        return _refused(Reason.empty, "0 bytes")
-    if len(data) > limits.max_bytes:
-        return _refused(Reason.too_large, f"{len(data):,} bytes, more than {limits.max_bytes:,}", sniff(data))
+        raise Undecodable(Reason.empty, "0 bytes")
     name = sniff(data)
     if name is None:
-        return _refused(Reason.not_an_image, f"starts with {data[:8].hex(' ')}")
-    if name not in PILLOW_FORMATS:
-        return _refused(Reason.unsupported_format, f"{name}; taken are {', '.join(PILLOW_FORMATS)}", name)
-    try:
-        with opened(data, name) as image:
-            width, height = image.size
-            if width * height > limits.max_pixels:
-                detail = f"{width:,} × {height:,} pixels, more than {limits.max_pixels:,}"
-                return Verdict(False, name, width, height, 1, Reason.too_many_pixels, detail)
-            orientation = orientation_of(image)
-            _prove_decodable(data, name, image)
-    except UnidentifiedImageError:
-        return _refused(Reason.decode_error, "the header cannot be read", name)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
-        return _refused(Reason.too_many_pixels, str(bomb)[:200], name)
-    except DECODER_ERRORS as error:
-        detail = f"{type(error).__name__}: {error}"[:200]
-        return _refused(Reason.truncated if _TRUNCATED.search(detail) else Reason.decode_error, detail, name)
-    return Verdict(True, name, width, height, orientation, None, None)
+        raise Undecodable(Reason.not_an_image, f"starts with {data[:8].hex(' ')}")
+    if name not in TAKEN:
+        raise Undecodable(Reason.unsupported_format, f"{name}; taken are {', '.join(TAKEN)}")
+    return name
 
 
-def orientation_of(image: Image.Image) -> int:
-    """EXIF orientation 1 to 8; 1 when it is absent, out of range or unreadable."""
-    try:
-        value = image.getexif().get(ORIENTATION_TAG, 1)
-    except DECODER_ERRORS:
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _prove_decodable(data: bytes, name: str, image: Image.Image) -> None:
-    if name == "jpeg" and image.mode in ("RGB", "L"):
-        # All of the entropy-coded data is read, a 64th of the pixels made.
-        simplejpeg.decode_jpeg_header(data)
-        jpeg_rgb(data, 8, strict=True)
-    else:
-        rgb(image)
-
-
-def _refused(reason: Reason, detail: str, name: str | None = None) -> Verdict:
-    return Verdict(False, name, None, None, 1, reason, detail)
+def _require_within(header: Header, limits: Limits) -> None:
+    size = f"{header.width_px:,} × {header.height_px:,} pixels"
+    if header.pixels > limits.max_pixels:
+        raise Undecodable(Reason.too_many_pixels, f"{size}, more than {limits.max_pixels:,} in all")
+    if max(header.width_px, header.height_px) > limits.max_side_px:
+        raise Undecodable(Reason.too_many_pixels, f"{size}, more than {limits.max_side_px:,} along one side")

@@ -1,4 +1,6 @@
-"""Why a photo is not accepted, or has no tensor: the reason codes, each with a sentence for people. Deciding is `inspect`'s work."""
+"""Why a photo is not accepted, or has no tensor: the reason codes, each with a sentence for people. No deciding."""
+
+from __future__ import annotations
 
 from enum import StrEnum
 
@@ -17,6 +19,7 @@ class Reason(StrEnum):
 
     @property
     def description(self) -> str:
+        """One sentence for people."""
         return _DESCRIPTIONS[self]
 
 
@@ -25,8 +28,16 @@ _DESCRIPTIONS = {
     Reason.unsupported_format: "An image, or a document, in a format that is not taken.",
     Reason.truncated: "The file ends before its picture does.",
     Reason.too_large: "More bytes than a photo may have.",
-    Reason.too_many_pixels: "The header claims more pixels than are decoded.",
+    Reason.too_many_pixels: "The header asks for more pixels than one photo may cost to decode.",
     Reason.empty: "No bytes at all.",
     Reason.decode_error: "The decoder cannot make a picture of it.",
     Reason.gone: "Listed, but no longer there when it was read.",
 }
+
+
+class Undecodable(ValueError):
+    """No picture can be made of these bytes; `reason` says why in the ledger's terms, `detail` in the decoder's."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
