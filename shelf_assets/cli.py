@@ -48,9 +48,7 @@ def demo(
 
 @app.command()
 def land(
-    folder: Annotated[
-        Path, typer.Argument(exists=True, file_okay=False, help="Folder of photos, read recursively.")
-    ],
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of photos, read recursively.")],
     day: Day = None,
 ) -> None:
     """Put a folder's photos under a day's prefix (today's, UTC). Landing a folder again changes nothing."""
@@ -108,9 +106,7 @@ def plan(day: Day = None, first: From = None, last: To = None) -> None:
 
     with _readable_errors():
         settings = _ready_settings()
-        models = ModelsResource(
-            models=settings.models, classifier=settings.classifier, embedder=settings.embedder
-        )
+        models = ModelsResource(models=settings.models, classifier=settings.classifier, embedder=settings.embedder)
         stages = plan_days(lake_of(settings), models, settings, _days(day, first, last))
         table = Table("day", "stage", "cause", "photos", "images/s", "minutes", "EUR")
         for each in stages:
@@ -141,9 +137,7 @@ def status(days: Annotated[int, typer.Option(min=1, help="How many days back to 
     with _readable_errors():
         settings = _ready_settings()
         lake = lake_of(settings)
-        table = Table(
-            "day", "landed", "accepted", "duplicate", "rejected", "classified", "embedded", "unread"
-        )
+        table = Table("day", "landed", "accepted", "duplicate", "rejected", "classified", "embedded", "unread")
         for row in status_rows(lake, days):
             table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
         console.print(f"lake {lake.url}")
@@ -195,9 +189,7 @@ def main() -> None:
 
 
 def _ready_settings() -> Settings:
-    logging.basicConfig(
-        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     settings = load_settings()
     settings.home.mkdir(parents=True, exist_ok=True)
     return settings

@@ -39,9 +39,7 @@ class PlannedStage:
         return self.images / self.images_per_second
 
 
-def plan_days(
-    lake: Lake, models: ModelsResource, settings: Settings, days: Sequence[date]
-) -> list[PlannedStage]:
+def plan_days(lake: Lake, models: ModelsResource, settings: Settings, days: Sequence[date]) -> list[PlannedStage]:
     speeds = measured_speeds(lake)
     stages: list[PlannedStage] = []
     for day in days:

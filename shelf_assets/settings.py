@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "SHELF_"
+_URL_PASSWORD = re.compile(r"://[^/@\s]+@")
 
 
 class SettingsError(ValueError):
@@ -56,9 +58,7 @@ class Settings(BaseSettings):
         None, description="How a photo that is not square is cut. Default: as measured, docs/decisions/002."
     )
 
-    max_photo_bytes: int = Field(
-        25_000_000, ge=1_000, description="Larger objects are rejected as too_large, unread."
-    )
+    max_photo_bytes: int = Field(25_000_000, ge=1_000, description="Larger objects are rejected as too_large, unread.")
     max_photo_pixels: int = Field(
         100_000_000, ge=1_000, description="Photos whose header claims more are rejected as too_many_pixels."
     )
@@ -98,9 +98,7 @@ class Settings(BaseSettings):
     max_concurrent_steps: int = Field(2, ge=1, description="Steps at once with the multiprocess executor.")
     k8s_image: str | None = Field(None, description="Image of step pods; default: the image of the run pod.")
 
-    nightly_hour_utc: int = Field(
-        1, ge=0, le=23, description="Hour at which the schedule materializes yesterday."
-    )
+    nightly_hour_utc: int = Field(1, ge=0, le=23, description="Hour at which the schedule materializes yesterday.")
     arrivals_interval_seconds: int = Field(60, ge=5, description="How often the arrivals sensor looks.")
     arrivals_lookback_days: int = Field(
         35, ge=1, le=3660, description="Days whose prefixes the arrivals sensor watches for late photos."
@@ -114,9 +112,7 @@ class Settings(BaseSettings):
         description="Price of one hour of each stage's machine, as JSON. 0.05: two shared cores on demand; a T4 pod is about 0.50.",
     )
 
-    mlflow_tracking_uri: str = Field(
-        "", description="MLflow server or database; default: SQLite under <home>/mlflow."
-    )
+    mlflow_tracking_uri: str = Field("", description="MLflow server or database; default: SQLite under <home>/mlflow.")
     s3_endpoint_url: str | None = Field(
         None, validation_alias="AWS_ENDPOINT_URL", description="Endpoint of an S3 server other than AWS."
     )
@@ -170,9 +166,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _nothing_falls_back_on_a_cluster(self) -> Settings:
         if self.on_cluster and self.models == "auto":
-            raise ValueError(
-                "models=auto is refused on a cluster: set SHELF_MODELS to production or embedded"
-            )
+            raise ValueError("models=auto is refused on a cluster: set SHELF_MODELS to production or embedded")
         return self
 
     @cached_property
@@ -202,15 +196,14 @@ class Settings(BaseSettings):
 
     @property
     def decode_slots(self) -> int:
-        return (
-            self.decode_threads or len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.decode_threads or cores
 
     def masked(self) -> dict[str, str]:
         """Every setting by its variable's name, secrets masked, for people to read."""
-        return {variable(name): str(value) for name, value in self.model_dump().items()}
+        return {
+            variable(name): _URL_PASSWORD.sub("://**********@", str(value)) for name, value in self.model_dump().items()
+        }
 
 
 def variable(name: str) -> str:
@@ -224,7 +217,7 @@ def load_settings(**overrides: Any) -> Settings:
     known = {variable(name) for name in Settings.model_fields}
     for name in os.environ:
         if name.startswith(PREFIX) and name not in known and not name.startswith("SHELF_TEST_"):
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
             raise SettingsError(
                 f"unknown setting {name}" + (f"; did you mean {near[0]}?" if near else "; see `shelf config`")
             )

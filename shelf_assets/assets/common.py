@@ -23,6 +23,4 @@ def run_info(context: dg.AssetExecutionContext) -> Mapping[str, str]:
 def save_cost(context: dg.AssetExecutionContext, lake: LakeResource, day: date, meter: Meter) -> None:
     """Record what a stage spent, if it worked on anything: a finished day that is run again leaves no trace."""
     if meter.images:
-        lake.lake.table("stage_runs").commit(
-            meter.row(day, context.run.run_id), days=[day], info=run_info(context)
-        )
+        lake.lake.table("stage_runs").commit(meter.row(day, context.run.run_id), days=[day], info=run_info(context))

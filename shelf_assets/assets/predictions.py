@@ -69,9 +69,7 @@ def predictions(
     accepted = raw_images.filter(status=ACCEPTED)
     passes = [
         _ModelPass(context, lake, predictor, accepted)
-        for predictor in models.predictors(
-            sorted(key.to_user_string() for key in context.selected_asset_keys)
-        )
+        for predictor in models.predictors(sorted(key.to_user_string() for key in context.selected_asset_keys))
     ]
     wanted = pl.concat([each.missing for each in passes]).unique()
     if wanted.height:
@@ -81,9 +79,7 @@ def predictions(
     for each in passes:
         save_cost(context, lake, day, each.meter)
         logged = tracking.log_day(each.predictor.spec, day, context.run.run_id, each.meter, each.confidences)
-        yield dg.MaterializeResult(
-            asset_key=each.predictor.asset, metadata=each.metadata() | logged | models.notice()
-        )
+        yield dg.MaterializeResult(asset_key=each.predictor.asset, metadata=each.metadata() | logged | models.notice())
 
 
 class _ModelPass:
@@ -99,9 +95,7 @@ class _ModelPass:
         self.context, self.lake, self.predictor = context, lake, predictor
         self.day = day_of(context)
         self.table = lake.lake.table(predictor.asset)
-        resting = self.table.scan(self.day, self.day).select(
-            "image_id", "sha256", "model_digest", "preprocess_digest"
-        )
+        resting = self.table.scan(self.day, self.day).select("image_id", "sha256", "model_digest", "preprocess_digest")
         self.missing = missing_predictions(
             accepted, resting.collect(), predictor.spec.model_digest, predictor.preprocess_digest
         )

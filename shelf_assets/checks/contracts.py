@@ -27,6 +27,4 @@ def build_contract_check(name: str) -> dg.AssetChecksDefinition:
     return contract
 
 
-contract_checks = [
-    build_contract_check(name) for name in ("raw_images", "classifications", "clip_embeddings")
-]
+contract_checks = [build_contract_check(name) for name in ("raw_images", "classifications", "clip_embeddings")]

@@ -38,19 +38,11 @@ def every_object_has_a_row(context: dg.AssetCheckExecutionContext, lake: LakeRes
     partitions_def=daily,
     description="No bytes are accepted twice, on any day.",
 )
-def no_bytes_accepted_twice(
-    context: dg.AssetCheckExecutionContext, lake: LakeResource
-) -> dg.AssetCheckResult:
+def no_bytes_accepted_twice(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
     day = partition_day(context.partition_key)
     accepted = lake.lake.table(RAW_IMAGES.name).scan().filter(pl.col("status") == ACCEPTED)
     mine = accepted.filter(pl.col("day") == day).select("sha256").unique()
-    twice = (
-        accepted.join(mine, on="sha256", how="semi")
-        .group_by("sha256")
-        .len()
-        .filter(pl.col("len") > 1)
-        .collect()
-    )
+    twice = accepted.join(mine, on="sha256", how="semi").group_by("sha256").len().filter(pl.col("len") > 1).collect()
     return dg.AssetCheckResult(
         passed=twice.is_empty(), description=_first_few("sha256 accepted more than once", twice["sha256"])
     )
@@ -70,9 +62,7 @@ def every_photo_is_a_tensor_or_a_reason(
     accepted = lake.lake.accepted(day)
     index = lake.lake.tensors(day, geometry.digest(), geometry.size_px).index()
     lost = accepted.join(index, on=["image_id", "sha256"], how="anti")
-    failed = accepted.join(
-        index.filter(pl.col("reason").is_not_null()), on=["image_id", "sha256"], how="semi"
-    )
+    failed = accepted.join(index.filter(pl.col("reason").is_not_null()), on=["image_id", "sha256"], how="semi")
     share = failed.height / accepted.height if accepted.height else 0.0
     return dg.AssetCheckResult(
         passed=lost.is_empty() and share <= lake.settings.decode_failure_limit,
@@ -90,9 +80,7 @@ def _build_prediction_check(name: str) -> dg.AssetChecksDefinition:
         partitions_def=daily,
         description="Every photo with a tensor has a row of the newest model.",
     )
-    def every_tensor_is_predicted(
-        context: dg.AssetCheckExecutionContext, lake: LakeResource
-    ) -> dg.AssetCheckResult:
+    def every_tensor_is_predicted(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
         day = partition_day(context.partition_key)
         geometry = geometry_of(lake.settings)
         index = lake.lake.tensors(day, geometry.digest(), geometry.size_px).index()

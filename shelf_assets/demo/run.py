@@ -124,7 +124,9 @@ def _sheet_photos(lake: Lake, photos: pl.DataFrame, predictions: pl.DataFrame) -
     others = photos.filter(pl.col("status") != "accepted").unique(["status", "reason"], maintain_order=True)
     accepted = photos.filter(status="accepted")
     accepted = accepted.sample(min(accepted.height, SHEET_PHOTOS - others.height), seed=SEED, shuffle=True)
-    chosen = pl.concat([accepted, others]).sort(pl.col("status").replace_strict(order, return_dtype=pl.Int8), descending=True)
+    chosen = pl.concat([accepted, others]).sort(
+        pl.col("status").replace_strict(order, return_dtype=pl.Int8), descending=True
+    )
     labels = {row["image_id"]: row for row in predictions.iter_rows(named=True)}
     return [_sheet_photo(lake, row, labels.get(row["image_id"])) for row in chosen.iter_rows(named=True)]
 
@@ -134,5 +136,7 @@ def _sheet_photo(lake: Lake, photo: dict, prediction: dict | None) -> SheetPhoto
     if prediction:
         pairs = zip(prediction["labels"], prediction["scores"], strict=True)
         lines = [f"{label} {score:.0%}" for label, score in list(pairs)[:3]]
-    note = None if photo["status"] == "accepted" else f"{photo['status']}: {photo['reason'] or photo['duplicate_of'][:8]}"
+    note = (
+        None if photo["status"] == "accepted" else f"{photo['status']}: {photo['reason'] or photo['duplicate_of'][:8]}"
+    )
     return SheetPhoto(image=lake.objects.get(photo["key"]), lines=lines, note=note)

@@ -25,9 +25,7 @@ def column_schema(spec: TableSpec) -> dg.TableSchema:
     )
 
 
-def table_metadata(
-    name: str, lineage: Mapping[str, list[tuple[str, str]]] | None = None
-) -> dict[str, object]:
+def table_metadata(name: str, lineage: Mapping[str, list[tuple[str, str]]] | None = None) -> dict[str, object]:
     """Definition metadata of a table asset. `lineage`: column -> [(upstream asset, column)]."""
     metadata: dict[str, object] = {
         "dagster/column_schema": column_schema(TABLES[name]),
@@ -38,8 +36,7 @@ def table_metadata(
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(
             {
                 column: [
-                    dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=source)
-                    for asset, source in sources
+                    dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=source) for asset, source in sources
                 ]
                 for column, sources in lineage.items()
             }

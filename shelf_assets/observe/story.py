@@ -40,7 +40,5 @@ def _told(row: Facts) -> Facts:
         facts["top labels"] = ", ".join(f"{label} {score:.1%}" for label, score in pairs)
     if "embedding" in facts:
         vector = facts.pop("embedding")
-        facts["embedding"] = (
-            f"{len(vector)} numbers, {json.dumps([round(x, 3) for x in vector[:4]])[:-1]}, …]"  # type: ignore[arg-type,index]
-        )
+        facts["embedding"] = f"{len(vector)} numbers, {json.dumps([round(x, 3) for x in vector[:4]])[:-1]}, …]"  # type: ignore[arg-type,index]
     return facts

@@ -19,9 +19,7 @@ def build_resources(settings: Settings) -> dict[str, object]:
         "tensor_io": TensorIOManager(
             lake=lake, size_px=geometry.size_px, fit=geometry.fit, shard_images=settings.shard_images
         ),
-        "models": ModelsResource(
-            models=settings.models, classifier=settings.classifier, embedder=settings.embedder
-        ),
+        "models": ModelsResource(models=settings.models, classifier=settings.classifier, embedder=settings.embedder),
         "tracking": TrackingResource(uri=settings.mlflow_uri),
         "dbt": build_dbt_resource(settings),
     }

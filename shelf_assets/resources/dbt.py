@@ -66,6 +66,4 @@ def _parse(settings: Settings) -> None:
 
 def build_dbt_resource(settings: Settings) -> DbtCliResource:
     export_dbt_environment(settings)
-    return DbtCliResource(
-        project_dir=str(PROJECT_DIR), profiles_dir=str(PROJECT_DIR), dbt_executable=dbt_executable()
-    )
+    return DbtCliResource(project_dir=str(PROJECT_DIR), profiles_dir=str(PROJECT_DIR), dbt_executable=dbt_executable())

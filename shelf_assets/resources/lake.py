@@ -64,9 +64,7 @@ class LakeResource(dg.ConfigurableResource):
             client_options=client_config(self.settings),
         )
 
-    def read_each(
-        self, photos: pl.DataFrame, work: Callable[[StoredObject, bytes | None], Result]
-    ) -> Iterator[Result]:
+    def read_each(self, photos: pl.DataFrame, work: Callable[[StoredObject, bytes | None], Result]) -> Iterator[Result]:
         """Read every photo (key, size_bytes, etag, received_at) once and yield `work`'s results, within the settings' bounds."""
         columns = photos.select("key", "size_bytes", "etag", "received_at")
         return self.lake.objects.read_each(

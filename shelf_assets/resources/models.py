@@ -81,9 +81,7 @@ class ModelsResource(dg.ConfigurableResource):
         specs = {CLASSIFICATIONS: self.resolved.classifier, CLIP_EMBEDDINGS: self.resolved.embedder}
         geometry = geometry_of(self.settings)
         return {
-            asset: Predictor(
-                asset, spec, spec.preprocess_digest({"digest": geometry.digest()}), self.settings
-            )
+            asset: Predictor(asset, spec, spec.preprocess_digest({"digest": geometry.digest()}), self.settings)
             for asset, spec in specs.items()
         }
 

@@ -54,9 +54,7 @@ class TrackingResource(dg.ConfigurableResource):
             }
         except (MlflowException, OSError) as unreachable:
             log.warning("MLflow at %s could not be written: %s", self.uri, unreachable)
-            return {
-                "mlflow_error": f"{self.uri} could not be written; the predictions are committed. {unreachable}"
-            }
+            return {"mlflow_error": f"{self.uri} could not be written; the predictions are committed. {unreachable}"}
 
     def _log(
         self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]

@@ -42,4 +42,6 @@ def pixels_of(data: bytes | None, sha256: str, geometry: Geometry) -> np.ndarray
 
 
 def _unread(reason: Reason, detail: str) -> Verdict:
-    return Verdict(ok=False, format=None, width_px=None, height_px=None, exif_orientation=1, reason=reason, detail=detail)
+    return Verdict(
+        ok=False, format=None, width_px=None, height_px=None, exif_orientation=1, reason=reason, detail=detail
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -62,14 +63,13 @@ def run_tasks(batches: Iterable[Any], tasks: list[Task], on_batch: Callable[[int
 
     What has been inferred is committed also when the loop ends early, by an error or by Ctrl-C: nothing paid for is lost.
     """
-    try:
+    with ExitStack() as at_the_end:
+        for task in tasks:
+            at_the_end.callback(task.flush)  # each one, also when another's table refuses
         for batch in read_ahead(batches, BATCHES_AHEAD):
             for task in tasks:
                 task.take(batch.image_ids, batch.sha256s, batch.pixels)
             on_batch(len(batch.image_ids))
-    finally:
-        for task in tasks:
-            task.flush()
 
 
 def read_ahead(items: Iterable[Item], ahead: int) -> Iterator[Item]:
@@ -92,7 +92,7 @@ def read_ahead(items: Iterable[Item], ahead: int) -> Iterator[Item]:
             for item in items:
                 if not put(item):
                     return
-        except BaseException as error:  # handed over to the consumer, whatever it is
+        except BaseException as error:  # noqa: BLE001 - handed over to the consumer, whatever it is
             put(_Failed(error))
         else:
             put(done)

@@ -34,9 +34,7 @@ class DbtRunner:
         days = {"DBT_FIRST_DAY": str(first_day), "DBT_LAST_DAY": str(last_day)}
         return self.run("build", environ=days)
 
-    def run(
-        self, *arguments: str, environ: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         settings = {"low_confidence": LOW_CONFIDENCE, "eur_per_hour": PRICES}
         return subprocess.run(
             [
@@ -68,9 +66,7 @@ class DbtRunner:
     def marts(self) -> dict[str, pl.DataFrame]:
         """Every relation of the file, read without the extension that made it."""
         with duckdb.connect(self.marts_path, read_only=True) as connection:
-            connection.execute(
-                "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false"
-            )
+            connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
             names = [name for (name,) in connection.execute("SHOW TABLES").fetchall()]
             return {name: connection.execute(f"SELECT * FROM {name} ORDER BY ALL").pl() for name in names}
 

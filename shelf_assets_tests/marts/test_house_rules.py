@@ -31,9 +31,7 @@ def models(manifest: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def attached_tests(manifest: dict[str, Any], unique_id: str) -> list[dict[str, Any]]:
-    children = [
-        manifest["nodes"][child] for child in manifest["child_map"][unique_id] if child.startswith("test.")
-    ]
+    children = [manifest["nodes"][child] for child in manifest["child_map"][unique_id] if child.startswith("test.")]
     return [node for node in children if node.get("attached_node") == unique_id]
 
 
@@ -44,9 +42,7 @@ def test_every_description_opens_with_the_grain(manifest: dict[str, Any]) -> Non
 
 def test_every_column_is_described(manifest: dict[str, Any]) -> None:
     described = [*models(manifest), *manifest["sources"].values()]
-    bare = [
-        f"{n['name']}.{c['name']}" for n in described for c in n["columns"].values() if not c["description"]
-    ]
+    bare = [f"{n['name']}.{c['name']}" for n in described for c in n["columns"].values() if not c["description"]]
     assert bare == []
     assert [n["name"] for n in described if not n["columns"]] == []
 
@@ -58,9 +54,7 @@ def test_every_mart_has_an_enforced_contract_with_a_day(marts: list[dict[str, An
         assert all(column["data_type"] for column in node["columns"].values()), node["name"]
 
 
-def test_every_mart_replaces_days_and_tests_its_key(
-    manifest: dict[str, Any], marts: list[dict[str, Any]]
-) -> None:
+def test_every_mart_replaces_days_and_tests_its_key(manifest: dict[str, Any], marts: list[dict[str, Any]]) -> None:
     for node in marts:
         assert node["config"]["materialized"] == "incremental", node["name"]
         assert node["config"]["incremental_strategy"] == "replace_days", node["name"]
@@ -76,9 +70,7 @@ def test_every_mart_replaces_days_and_tests_its_key(
 
 
 def test_every_test_judges_the_days_of_the_run_only(manifest: dict[str, Any]) -> None:
-    generic = [
-        n for n in manifest["nodes"].values() if n["resource_type"] == "test" and n.get("test_metadata")
-    ]
+    generic = [n for n in manifest["nodes"].values() if n["resource_type"] == "test" and n.get("test_metadata")]
     assert [n["name"] for n in generic if "__window__" not in (n["config"]["where"] or "")] == []
     for path in (DBT_PROJECT / "tests").glob("*.sql"):
         sql = path.read_text()
@@ -99,9 +91,7 @@ def test_every_test_becomes_a_check_of_a_mart(manifest: dict[str, Any]) -> None:
 
 def test_marts_are_grouped_owned_and_shown(manifest: dict[str, Any], marts: list[dict[str, Any]]) -> None:
     for node in marts:
-        assert node["config"]["meta"]["dagster"] == {"group": "marts", "owners": ["team:analytics"]}, node[
-            "name"
-        ]
+        assert node["config"]["meta"]["dagster"] == {"group": "marts", "owners": ["team:analytics"]}, node["name"]
     [exposure] = manifest["exposures"].values()
     assert set(exposure["depends_on"]["nodes"]) == {node["unique_id"] for node in marts}
 

@@ -125,9 +125,7 @@ def test_histogram_puts_every_confidence_into_one_of_ten_bins(story: Story) -> N
         .agg(images=pl.len())
     )
     assert_agrees(mart.filter(pl.col("images") > 0), expected)
-    assert mart.filter(pl.col("bin") == 7).select("confidence_from", "confidence_to").unique().rows() == [
-        (0.7, 0.8)
-    ]
+    assert mart.filter(pl.col("bin") == 7).select("confidence_from", "confidence_to").unique().rows() == [(0.7, 0.8)]
 
 
 def test_cost_is_time_times_the_price_of_the_stage(story: Story) -> None:
@@ -151,9 +149,7 @@ def test_cost_is_time_times_the_price_of_the_stage(story: Story) -> None:
     )
     mart = story.first["pipeline_cost_daily"]
     assert_agrees(mart, expected)
-    speed = mart.filter((pl.col("day") == FULL_DAY) & (pl.col("stage") == "classifications"))[
-        "images_per_second"
-    ]
+    speed = mart.filter((pl.col("day") == FULL_DAY) & (pl.col("stage") == "classifications"))["images_per_second"]
     assert speed.to_list() == [2.0]
 
 
@@ -169,10 +165,7 @@ def test_a_late_photo_changes_its_day_and_no_other(story: Story) -> None:
     for day in (EMPTY_DAY, LAST_DAY):
         assert_same(on(day, story.first), on(day, story.after_late_photo))
     before, after = on(FULL_DAY, story.first), on(FULL_DAY, story.after_late_photo)
-    assert (
-        after["daily_intake_quality"]["photos_in"].item()
-        == before["daily_intake_quality"]["photos_in"].item() + 1
-    )
+    assert after["daily_intake_quality"]["photos_in"].item() == before["daily_intake_quality"]["photos_in"].item() + 1
     labels = after["daily_label_popularity"].filter(model_id="resnet").sort("label_rank")
     assert labels.select("label", "images").rows() == [("bottle", 3), ("can", 2), ("tin", 1), ("jar", 1)]
     cost = after["pipeline_cost_daily"].filter(stage="classifications")

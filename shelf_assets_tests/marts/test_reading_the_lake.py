@@ -26,9 +26,7 @@ def secret_of(environ: dict[str, str]) -> str:
     with duckdb.connect() as connection:
         prepare_connection(connection, "s3://photos/shelf", environ)
         [row] = connection.execute("SELECT scope, persistent, secret_string FROM duckdb_secrets()").fetchall()
-    assert row[:2] == (["s3://photos"], False), (
-        "a secret must be bound to the bucket and never be written to disk"
-    )
+    assert row[:2] == (["s3://photos"], False), "a secret must be bound to the bucket and never be written to disk"
     return str(row[2])
 
 
@@ -38,9 +36,7 @@ def test_extensions_are_those_of_this_duckdb() -> None:
 
 
 def test_missing_wheel_is_named_with_its_version() -> None:
-    with pytest.raises(
-        ExtensionMissingError, match=f"install duckdb-extension-nowhere=={duckdb.__version__}"
-    ):
+    with pytest.raises(ExtensionMissingError, match=f"install duckdb-extension-nowhere=={duckdb.__version__}"):
         extension_path("nowhere")
 
 
@@ -55,9 +51,7 @@ def test_a_folder_is_read_without_network_or_secret(tmp_path: Path) -> None:
     lake.append("raw_images", [photo(FULL_DAY, "p0"), photo(LAST_DAY, "q0")])
     with duckdb.connect() as connection:
         prepare_connection(connection, lake.url, {})
-        query = (
-            f"SELECT image_id FROM delta_scan('{lake.url}/tables/raw_images') WHERE day = DATE '{FULL_DAY}'"
-        )
+        query = f"SELECT image_id FROM delta_scan('{lake.url}/tables/raw_images') WHERE day = DATE '{FULL_DAY}'"
         assert connection.execute(query).fetchall() == [("p0",)]
         plan = str(connection.execute(f"EXPLAIN ANALYZE {query}").fetchall())
         assert "Scanning Files: 1/2" in plan, "the file of the other day must not be opened"

@@ -82,7 +82,8 @@ class Runs:
         start = self.context.Barrier(len(days))
         environ = {name: value for name, value in os.environ.items() if name.startswith(("SHELF_", "AWS_"))}
         processes = [
-            self.context.Process(target=_run_day, args=(environ, day, fault, start), name=f"run of {day}") for day in days
+            self.context.Process(target=_run_day, args=(environ, day, fault, start), name=f"run of {day}")
+            for day in days
         ]
         for process in processes:
             process.start()

@@ -63,15 +63,21 @@ class ColourModels(ModelsResource):
 
     def predictors(self, assets: Sequence[str]) -> list[Predictor]:
         geometry = {"digest": geometry_of(self.settings).digest()}
-        specs = {asset: spec("embedder" if asset == CLIP_EMBEDDINGS else "classifier", self.version) for asset in assets}
+        specs = {
+            asset: spec("embedder" if asset == CLIP_EMBEDDINGS else "classifier", self.version) for asset in assets
+        }
         return [
-            ColourPredictor(asset, each, each.preprocess_digest(geometry), self.settings) for asset, each in specs.items()
+            ColourPredictor(asset, each, each.preprocess_digest(geometry), self.settings)
+            for asset, each in specs.items()
         ]
 
     @property
     def resolved(self) -> ResolvedModels:  # type: ignore[override]
         return ResolvedModels(
-            ran="embedded", classifier=spec("classifier", self.version), embedder=spec("embedder", self.version), warning=None
+            ran="embedded",
+            classifier=spec("classifier", self.version),
+            embedder=spec("embedder", self.version),
+            warning=None,
         )
 
     def notice(self) -> dict[str, object]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -70,7 +70,9 @@ def test_a_killed_run_that_leaves_a_gap_or_a_row_twice(
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
-def test_an_interrupted_run_that_loses_what_it_had_inferred(shop: Shop, runs: Runs, monkeypatch: pytest.MonkeyPatch, stop: signal.Signals) -> None:
+def test_an_interrupted_run_that_loses_what_it_had_inferred(
+    shop: Shop, runs: Runs, monkeypatch: pytest.MonkeyPatch, stop: signal.Signals
+) -> None:
     monkeypatch.setenv("SHELF_COMMIT_IMAGES", "1000")  # nothing is due for a commit when the signal comes
     shop.land(DAY, FILES)
 
@@ -95,9 +97,7 @@ def test_two_days_at_once_that_accept_the_same_bytes(shop: Shop, runs: Runs) -> 
     assert sorted(shop.rows("classifications")["image_id"]) == sorted(accepted["image_id"])
 
 
-def test_two_runs_of_one_day_at_once_that_write_a_row_twice(
-    shop: Shop, runs: Runs, undisturbed: Snapshot
-) -> None:
+def test_two_runs_of_one_day_at_once_that_write_a_row_twice(shop: Shop, runs: Runs, undisturbed: Snapshot) -> None:
     shop.land(DAY, FILES)
 
     assert runs.run_together([DAY, DAY]) == [0, 0]

@@ -1,0 +1,1 @@
+"""Training: what makes the weights that this project keeps. Using them belongs to `vision`."""

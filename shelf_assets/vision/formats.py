@@ -1,0 +1,58 @@
+"""Which format the bytes are in, by their signature alone. What headers say is in `headers`, pixels in `decode`.
+
+Taken are the formats that phones and browsers send: JPEG, PNG, WebP, GIF. Everything else that can be named is named,
+so that "why was it refused" has a better answer than "not an image"; HEIC in particular is what an iPhone keeps when
+the app that uploads does not ask it for a JPEG.
+"""
+
+from __future__ import annotations
+
+import re
+
+TAKEN = ("jpeg", "png", "webp", "gif")
+
+_SIGNATURES = (
+    (b"\xff\xd8", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+    (b"II*\x00", "tiff"),
+    (b"MM\x00*", "tiff"),
+    (b"II+\x00", "tiff"),
+    (b"MM\x00+", "tiff"),
+    (b"8BPS", "psd"),
+    (b"%PDF", "pdf"),
+    (b"%!PS", "eps"),
+    (b"\xc5\xd0\xd3\xc6", "eps"),
+    (b"\x00\x00\x01\x00", "ico"),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "jpeg2000"),
+    (b"\xff\x4f\xff\x51", "jpeg2000"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "jpegxl"),
+    (b"\xff\x0a", "jpegxl"),
+    (b"qoif", "qoi"),
+    (b"DDS ", "dds"),
+    (b"icns", "icns"),
+    (b"\x01\xda", "sgi"),
+    (b"\x76\x2f\x31\x01", "exr"),
+    (b"SIMPLE  =", "fits"),
+)
+_PORTABLE_ANYMAP = re.compile(rb"P[1-7fF]\s")
+_SVG = re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE\s+svg[^>]*>\s*)?<svg\b", re.DOTALL)
+_ISO_BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"mif1": "heic", b"msf1": "heic"}
+_HEAD_BYTES = 512
+
+
+def sniff(data: bytes) -> str | None:
+    """The format's name in lower case; None when no known signature fits."""
+    head = data[:_HEAD_BYTES]
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[4:8] == b"ftyp":
+        return _ISO_BRANDS.get(head[8:12])
+    if _PORTABLE_ANYMAP.match(head):
+        return "pnm"
+    return "svg" if _SVG.match(head) else None

@@ -1,0 +1,246 @@
+"""What a file's header says, read by walking its bytes: size, orientation, how it is coded. No decoder runs here.
+
+The walk is also the guard before any decoder: it bounds the number of segments, so that a file of a million tiny ones
+costs neither us nor Pillow's Python loops more than a moment, and it finds the end of files that were cut off between
+two segments.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+from shelf_assets.vision.reasons import Reason, Undecodable
+
+# Real files have tens to a few thousand (PNG writers cut IDAT at 8 KB: 3,000 in 25 MB).
+MAX_SEGMENTS = 50_000
+# Encoders write 1 to about 12 scans; each one after the first walks over all coefficients again.
+MAX_JPEG_SCANS = 64
+
+# No repetition in the pattern: over megabytes of FF it would take quadratic time.
+_NEXT_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_SOF_TAKEN = {0xC0: False, 0xC1: False, 0xC2: True}
+_SOF_OTHER = {
+    0xC3: "lossless",
+    0xC5: "hierarchical",
+    0xC6: "hierarchical",
+    0xC7: "hierarchical",
+    0xC9: "arithmetic-coded",
+    0xCA: "arithmetic-coded",
+    0xCB: "arithmetic-coded",
+    0xCD: "hierarchical",
+    0xCE: "hierarchical",
+    0xCF: "hierarchical",
+}
+_SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+_ORIENTATION_TAG = 0x0112
+_INTEGER_TYPES = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
+
+
+@dataclass(frozen=True)
+class Header:
+    """`width_px` × `height_px` as stored, before EXIF orientation (1 to 8; 1 where none is given).
+
+    `coefficient_bytes_per_px` is above 0 for JPEGs whose decoder has to keep the whole picture's coefficients:
+    progressive ones, and those whose colour planes follow one another. `is_complete` is False where the container's
+    own lengths reach over the end of the file.
+    """
+
+    format: str
+    width_px: int
+    height_px: int
+    exif_orientation: int = 1
+    coefficient_bytes_per_px: float = 0.0
+    scans: int = 1
+    is_complete: bool = True
+
+    @property
+    def pixels(self) -> int:
+        return self.width_px * self.height_px
+
+
+def read_header(data: bytes, format_name: str) -> Header:
+    """Header of a JPEG, PNG, WebP or GIF. Raises Undecodable, and nothing else, for any bytes."""
+    try:
+        header = _READERS[format_name](data)
+    except (struct.error, IndexError) as short:
+        raise Undecodable(Reason.truncated, f"{format_name}: the file ends inside its header") from short
+    if header.width_px < 1 or header.height_px < 1:
+        raise Undecodable(
+            Reason.decode_error, f"{format_name}: {header.width_px} × {header.height_px} pixels in the header"
+        )
+    return header
+
+
+def _jpeg(data: bytes) -> Header:
+    position, orientation, frame = 2, None, None
+    for _ in range(MAX_SEGMENTS):
+        found = _NEXT_MARKER.search(data, position)
+        if found is None:
+            raise Undecodable(Reason.truncated, "jpeg: the file ends before the picture's data")
+        marker, start = found.group(1)[0], found.end()
+        position = start
+        if marker in (_SOI, 0x01):
+            continue
+        if marker == _EOI:
+            raise Undecodable(Reason.decode_error, "jpeg: it ends without a picture")
+        (length,) = struct.unpack_from(">H", data, start)
+        if marker in _SOF_OTHER:
+            raise Undecodable(Reason.unsupported_format, f"jpeg: {_SOF_OTHER[marker]} coding, which no browser shows")
+        if marker in _SOF_TAKEN:
+            if frame is not None:
+                raise Undecodable(Reason.decode_error, "jpeg: two frame headers")
+            frame = _jpeg_frame(data, start, progressive=_SOF_TAKEN[marker])
+        elif marker == _APP1 and orientation is None and data[start + 2 : start + 8] == b"Exif\0\0":
+            orientation = exif_orientation(data[start + 8 : start + length])
+        elif marker == _SOS:
+            if frame is None:
+                raise Undecodable(Reason.decode_error, "jpeg: a scan before the frame header")
+            return frame.header(orientation or 1, data, start)
+        position = start + max(length, 2)
+    raise Undecodable(Reason.decode_error, f"jpeg: more than {MAX_SEGMENTS:,} segments")
+
+
+@dataclass(frozen=True)
+class _JpegFrame:
+    width_px: int
+    height_px: int
+    components: int
+    samples_per_px: float
+    progressive: bool
+
+    def header(self, orientation: int, data: bytes, first_scan: int) -> Header:
+        whole = self.progressive or data[first_scan + 2] < self.components
+        return Header(
+            "jpeg",
+            self.width_px,
+            self.height_px,
+            orientation,
+            # libjpeg keeps 16-bit coefficients, one per sample.
+            coefficient_bytes_per_px=2 * self.samples_per_px if whole else 0.0,
+            scans=_scans(data, first_scan) if whole else 1,
+        )
+
+
+def _jpeg_frame(data: bytes, start: int, progressive: bool) -> _JpegFrame:
+    precision, height, width, components = struct.unpack_from(">BHHB", data, start + 2)
+    if precision != 8:
+        raise Undecodable(Reason.unsupported_format, f"jpeg: {precision} bits per sample, which no browser shows")
+    factors = [divmod(data[start + 9 + 3 * index], 16) for index in range(components)]
+    if not factors or any(not 1 <= side <= 4 for pair in factors for side in pair):
+        raise Undecodable(Reason.decode_error, f"jpeg: {components} components with sampling factors {factors[:4]}")
+    largest = max(across for across, _ in factors) * max(down for _, down in factors)
+    return _JpegFrame(width, height, components, sum(a * d for a, d in factors) / largest, progressive)
+
+
+def _scans(data: bytes, first_scan: int) -> int:
+    """Scans of the first picture in the file, counted no further than just above the limit."""
+    # Counting the bytes FF DA is cheap and never too low; only a suspicious file is walked marker by marker.
+    scans, position = 1 + data.count(b"\xff\xda", first_scan), first_scan
+    if scans <= MAX_JPEG_SCANS:
+        return scans
+    scans = 1
+    while scans <= MAX_JPEG_SCANS and (found := _NEXT_MARKER.search(data, position)):
+        marker, position = found.group(1)[0], found.end()
+        if marker == _EOI:
+            break
+        scans += marker == _SOS
+        if marker not in (_SOI, 0x01):
+            (length,) = struct.unpack_from(">H", data, position)
+            position += max(length, 2)
+    return scans
+
+
+def _png(data: bytes) -> Header:
+    if data[12:16] != b"IHDR":
+        raise Undecodable(Reason.decode_error, "png: IHDR is not the first chunk")
+    width, height = struct.unpack_from(">II", data, 16)
+    position, orientation = 8, 1
+    for _ in range(MAX_SEGMENTS):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        start = position + 8
+        position = start + length + 4
+        if kind == b"eXIf":
+            orientation = exif_orientation(data[start : start + length])
+        if position > len(data):
+            # The size is worth knowing even then: a bomb's header says what it is.
+            return Header("png", width, height, orientation, is_complete=False)
+        if kind == b"IEND":
+            return Header("png", width, height, orientation)
+    raise Undecodable(Reason.decode_error, f"png: more than {MAX_SEGMENTS:,} chunks")
+
+
+def _gif(data: bytes) -> Header:
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    position = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
+    budget = iter(range(MAX_SEGMENTS))  # one for blocks and their sub-blocks together
+    for _ in budget:
+        kind = data[position]
+        if kind == 0x2C:
+            # A frame may reach over the declared screen; the decoder then makes a picture of the larger size.
+            left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, position + 1)
+            return Header("gif", max(width, left + frame_width), max(height, top + frame_height))
+        if kind == 0x3B:
+            raise Undecodable(Reason.decode_error, "gif: it ends without a picture")
+        position += 1  # a stray byte is skipped, as decoders do
+        if kind == 0x21:
+            position += 1
+            for _ in budget:
+                size = data[position]
+                position += 1 + size
+                if size == 0:
+                    break
+    raise Undecodable(Reason.decode_error, f"gif: more than {MAX_SEGMENTS:,} blocks before the first picture")
+
+
+def _webp(data: bytes) -> Header:
+    (riff_bytes,) = struct.unpack_from("<I", data, 4)
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+    elif kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8 ":
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
+    else:
+        raise Undecodable(Reason.decode_error, f"webp: its first chunk is {kind!r}")
+    return Header("webp", width, height, _webp_orientation(data), is_complete=riff_bytes + 8 <= len(data))
+
+
+def _webp_orientation(data: bytes) -> int:
+    position = 12
+    for _ in range(MAX_SEGMENTS):
+        if position + 8 > len(data):
+            return 1
+        kind, length = struct.unpack_from("<4sI", data, position)
+        if kind == b"EXIF":
+            return exif_orientation(data[position + 8 : position + 8 + length])
+        position += 8 + length + (length & 1)
+    raise Undecodable(Reason.decode_error, f"webp: more than {MAX_SEGMENTS:,} chunks")
+
+
+_READERS = {"jpeg": _jpeg, "png": _png, "gif": _gif, "webp": _webp}
+
+
+def exif_orientation(exif: bytes) -> int:
+    """Orientation 1 to 8 in a TIFF block's first directory; 1 where it is absent, out of range or unreadable.
+
+    Only EXIF counts. Browsers ignore the orientation that XMP or a PNG's text chunks may repeat.
+    """
+    exif = exif.removeprefix(b"Exif\0\0")  # WebP writers often keep JPEG's prefix
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        return 1
+    try:
+        (directory,) = struct.unpack_from(order + "I", exif, 4)
+        (entries,) = struct.unpack_from(order + "H", exif, directory)
+        for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
+            tag, kind, count = struct.unpack_from(order + "HHI", exif, entry)
+            if tag == _ORIENTATION_TAG and kind in _INTEGER_TYPES and count == 1:
+                (value,) = struct.unpack_from(order + _INTEGER_TYPES[kind], exif, entry + 8)
+                return int(value) if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1

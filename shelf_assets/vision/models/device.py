@@ -1,0 +1,74 @@
+"""From a batch of stored pixels to what a model eats, on the device: the last step of preprocessing, alike
+for every model.
+
+Decoding and cutting photos is in `preprocess`; this sees uint8 tensors alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shelf_assets.vision.models.precision import AskedPrecision, resolve_precision
+from shelf_assets.vision.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pick_device(asked: str) -> torch.device:
+    """The torch device of a setting: `auto` is CUDA where there is one, else the CPU."""
+    import torch
+
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(asked)
+
+
+def at_precision(spec: ModelSpec, asked: AskedPrecision, device: str) -> ModelSpec:
+    """The spec at another precision, and so with another digest; `auto` keeps the spec's own."""
+    return spec if asked == "auto" else replace(spec, precision=resolve_precision(asked, device=device))
+
+
+def to_dtype(spec: ModelSpec) -> torch.dtype:
+    """The torch dtype of a spec's precision."""
+    import torch
+
+    return torch.bfloat16 if spec.precision == "bf16" else torch.float32
+
+
+class PixelInput:
+    """Turns uint8 N × 3 × H × W (RGB) into the normalised, channels-last input of one model.
+
+    Only the bytes travel to the device. A batch whose side is not the model's is resized there (antialiased,
+    with the model's interpolation), because the stored tensors have one size for all models.
+    """
+
+    def __init__(self, spec: ModelSpec, device: torch.device) -> None:
+        import torch
+
+        self.device, self.dtype, self.size_px, self.interpolation = (
+            device,
+            to_dtype(spec),
+            spec.image_size_px,
+            spec.interpolation,
+        )
+        std = torch.tensor(spec.std, dtype=torch.float32, device=device).view(1, 3, 1, 1)
+        mean = torch.tensor(spec.mean, dtype=torch.float32, device=device).view(1, 3, 1, 1)
+        self.scale, self.shift = 1 / (255 * std), -mean / std
+
+    def __call__(self, batch: np.ndarray | torch.Tensor) -> torch.Tensor:
+        import torch
+
+        pixels = torch.from_numpy(np.ascontiguousarray(batch)) if isinstance(batch, np.ndarray) else batch
+        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
+            raise ValueError(f"a batch is uint8, N × 3 × height × width, not {pixels.dtype} {tuple(pixels.shape)}")
+        floats = pixels.to(self.device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last)
+        if floats.shape[-2:] != (self.size_px, self.size_px) and len(floats):
+            mode = self.interpolation if self.interpolation in ("bicubic", "bilinear") else "bicubic"
+            floats = torch.nn.functional.interpolate(
+                floats, size=(self.size_px, self.size_px), mode=mode, antialias=True
+            ).clamp_(0, 255)
+        return torch.addcmul(self.shift, floats, self.scale).to(self.dtype, memory_format=torch.channels_last)

@@ -1,0 +1,155 @@
+"""The contact sheet: a person looks at it, so it must open, stand upright, stay small and say what is wrong."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageChops, ImageDraw
+
+from shelf_assets.demo.contact_sheet import SheetPhoto, contact_sheet
+from shelf_assets.demo.defects import claims_too_many_pixels
+from shelf_assets.demo.draw import draw_day, encode
+from shelf_assets.demo.lettering import font, shortened, text_width_px, write
+
+RED, BLUE = (220, 20, 20), (20, 20, 220)
+
+
+def _open(path: Path) -> Image.Image:
+    with Image.open(path) as sheet:
+        assert sheet.format == "PNG"
+        return sheet.convert("RGB")
+
+
+def _half_red_half_blue(orientation: int = 1) -> bytes:
+    picture = Image.new("RGB", (208, 156), BLUE)
+    picture.paste(RED, (0, 0, 208, 78))
+    return encode(picture, "JPEG", 95, orientation)
+
+
+def _near(pixel: object, colour: tuple[int, int, int]) -> bool:
+    return bool(np.abs(np.asarray(pixel, int) - colour).max() < 40)
+
+
+def test_a_day_of_48_makes_one_readable_png_of_eight_rows_under_a_megabyte_and_a_half(tmp_path: Path) -> None:
+    photos = [
+        SheetPhoto(p.data, ["banana 92%", "lemon 3%"], f"rejected: {p.defect}" if p.defect else None)
+        for p in draw_day(5, date(2025, 4, 4))
+    ]
+    path = contact_sheet(photos, tmp_path / "new" / "sheet.png", "A day")
+    assert path == tmp_path / "new" / "sheet.png"
+    assert path.stat().st_size < 1_500_000
+    sheet = _open(path)
+    assert sheet.width == 1402 and 1800 < sheet.height < 2200
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_stand_upright(tmp_path: Path, orientation: int) -> None:
+    sheet = _open(contact_sheet([SheetPhoto(_half_red_half_blue(orientation))], tmp_path / "s.png", "t", columns=1))
+    assert _near(sheet.getpixel((136, 92 + 20)), RED) and _near(sheet.getpixel((136, 92 + 136)), BLUE)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<html>",
+        _half_red_half_blue()[:400],
+        _half_red_half_blue()[:1200],
+        claims_too_many_pixels(),
+        b"\x89PNG\r\n\x1a\n" + b"\0" * 40,
+    ],
+    ids=["empty", "html", "header cut", "rows cut", "bomb", "bad chunks"],
+)
+def test_what_cannot_be_read_is_a_grey_tile_with_words_not_an_error(tmp_path: Path, data: bytes) -> None:
+    sheet = _open(contact_sheet([SheetPhoto(data)], tmp_path / "s.png", "t", columns=1))
+    tile = np.asarray(sheet)[92:248, 32:240].astype(int)
+    assert _near(tile[10, 10], (222, 221, 218))
+    reddish = (tile[..., 0] - tile[..., 1]) > 60
+    assert reddish.sum() > 40, "the reason is written on the tile"
+
+
+def test_the_note_replaces_the_reason_on_a_grey_tile(tmp_path: Path) -> None:
+    def tile(note: str | None) -> bytes:
+        return (
+            _open(contact_sheet([SheetPhoto(b"", [], note)], tmp_path / "s.png", "t", columns=1))
+            .crop((32, 92, 240, 248))
+            .tobytes()
+        )
+
+    assert tile("rejected: gone") != tile(None)
+    assert tile("empty file") == tile(None)
+
+
+def test_an_unreadable_photo_does_not_shift_the_others(tmp_path: Path) -> None:
+    good = SheetPhoto(_half_red_half_blue(), ["a 1%"])
+    sheet = _open(contact_sheet([good, SheetPhoto(b"", ["x"]), good], tmp_path / "s.png", "t", columns=3))
+    first, third = sheet.crop((32, 92, 240, 280)), sheet.crop((32 + 2 * 226, 92, 240 + 2 * 226, 280))
+    assert ImageChops.difference(first, third).getbbox() is None
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "1", "CMYK", "I;16", "I", "F"])
+def test_a_picture_of_any_mode_is_shown(tmp_path: Path, mode: str) -> None:
+    ramp = Image.linear_gradient("L")
+    if mode in ("I;16", "I"):
+        picture = Image.fromarray(np.asarray(ramp).astype(np.uint16) * 257)
+        picture = picture if mode == "I;16" else picture.convert("I")
+    else:
+        picture = ramp.convert(mode)
+    sheet = _open(contact_sheet([SheetPhoto(picture)], tmp_path / "s.png", "t", columns=1)).convert("L")
+    assert sheet.getpixel((136, 92 + 150)) > sheet.getpixel((136, 92 + 8)) + 100
+
+
+def test_see_through_parts_are_white_not_black(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (208, 156), (0, 0, 0, 0))
+    sheet = _open(contact_sheet([SheetPhoto(clear)], tmp_path / "s.png", "t", columns=1))
+    assert _near(sheet.getpixel((136, 170)), (255, 255, 255))
+
+
+def test_long_text_stays_inside_its_tile_and_the_page(tmp_path: Path) -> None:
+    long = "an extraordinarily long label that no tile of this sheet could ever hold 99.9%"
+    photo = SheetPhoto(_half_red_half_blue(), [long, long.replace("%", ""), "third", "fourth"], "note " * 60)
+    sheet = np.asarray(_open(contact_sheet([photo, SheetPhoto(b"")], tmp_path / "s.png", "title " * 60, columns=2)))
+    paper = np.array((250, 249, 246))
+    gap = np.abs(sheet[260:, 242:256].astype(int) - paper).max()
+    edges = max(np.abs(sheet[:, :30].astype(int) - paper).max(), np.abs(sheet[:, -30:].astype(int) - paper).max())
+    assert gap < 12 and edges < 12
+
+
+def test_no_photos_still_make_a_page(tmp_path: Path) -> None:
+    assert _open(contact_sheet([], tmp_path / "s.png", "nothing today")).width == 1402
+
+
+def test_no_columns_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one column, not 0"):
+        contact_sheet([], tmp_path / "s.png", "t", columns=0)
+
+
+def test_shortened_text_ends_in_an_ellipsis_and_fits() -> None:
+    assert shortened("short", 14, 200) == "short"
+    cut = shortened("a label much too long for its room", 14, 90)
+    assert cut.endswith("…") and text_width_px(cut, 14) <= 90 and cut.startswith("a label")
+
+
+def test_signs_that_the_font_lacks_are_not_drawn_as_boxes() -> None:
+    missing = font(40).getmask("\u0378").getbbox()
+
+    def drawn(text: str) -> Image.Image:
+        picture = Image.new("L", (80, 80), 255)
+        write(ImageDraw.Draw(picture), (10, 40), text, 40, (0, 0, 0), anchor="lm")
+        return picture
+
+    assert missing is not None
+    box, plain = drawn("?"), drawn("u")
+    for text in ("ü", "€", "é"):
+        assert ImageChops.difference(drawn(text), box).getbbox() is not None
+    dots = ImageChops.difference(drawn("ü"), plain).getbbox()
+    assert dots is not None and dots[3] < 40, "the dots stand above the letter"
+    assert ImageChops.difference(drawn("é"), drawn("e")).getbbox() is None
+    assert ImageChops.difference(drawn("€"), drawn("C")).getbbox() is not None
+    with io.BytesIO() as buffer:
+        drawn("ü").save(buffer, "PNG")
+        assert buffer.getvalue()

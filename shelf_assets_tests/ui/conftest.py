@@ -1,0 +1,71 @@
+"""One running UI for the room, with a day and a backfill materialized through it, and one browser to look at it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from shelf_assets.demo.draw import draw_day
+from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.landing import land
+from shelf_assets.partitions import days_between, today_utc
+from shelf_assets.resources.dbt import manifest_path
+from shelf_assets.resources.lake import lake_of
+from shelf_assets.settings import load_settings
+from shelf_assets_tests.ui.servers import DagsterUi, dagster_ui
+
+CHROMIUM = Path("/usr/bin/chromium")
+# Without these, Chromium looks for its maker's hosts at every start.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHOTOS_PER_DAY = 6
+
+
+@dataclass(frozen=True)
+class Materialized:
+    """`backfilled` days have tensors; `whole_day`, the newest, went through the whole graph."""
+
+    ui: DagsterUi
+    lake: Lake
+    backfilled: list[date]
+    whole_day: date
+    marts: Path
+
+
+@pytest.fixture(scope="session")
+def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materialized]:
+    home = tmp_path_factory.mktemp("ui")
+    before = dict(os.environ)
+    for name in [name for name in before if name.startswith("SHELF_") or name == "DAGSTER_HOME"]:
+        del os.environ[name]
+    # In one process: what is tested here is the way from a button to the tables, and each process costs ten seconds.
+    os.environ.update(SHELF_HOME=str(home), SHELF_MODELS="embedded", SHELF_EXECUTOR="in_process")
+    try:
+        settings = load_settings()
+        lake = lake_of(settings)
+        *backfilled, whole_day = days = days_between(today_utc() - timedelta(days=4), today_utc() - timedelta(days=1))
+        for day in days:
+            drawn = draw_day(day.toordinal(), day, PHOTOS_PER_DAY)
+            list(land(lake.objects, day, ((photo.name, photo.data) for photo in drawn)))
+        manifest_path(settings)  # else webserver and daemon parse dbt's project at the same time
+        with dagster_ui(settings, home / "logs") as ui:
+            run = ui.launch(ui.assets(), whole_day)
+            backfill = ui.backfill(["raw_images", "image_tensors"], backfilled)
+            ui.wait_for_run(run)
+            ui.wait_for_backfill(backfill)
+            yield Materialized(ui, lake, backfilled, whole_day, settings.marts_path)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,52 @@
+"""Precision is part of the digest: it must not depend on which pod asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shelf_assets.vision.models import precision
+from shelf_assets.vision.models.precision import resolve_precision
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without CUDA whose CPU flags the test writes."""
+    monkeypatch.setattr(precision, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(precision, "_NVIDIA_DEVICE", tmp_path / "nvidiactl")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("model\t: x\nflags\t\t: fpu avx2 avx512f avx512_bf16\n", "bf16"),
+        ("flags\t\t: fpu amx_bf16 amx_tile\n", "bf16"),
+        ("Features\t: fp asimd bf16\n", "bf16"),
+        ("flags\t\t: fpu avx2 avx512f\n", "fp32"),
+        ("flags\t\t: fpu avx2\nbugs\t\t: avx512_bf16\n", "fp32"),
+    ],
+)
+def test_bf16_is_chosen_only_where_the_cpu_computes_it(machine: Path, cpuinfo: str, expected: str) -> None:
+    (machine / "cpuinfo").write_text(cpuinfo)
+    assert resolve_precision("auto") == expected
+
+
+def test_machine_without_cpuinfo_gets_fp32(machine: Path) -> None:
+    assert resolve_precision("auto") == "fp32"
+
+
+def test_cuda_means_bf16_unless_the_cpu_was_asked_for(machine: Path) -> None:
+    (machine / "nvidiactl").touch()
+    assert (resolve_precision("auto"), resolve_precision("auto", device="cpu")) == ("bf16", "fp32")
+
+
+def test_a_planning_pod_and_a_gpu_pod_of_one_cluster_name_the_same_keys(machine: Path) -> None:
+    planning = resolve_precision("auto", on_cluster=True)
+    (machine / "nvidiactl").touch()
+    assert planning == resolve_precision("auto", on_cluster=True) == "bf16"
+
+
+def test_asked_precision_is_not_overruled(machine: Path) -> None:
+    assert resolve_precision("fp32", device="cuda", on_cluster=True) == "fp32"

@@ -1,0 +1,84 @@
+"""One object in, its judgement or its tensor out: what is unread, vanished or overwritten is said, never guessed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shelf_assets.vision.inspect import Limits
+from shelf_assets.vision.intake import Undecodable, judge, pixels_of
+from shelf_assets.vision.preprocess import Geometry
+
+LIMITS = Limits(max_bytes=10_000, max_pixels=1_000_000)
+SMALL = Geometry(size_px=32)
+
+
+def jpeg(colour: str = "orange") -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_a_good_photo_refused_or_hashed_wrongly() -> None:
+    judged = judge(len(jpeg()), jpeg(), LIMITS)
+    assert judged.sha256 == sha256(jpeg())
+    assert judged.verdict.ok
+    assert (judged.verdict.format, judged.verdict.width_px, judged.verdict.height_px) == ("jpeg", 64, 48)
+    assert judged.verdict.reason is None
+
+
+def test_a_rejected_photo_whose_bytes_cannot_be_named() -> None:
+    judged = judge(9, b"milk eggs", LIMITS)
+    assert not judged.verdict.ok
+    assert judged.verdict.reason == "not_an_image"
+    assert judged.sha256 == sha256(b"milk eggs")
+
+
+def test_an_unread_giant_told_as_vanished() -> None:
+    judged = judge(10_001, None, LIMITS)
+    assert judged.sha256 is None
+    assert judged.verdict.reason == "too_large"
+    assert "10,001" in str(judged.verdict.detail) and "10,000" in str(judged.verdict.detail)
+
+
+def test_a_vanished_photo_told_as_broken() -> None:
+    judged = judge(500, None, LIMITS)
+    assert not judged.verdict.ok
+    assert (judged.sha256, judged.verdict.reason) == (None, "gone")
+    assert judged.verdict.detail
+
+
+def test_a_tensor_of_another_shape_or_picture() -> None:
+    pixels = pixels_of(jpeg("blue"), sha256(jpeg("blue")), SMALL)
+    assert (pixels.shape, pixels.dtype) == ((3, 32, 32), np.uint8)
+    red, green, blue = pixels.mean(axis=(1, 2))
+    assert blue > 200 and red < 50 and green < 50
+
+
+def test_a_tensor_made_of_a_photo_that_is_no_longer_there() -> None:
+    with pytest.raises(Undecodable) as gone:
+        pixels_of(None, sha256(jpeg()), SMALL)
+    assert gone.value.reason == "gone"
+    assert gone.value.detail
+
+
+def test_new_bytes_under_an_old_photos_row() -> None:
+    with pytest.raises(Undecodable, match="overwritten") as overwritten:
+        pixels_of(jpeg("blue"), sha256(jpeg("orange")), SMALL)
+    assert overwritten.value.reason == "gone"
+
+
+def test_broken_bytes_that_end_the_stream_instead_of_being_a_failure() -> None:
+    cut = jpeg()[:200]
+    with pytest.raises(Undecodable) as broken:
+        pixels_of(cut, sha256(cut), SMALL)
+    assert broken.value.reason != "gone"
+    assert broken.value.detail

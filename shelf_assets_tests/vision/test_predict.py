@@ -1,0 +1,226 @@
+"""The predict loop: what is inferred is committed whatever ends the loop, each model sees the photos that miss it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shelf_assets.vision.predict import BATCHES_AHEAD, Task, read_ahead, run_tasks
+
+DEADLINE_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Batch:
+    image_ids: list[str]
+    sha256s: list[str]
+    pixels: np.ndarray
+
+
+def batch(*numbers: int) -> Batch:
+    """Photos whose pixels are all their number."""
+    ids = [f"photo-{number}" for number in numbers]
+    pixels = np.stack([np.full((3, 2, 2), number, np.uint8) for number in numbers])
+    return Batch(ids, [f"sha-{number}" for number in numbers], pixels)
+
+
+def keys(*numbers: int) -> set[tuple[str, str]]:
+    return {(f"photo-{number}", f"sha-{number}") for number in numbers}
+
+
+def first_pixel(pixels: np.ndarray) -> list[dict[str, Any]]:
+    return [{"value": int(photo[0, 0, 0])} for photo in pixels]
+
+
+class Store:
+    """Keeps what is committed, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.chunks: list[list[int]] = []
+
+    def commit(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            assert row["image_id"] == f"photo-{row['value']}" and row["sha256"] == f"sha-{row['value']}"
+        self.chunks.append([row["value"] for row in rows])
+
+    @property
+    def rows(self) -> list[int]:
+        return [value for chunk in self.chunks for value in chunk]
+
+
+def task(store: Store, missing: set[tuple[str, str]], **changes: Any) -> Task:
+    named = {"name": "model", "infer": first_pixel, "commit": store.commit, "timer": nullcontext, "chunk_images": 100}
+    return Task(missing=missing, **{**named, **changes})
+
+
+def ignore(_: int) -> None:
+    """Progress is told to nobody."""
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_a_photo_inferred_again_or_under_anothers_name() -> None:
+    some, all_of_them = Store(), Store()
+    seen: list[int] = []
+
+    run_tasks(
+        [batch(1, 2, 3), batch(4, 5)],
+        [task(some, keys(2, 5)), task(all_of_them, keys(1, 2, 3, 4, 5))],
+        seen.append,
+    )
+
+    assert some.rows == [2, 5]
+    assert all_of_them.rows == [1, 2, 3, 4, 5]
+    assert seen == [3, 2]
+
+
+def test_a_model_called_for_a_batch_that_it_has_done() -> None:
+    sizes: list[int] = []
+
+    def infer(pixels: np.ndarray) -> list[dict[str, Any]]:
+        sizes.append(len(pixels))
+        return first_pixel(pixels)
+
+    run_tasks([batch(1, 2), batch(3, 4), batch(5, 6)], [task(Store(), keys(3, 5, 6), infer=infer)], ignore)
+
+    assert sizes == [1, 2]
+
+
+def test_rows_of_old_bytes_taken_for_those_of_new_ones() -> None:
+    store = Store()
+    run_tasks([batch(1, 2)], [task(store, {("photo-1", "sha of other bytes"), *keys(2)})], ignore)
+    assert store.rows == [2]
+
+
+def test_a_commit_for_every_batch_or_one_for_all() -> None:
+    store = Store()
+    batches = [batch(number, number + 1) for number in range(0, 10, 2)]
+    run_tasks(batches, [task(store, keys(*range(10)), chunk_images=4)], ignore)
+    assert [len(chunk) for chunk in store.chunks] == [4, 4, 2]
+
+
+def test_an_empty_commit_where_nothing_is_missing() -> None:
+    store = Store()
+    run_tasks([batch(1, 2)], [task(store, set())], ignore)
+    assert store.chunks == []
+
+
+def test_inferred_photos_lost_when_a_later_batch_fails() -> None:
+    first, second = Store(), Store()
+
+    def fails_at_three(pixels: np.ndarray) -> list[dict[str, Any]]:
+        if pixels[0, 0, 0, 0] == 3:
+            raise RuntimeError("CUDA out of memory")
+        return first_pixel(pixels)
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run_tasks(
+            [batch(1, 2), batch(3, 4), batch(5)],
+            [task(first, keys(1, 2, 3, 4, 5)), task(second, keys(1, 2, 3, 4, 5), infer=fails_at_three)],
+            ignore,
+        )
+
+    assert first.rows == [1, 2, 3, 4]
+    assert second.rows == [1, 2]
+
+
+def test_inferred_photos_lost_when_a_shard_cannot_be_read() -> None:
+    store = Store()
+
+    def torn() -> Iterator[Batch]:
+        yield batch(1, 2)
+        raise OSError("shard 2 of the day is torn")
+
+    with pytest.raises(OSError, match="torn"):
+        run_tasks(torn(), [task(store, keys(1, 2))], ignore)
+
+    assert store.rows == [1, 2]
+
+
+def test_inferred_photos_lost_by_ctrl_c() -> None:
+    store = Store()
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_tasks([batch(1, 2), batch(3)], [task(store, keys(1, 2, 3))], interrupted)
+
+    assert store.rows == [1, 2]
+
+
+def test_one_models_rows_lost_because_anothers_table_refuses() -> None:
+    store = Store()
+
+    def refused(_: list[dict[str, Any]]) -> None:
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk is full"):
+        run_tasks([batch(1, 2)], [task(Store(), keys(1, 2), commit=refused), task(store, keys(1, 2))], ignore)
+
+    assert store.rows == [1, 2]
+
+
+def test_a_model_that_answers_for_too_few_photos() -> None:
+    store = Store()
+    with pytest.raises(ValueError, match="shorter"):
+        run_tasks([batch(1, 2)], [task(store, keys(1, 2), infer=lambda pixels: first_pixel(pixels)[:1])], ignore)
+
+
+def test_reading_ahead_that_changes_the_order_or_loses_items() -> None:
+    assert list(read_ahead(range(100), 3)) == list(range(100))
+    assert list(read_ahead([], 3)) == []
+
+
+def test_a_reading_error_taken_for_the_end() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("the store answers no more")
+
+    read = read_ahead(items(), 2)
+    assert next(read) == 1
+    with pytest.raises(ValueError, match="no more"):
+        next(read)
+
+
+def test_more_batches_held_than_may_be() -> None:
+    fetched: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(50):
+            fetched.append(number)
+            yield number
+
+    read = read_ahead(items(), BATCHES_AHEAD)
+    next(read)
+    # One was handed out, the queue is full, and one more waits for its place.
+    assert eventually(lambda: len(fetched) == BATCHES_AHEAD + 2)
+    time.sleep(0.3)
+    assert len(fetched) == BATCHES_AHEAD + 2
+    read.close()
+
+
+def test_a_reading_thread_that_outlives_its_consumer() -> None:
+    before = set(threading.enumerate())
+    read = read_ahead(iter(range(1_000_000)), 2)
+    next(read)
+    started = set(threading.enumerate()) - before
+    assert len(started) == 1
+
+    read.close()
+
+    assert eventually(lambda: not any(thread.is_alive() for thread in started))
