@@ -26,6 +26,8 @@ def instance_config(settings: Settings) -> dict[str, object]:
             # writer, and this machine has one device.
             "pools": {"granularity": "op", "default_limit": 1},
         },
+        # A code server that is not up by then costs every queued run: the daemon drops them. The default is 180.
+        "code_servers": {"local_startup_timeout": 600},
         "run_monitoring": {
             "enabled": True,
             "start_timeout_seconds": 300,

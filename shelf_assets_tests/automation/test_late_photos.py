@@ -29,7 +29,7 @@ def test_a_deploy_requests_nothing(graph: Graph) -> None:
 
 
 def test_an_old_day_goes_through_the_whole_graph(ticks: Ticks) -> None:
-    ticks.made("landing", OLD_DAY)
+    ticks.landed(OLD_DAY)
     assert ticks.tick() == only(OLD_DAY, "raw_images")
     ticks.made("raw_images", OLD_DAY)
     assert ticks.tick() == only(OLD_DAY, "image_tensors", *MARTS_OF_INTAKE)
@@ -44,20 +44,20 @@ def test_an_old_day_goes_through_the_whole_graph(ticks: Ticks) -> None:
 
 def test_a_second_late_photo_opens_the_day_again(ticks: Ticks) -> None:
     for _ in range(2):
-        ticks.made("landing", OLD_DAY)
+        ticks.landed(OLD_DAY)
         assert ticks.tick() == only(OLD_DAY, "raw_images")
         ticks.made("raw_images", OLD_DAY)
         assert ticks.tick() == only(OLD_DAY, "image_tensors", *MARTS_OF_INTAKE)
 
 
 def test_a_day_is_asked_for_once(ticks: Ticks) -> None:
-    ticks.made("landing", OLD_DAY)
+    ticks.landed(OLD_DAY)
     ticks.tick()
     assert ticks.tick() == {}, "a request without an answer yet is no reason for another one"
 
 
 def test_a_blocking_check_holds_the_day(ticks: Ticks) -> None:
-    ticks.made("landing", OLD_DAY)
+    ticks.landed(OLD_DAY)
     ticks.tick()
     ticks.made("raw_images", OLD_DAY, passed=False)
     assert ticks.tick() == {}
@@ -74,7 +74,7 @@ def test_plain_eager_would_leave_the_late_photo_lying(graph: Graph) -> None:
     )
     ticks = Ticks(eager)
     ticks.tick()
-    ticks.made("landing", OLD_DAY)
+    ticks.landed(OLD_DAY)
     assert ticks.tick() == {}
 
 

@@ -1,14 +1,13 @@
-"""What happened in an instance, told event by event, and what the conditions ask for then. Nothing is run."""
+"""What happened in an instance, told by stand-ins that do nothing, and what the conditions ask for then."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluationTargetMaterializationData as Target,
-)
 from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
+
+from shelf_assets.partitions import daily
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 OLD_DAY = date(2026, 3, 1)
@@ -38,23 +37,35 @@ class Ticks:
             if result.get_num_requested(key)
         }
 
+    def landed(self, day: date) -> None:
+        """The arrivals sensor reported the day."""
+        self.instance.report_runless_asset_event(dg.AssetMaterialization("landing", partition=day.isoformat()))
+
     def made(self, name: str, day: date, passed: bool = True) -> None:
-        """The asset's day was materialized, and its checks said `passed`."""
-        key, partition = dg.AssetKey(name), day.isoformat()
-        self.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
-        newest = self.instance.fetch_materializations(key, limit=1).records[0]
-        for check in sorted(self.assets.asset_check_keys):
-            if check.asset_key == key:
-                evaluation = dg.AssetCheckEvaluation(
-                    asset_key=key,
-                    check_name=check.name,
-                    passed=passed,
-                    partition=partition if self.assets.get(check).partitions_def else None,
-                    target_materialization_data=Target(
-                        storage_id=newest.storage_id, run_id=newest.run_id, timestamp=newest.timestamp
-                    ),
-                )
-                self.instance.report_runless_asset_event(evaluation)
+        """A run materialized the asset's day, and its checks said `passed`."""
+        key = dg.AssetKey(name)
+        checks = [check.name for check in sorted(self.assets.asset_check_keys) if check.asset_key == key]
+        dg.materialize(
+            [_stand_in(name), *(_stand_in_check(name, check, passed) for check in checks)],
+            instance=self.instance,
+            partition_key=day.isoformat(),
+            raise_on_error=False,
+        )
+
+
+def _stand_in(name: str) -> dg.AssetsDefinition:
+    @dg.asset(name=name, partitions_def=daily)
+    def nothing() -> None: ...
+
+    return nothing
+
+
+def _stand_in_check(asset: str, name: str, passed: bool) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=asset, name=name, blocking=True, partitions_def=daily)
+    def said() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=passed)
+
+    return said
 
 
 def only(day: date, *assets: str) -> Requested:
