@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ _ODD_LEFT = ("111111", "110100", "110010", "110001", "101100", "100110", "100011
 
 def _runs(bits: str) -> str:
     edges = [0, *(i for i in range(1, len(bits)) if bits[i] != bits[i - 1]), len(bits)]
-    return "".join(str(right - left) for left, right in zip(edges, edges[1:], strict=False))
+    return "".join(str(right - left) for left, right in pairwise(edges))
 
 
 def read_modules(bits: str) -> str:

@@ -33,33 +33,30 @@ def day_before() -> list[DrawnPhoto]:
 
 
 def _digest(photos: list[DrawnPhoto]) -> str:
-    return hashlib.sha256(
-        b"".join(p.name.encode() + p.data + p.received_at.isoformat().encode() for p in photos)
-    ).hexdigest()
+    parts = [part for p in photos for part in (p.name.encode(), p.data, p.received_at.isoformat().encode())]
+    return hashlib.sha256(b"|".join(parts)).hexdigest()
 
 
 def test_another_process_draws_the_same_bytes(day: list[DrawnPhoto]) -> None:
-    code = (
-        "import datetime, hashlib; from shelf_assets.demo.draw import draw_day;"
-        f"photos = list(draw_day({SEED}, datetime.date.fromisoformat('{DAY}'), 16));"
-        "print(hashlib.sha256(b''.join(p.name.encode() + p.data + p.received_at.isoformat().encode() for p in photos)).hexdigest())"
-    )
+    code = "from shelf_assets_tests.demo import test_draw as t;print(t._digest(list(t.draw_day(t.SEED, t.DAY, 16))))"
     # Another hash seed: an order taken from a set or from hash() would show.
     environment = {**os.environ, "PYTHONHASHSEED": "77"}
+    root = Path(__file__).resolve().parents[2]
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=Path.cwd()
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=root
     )
     assert found.stdout.strip() == _digest(day)
 
 
 def test_what_was_drawn_before_does_not_change_what_is_drawn_next(day: list[DrawnPhoto]) -> None:
     list(draw_day(SEED + 1, DAY, 3))
-    assert _digest(list(draw_day(SEED, DAY, 16))) == _digest(day)
+    again = draw_day(SEED, DAY, 16)
+    assert _digest([next(again) for _ in range(6)]) == _digest(day[:6])
 
 
 def test_another_seed_or_day_draws_other_photos(day: list[DrawnPhoto], day_before: list[DrawnPhoto]) -> None:
     good = {photo.data for photo in day if photo.defect is None and photo.copy_of is None}
-    assert good.isdisjoint({p.data for p in draw_day(SEED + 1, DAY, 8) if p.data})
+    assert good.isdisjoint({p.data for p in draw_day(SEED + 1, DAY, 4) if p.data})
     assert good.isdisjoint({p.data for p in day_before if p.data})
 
 
@@ -102,8 +99,8 @@ def test_good_photos_open_at_the_promised_sizes_and_broken_ones_have_no_product(
                 assert photo.name.endswith(expected)
 
 
-def test_a_full_day_has_every_defect_format_direction_and_some_rotated_files() -> None:
-    photos = list(draw_day(3, date(2025, 6, 1)))
+def test_a_full_day_has_every_defect_format_direction_and_some_rotated_files(full_day: list[DrawnPhoto]) -> None:
+    photos = full_day
     assert len(photos) == 48
     assert {photo.defect for photo in photos} == {None, *DEFECTS}
     assert len([photo for photo in photos if photo.copy_of]) == 4
@@ -119,7 +116,7 @@ def test_a_full_day_has_every_defect_format_direction_and_some_rotated_files() -
     assert formats == {"JPEG", "PNG", "WEBP"} and len(orientations) >= 3 and {-1, 1} <= directions
 
 
-@pytest.mark.parametrize("photos", [0, 1, 5, 8])
+@pytest.mark.parametrize("photos", [0, 1, 3, 8])
 def test_small_days_do_not_fail(photos: int) -> None:
     drawn = list(draw_day(SEED, DAY, photos))
     assert len(drawn) == photos
