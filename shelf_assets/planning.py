@@ -71,15 +71,17 @@ def _work_of(lake: Lake, models: ModelsResource, settings: Settings, day: date) 
     accepted = resting.filter(status=ACCEPTED)
     geometry = geometry_of(settings)
     tensors = lake.tensors(day, geometry.digest(), geometry.size_px)
+    without_tensor = tensors.missing(accepted)
+    predictable = pl.concat([tensors.ready(accepted), without_tensor])
     work += [
         ("image_tensors", "new objects (at most)", unread.height),
-        ("image_tensors", "accepted, without tensor", tensors.missing(accepted).height),
+        ("image_tensors", "accepted, without tensor", without_tensor.height),
     ]
     for predictor in models.predictors([CLASSIFICATIONS, CLIP_EMBEDDINGS]):
         done = lake.table(predictor.asset).scan(day, day)
         done = done.select("image_id", "sha256", "model_digest", "preprocess_digest")
         missing = missing_predictions(
-            accepted, done.collect(), predictor.spec.model_digest, predictor.preprocess_digest
+            predictable, done.collect(), predictor.spec.model_digest, predictor.preprocess_digest
         )
         other_model = missing.join(done.collect(), on=["image_id", "sha256"], how="semi").height
         work += [

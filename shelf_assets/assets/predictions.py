@@ -1,4 +1,4 @@
-"""`classifications` and `clip_embeddings`: one pass over a day's tensors for every model asked for; only missing keys are inferred."""
+"""`classifications` and `clip_embeddings`: one pass over a day's tensors for every model; only missing keys are inferred."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -66,9 +66,10 @@ def predictions(
     image_tensors: TensorDay,
 ) -> Iterator[dg.MaterializeResult]:
     day = day_of(context)
-    accepted = raw_images.filter(status=ACCEPTED)
+    # A photo without a tensor is nobody's work: it would have the models loaded for nothing, run after run.
+    predictable = image_tensors.ready(raw_images.filter(status=ACCEPTED))
     passes = [
-        _ModelPass(context, lake, predictor, accepted)
+        _ModelPass(context, lake, predictor, predictable)
         for predictor in models.predictors(sorted(key.to_user_string() for key in context.selected_asset_keys))
     ]
     wanted = pl.concat([each.missing for each in passes]).unique()
@@ -90,14 +91,14 @@ class _ModelPass:
         context: dg.AssetExecutionContext,
         lake: LakeResource,
         predictor: Predictor,
-        accepted: pl.DataFrame,
+        predictable: pl.DataFrame,
     ) -> None:
         self.context, self.lake, self.predictor = context, lake, predictor
         self.day = day_of(context)
         self.table = lake.lake.table(predictor.asset)
         resting = self.table.scan(self.day, self.day).select("image_id", "sha256", "model_digest", "preprocess_digest")
         self.missing = missing_predictions(
-            accepted, resting.collect(), predictor.spec.model_digest, predictor.preprocess_digest
+            predictable, resting.collect(), predictor.spec.model_digest, predictor.preprocess_digest
         )
         self.meter = Meter(predictor.asset, model_id=predictor.spec.model_id)
         self.confidences: list[float] = []

@@ -86,6 +86,11 @@ class TensorDay:
         settled = self.index().filter(pl.col("reason").is_null() | (pl.col("reason") != "gone"))
         return accepted.join(settled, on=["image_id", "sha256"], how="anti")
 
+    def ready(self, accepted: pl.DataFrame) -> pl.DataFrame:
+        """The accepted photos that have a tensor here."""
+        made = self.index().filter(pl.col("reason").is_null())
+        return accepted.join(made, on=["image_id", "sha256"], how="semi")
+
     def write(self, items: Iterable[Tensor | TensorFailure], shard_images: int) -> Written:
         """Write a stream of tensors, holding one record batch at a time; a shard is kept as soon as it is full.
 

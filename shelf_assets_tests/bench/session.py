@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,10 +29,13 @@ from shelf_assets_tests.bench.place import Place, StoreKind, open_store
 
 # Each way by the process it works in: the eager models alone are the plain way's own, loaded once.
 WAYS = {"pipeline": "pipeline", "plain": "plain", "models": "models", "eager": "plain"}
+_WAYS_WITH_FIXED_COST = ("pipeline", "plain")
 _LIBRARIES = ("timm", "open-clip-torch", "deltalake", "pillow", "boto3", "smart-open")
 # Idle threads of the way before spin for a moment; the next one should not pay for it.
 _PAUSE_SECONDS = 0.3
 _WARM_UP_PHOTOS = 4
+# A run of so few photos beside a whole one tells a run's fixed cost (commits, starting workers) from a photo's.
+_FEW_PHOTOS = 2
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,10 @@ def _scenario(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     runs: list[dict[str, Any]] = []
+    few = place.for_photos("few")
+    few.land(replace(photos, files=photos.files[:_FEW_PHOTOS]))
     for number in range(options.runs):
-        run: dict[str, Any] = {}
+        run: dict[str, Any] = {"few": {}}
         for way, name in WAYS.items():
             process = processes[name]
             mine = place.for_run(f"{photos.kind}-{number}-{way}")
@@ -174,13 +179,17 @@ def _scenario(
                 figures = process.ask("run", mine, way=way, results=str(folder / f"{way}.npz"))
             run[way] = figures | {"peak_memory_bytes": memory.peak_bytes}
             mine.clear()
+        for way in _WAYS_WITH_FIXED_COST:
+            mine = few.for_run(f"{photos.kind}-few-{number}-{way}")
+            run["few"][way] = processes[way].ask("run", mine, way=way, results=str(folder / "few.npz"))
+            mine.clear()
         runs.append(run)
         say(
             f"{photos.kind} photos on {place.store}, run {number + 1} of {options.runs}: "
             + ", ".join(f"{way} {_rate(run[way]):.2f}/s" for way in WAYS)
         )
     parts = {}
-    for way in ("pipeline", "plain"):
+    for way in _WAYS_WITH_FIXED_COST:
         mine = place.for_run(f"{photos.kind}-parts")
         parts[way] = processes[way].ask("parts", mine)
         mine.clear()
@@ -191,6 +200,7 @@ def _scenario(
         "runs": runs,
         "medians": {way: _medians([run[way] for run in runs]) for way in WAYS},
         "ratios": _ratios(runs),
+        "per_photo": _per_photo(runs),
         "agreement": _agreement(folder / "pipeline.npz", folder / "plain.npz"),
         "parts_cpu_ms": parts,
     }
@@ -228,6 +238,28 @@ def _ratios(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
             ratios = [run[above][f"{clock}_seconds"] / run[below][f"{clock}_seconds"] for run in runs]
             found[f"{name}_{clock}"] = {"median": median(ratios), "least": min(ratios), "most": max(ratios)}
     return found
+
+
+def _per_photo(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """CPU-ms of one more photo and of a run however small, from each run and the run of few photos beside it; ratios."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        more = {"models": run["models"]["cpu_seconds"] / run["models"]["images"]}
+        for way in _WAYS_WITH_FIXED_COST:
+            whole, few = run[way], run["few"][way]
+            # As many photos as there are few make no line; then nothing is known to be fixed.
+            difference = max(1, whole["images"] - few["images"])
+            slope = (whole["cpu_seconds"] - few["cpu_seconds"]) / difference
+            more[way] = slope if whole["images"] > few["images"] else whole["cpu_seconds"] / whole["images"]
+            found.setdefault(f"{way}_fixed_cpu_ms", []).append(
+                1000 * (whole["cpu_seconds"] - whole["images"] * more[way])
+            )
+        for way, seconds in more.items():
+            found.setdefault(f"{way}_cpu_ms", []).append(1000 * seconds)
+        found.setdefault("plain_over_pipeline", []).append(more["plain"] / more["pipeline"])
+        found.setdefault("pipeline_over_models", []).append(more["pipeline"] / more["models"])
+        found.setdefault("plain_over_models", []).append(more["plain"] / more["models"])
+    return {name: median(values) for name, values in found.items()}
 
 
 def _agreement(pipeline: Path, plain: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 
 from shelf_assets.running import RunFailed
 from shelf_assets_tests.stories.photos import photo, photos, truncated
+from shelf_assets_tests.stories.stand_ins import ColourPredictor
 from shelf_assets_tests.stories.support import DAY, Shop
 
 
@@ -63,3 +64,20 @@ def test_a_photo_that_comes_back_but_stays_lost(shop: Shop) -> None:
 
     assert shop.tensors(DAY)["reason"].null_count() == 4
     assert shop.rows("classifications").height == 4
+
+
+def test_a_photo_without_tensor_for_which_models_are_loaded_again_and_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHELF_DECODE_FAILURE_LIMIT", "0.5")
+    keys = shop.land(DAY, photos(range(4)))
+    shop.run(DAY, stages=["raw_images"])
+    shop.lake.objects.delete(keys[:1])
+    later = ["image_tensors", "classifications", "clip_embeddings"]
+    shop.run(DAY, stages=later)
+
+    def refuse(_: ColourPredictor) -> str:
+        raise AssertionError("nothing can be inferred: the model must not be loaded")
+
+    monkeypatch.setattr(ColourPredictor, "device", refuse)
+    shop.run(DAY, stages=later)

@@ -79,7 +79,7 @@ class Hub:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The hub's client is pointed to a server of ours that speaks as much of the hub's protocol as the client asks for."""
+    """The hub's client is pointed to a server of ours, which speaks as much of the protocol as the client uses."""
     from hashlib import sha256
 
     from huggingface_hub import constants
@@ -128,7 +128,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
-    """A digest record that knows the tiny models' facts, so that no registry, and no torch, is needed to resolve them."""
+    """A digest record that knows the tiny models' facts: no registry, and so no torch, is needed to resolve them."""
     from shelf_assets.vision.models.registry import registry_key
 
     common = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "interpolation": "bicubic"}

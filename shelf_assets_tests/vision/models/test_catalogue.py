@@ -1,4 +1,4 @@
-"""Which models run: nothing falls back unseen, nothing unknown or changed gets through. Weights here are a few bytes."""
+"""Which models run: nothing falls back unseen, nothing changed gets through. Weights here are a few bytes."""
 
 from __future__ import annotations
 
