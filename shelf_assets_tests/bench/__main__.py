@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 from pathlib import Path
 
 from shelf_assets_tests.bench.photos import REPO_ROOT
@@ -40,6 +42,8 @@ def main() -> None:
         precision=asked.precision,
         drawn=asked.drawn,
     )
+    # Ended from outside, the server and the temporary folder go as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     result = run_bench(options, lambda line: print(line, flush=True))
     asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "pipeline.json").write_text(json.dumps(result, indent=1) + "\n")
