@@ -36,10 +36,11 @@ MAX_SCANNED_PX = 1_024_000_000
 
 _PILLOW_FORMATS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF"}
 _TRUNCATED = re.compile(r"truncat|premature end", re.IGNORECASE)
-# What strict turbo complains of although no sample is in doubt: bytes lying between two segments (but not before a
-# restart marker, where they are lost picture data), a colour profile, an unusual subsampling. Phones and Photoshop
-# write such files.
-_HARMLESS = re.compile(r"extraneous bytes before marker 0x(?!d[0-7])|ICC marker|subsampling level", re.IGNORECASE)
+# Headers that turbo refuses though no pixel is in doubt: bytes lying between two segments, as Photoshop and some phones
+# leave them, a broken colour profile, an unusual subsampling.
+_ODD_HEADER = re.compile(r"extraneous bytes before marker|ICC marker|subsampling level", re.IGNORECASE)
+_BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"
 # What Pillow's parsers, written in Python, raise on broken files besides OSError. MemoryError: a claim we did not
 # foresee.
 _DECODER_ERRORS = (
@@ -122,28 +123,55 @@ def _buffer() -> np.ndarray:
 def _pixels(data: bytes, header: Header, shrink: int, buffer: np.ndarray) -> np.ndarray:
     try:
         if header.format == "jpeg":
-            try:
-                return _turbo(data, header, shrink, buffer)
-            except ValueError as complaint:
-                if not _HARMLESS.search(str(complaint)):
-                    raise
+            return _jpeg(data, header, shrink, buffer)
         return _pillow(data, header, shrink)
     except Undecodable:
         raise
     except _DECODER_ERRORS as error:
-        raise _undecodable(header, error) from error
+        raise _undecodable(data, header, error) from error
 
 
-def _turbo(data: bytes, header: Header, shrink: int, buffer: np.ndarray) -> np.ndarray:
-    height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+def _jpeg(data: bytes, header: Header, shrink: int, buffer: np.ndarray) -> np.ndarray:
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError as complaint:
+        if not _ODD_HEADER.search(str(complaint)):
+            raise
+        return _pillow(data, header, shrink)
     _require_size(header, width, height)
-    rows, columns = -(-height // shrink), -(-width // shrink)
+    try:
+        # Strict: a picture cut off, or with broken codes, would come back half grey without a word.
+        return _turbo(data, header, shrink, buffer, strict=True)
+    except ValueError as complaint:
+        if not _is_padded(data, str(complaint)):
+            raise
+        return _turbo(data, header, shrink, buffer, strict=False)
+
+
+def _turbo(data: bytes, header: Header, shrink: int, buffer: np.ndarray, strict: bool) -> np.ndarray:
+    rows, columns = -(-header.height_px // shrink), -(-header.width_px // shrink)
     # The decoder takes the smallest of its scales that leaves these minima; none at all means full size.
     minimum = {"min_height": rows, "min_width": columns} if shrink > 1 else {}
     out = buffer if rows * columns * 3 <= buffer.size else None
-    # Strict: a picture cut off, or with broken codes, would come back half grey without a word.
-    picture: np.ndarray = simplejpeg.decode_jpeg(data, "RGB", buffer=out, strict=True, **minimum)
+    picture: np.ndarray = simplejpeg.decode_jpeg(data, "RGB", buffer=out, strict=strict, **minimum)
     return picture
+
+
+def _is_padded(data: bytes, complaint: str) -> bool:
+    """Whether all that strict turbo complains of is padding before the end mark, as many cameras write it.
+
+    Anything but one repeated byte there is picture data left over: codes were lost on the way.
+    """
+    found = _BEFORE_END.search(complaint)
+    if found is None:
+        return False
+    count = int(found.group(1))
+    end = data.find(_END, data.find(_SCAN))
+    while end >= 0:
+        if len(set(data[end - count : end])) == 1:
+            return True
+        end = data.find(_END, end + 1)
+    return False
 
 
 def _pillow(data: bytes, header: Header, shrink: int) -> np.ndarray:
@@ -151,7 +179,9 @@ def _pillow(data: bytes, header: Header, shrink: int) -> np.ndarray:
     if Image.MAX_IMAGE_PIXELS is not None and header.pixels > Image.MAX_IMAGE_PIXELS:
         raise Undecodable(Reason.too_many_pixels, f"{header.pixels:,} pixels, more than Pillow opens")
     if ImageFile.LOAD_TRUNCATED_IMAGES:
-        raise RuntimeError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set: half pictures would pass; unset it")
+        raise Undecodable(
+            Reason.decode_error, "ImageFile.LOAD_TRUNCATED_IMAGES is set, half pictures would pass: unset it"
+        )
     # A file never chooses its decoder: exactly one is allowed.
     with Image.open(io.BytesIO(data), formats=[_PILLOW_FORMATS[header.format]]) as image:
         _require_size(header, *image.size)
@@ -196,11 +226,14 @@ def _white_backed(image: Image.Image, shrink: int) -> np.ndarray:
     return samples if samples.ndim == 3 else np.repeat(samples[..., None], 3, axis=2)
 
 
-def _undecodable(header: Header, error: BaseException) -> Undecodable:
+def _undecodable(data: bytes, header: Header, error: BaseException) -> Undecodable:
     message = " ".join(str(error).split()) or type(error).__name__
+    reason = Reason.truncated if _TRUNCATED.search(message) else Reason.decode_error
     if isinstance(error, UnidentifiedImageError):  # its own message is an address in memory
         message = "the decoder cannot read its header"
     if isinstance(error, Image.DecompressionBombError):
         reason = Reason.too_many_pixels
-    reason = Reason.truncated if _TRUNCATED.search(message) else Reason.decode_error
+    if header.format == "jpeg" and data.rfind(_END) < data.rfind(_SCAN):
+        # No end mark after the last scan. What the decoder stumbled over, a table say, is half of one.
+        reason = Reason.truncated
     return Undecodable(reason, f"{header.format}: {message[:160]}")

@@ -184,7 +184,7 @@ def main() -> None:
         default=Path(os.environ.get("SHELF_TEST_DATA", default_data)) / "grocery",
         help="the GroceryStoreDataset's folder (%(default)s)",
     )
-    parser.add_argument("--train", type=int, default=None, help="photos to train on, taken evenly (all)")
+    parser.add_argument("--train", type=int, default=None, help="photos to train on, about so many, taken evenly (all)")
     parser.add_argument("--draws", type=int, default=4, help="windows of each validation photo (%(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="torch's (%(default)s)")
     asked = parser.parse_args()
@@ -196,7 +196,8 @@ def main() -> None:
     for name, shape in SHAPES.items():
         for row in rows(f"{name} windows", on_windows(train[::step], val, shape, asked.draws, embed)):
             print(row, flush=True)
-    for row in rows("3:4 photos", on_whole_photos(train, embed)):
+    thinned = [photo for number, photo in enumerate(train) if number % step == 0 or not _is_square(photo)]
+    for row in rows("3:4 photos", on_whole_photos(thinned, embed)):
         print(row, flush=True)
 
 

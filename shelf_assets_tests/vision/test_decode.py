@@ -1,0 +1,206 @@
+"""Each format's pixels come out as they are stored, in RGB on white, also from many threads at once."""
+
+from __future__ import annotations
+
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shelf_assets.vision import decode
+from shelf_assets.vision.decode import decode_cost, decoded, shrink_for
+from shelf_assets.vision.formats import sniff
+from shelf_assets.vision.headers import Header, read_header
+from shelf_assets_tests.vision.pictures import difference, encoded, faded, png, png16, png_chunk, scene
+
+
+def pixels(data: bytes, shrink: int = 1) -> np.ndarray:
+    header = read_header(data, sniff(data) or "")
+    with decoded(data, header, shrink) as picture:
+        return picture.copy()
+
+
+def on_white(image: Image.Image) -> np.ndarray:
+    """The plain definition of compositing: alpha × colour + (1 - alpha) × white."""
+    samples = np.asarray(image.convert("RGBA"), np.float64)
+    alpha = samples[..., 3:] / 255
+    return np.rint(samples[..., :3] * alpha + 255 * (1 - alpha))
+
+
+@pytest.mark.parametrize(
+    ("side_px", "factor"),
+    [(1, 1), (447, 1), (895, 1), (896, 2), (1791, 2), (1792, 4), (3583, 4), (3584, 8), (65_535, 8)],
+)
+def test_less_than_twice_the_target_is_left_or_more_than_needed(side_px: int, factor: int) -> None:
+    assert shrink_for(side_px, 448) == factor
+
+
+def test_the_cost_of_a_decode_is_underrated() -> None:
+    baseline = Header("jpeg", 4000, 3000)
+    assert decode_cost(baseline, 1) == 36_000_000
+    assert decode_cost(baseline, 8) == 36_000_000 // 64
+    progressive = Header("jpeg", 4000, 3000, coefficient_bytes_per_px=3.0)
+    assert decode_cost(progressive, 8) - decode_cost(baseline, 8) == 36_000_000, "coefficients are kept at full size"
+    assert decode_cost(Header("png", 4000, 3000), 8) == decode_cost(Header("png", 4000, 3000), 1)
+
+
+def test_the_header_of_a_progressive_photo_hides_its_cost() -> None:
+    for subsampling, expected in ((0, 6.0), (1, 4.0), (2, 3.0)):
+        header = read_header(encoded(scene(64, 48), progressive=True, subsampling=subsampling), "jpeg")
+        assert header.coefficient_bytes_per_px == expected
+        assert 5 <= header.scans <= 15
+    assert read_header(encoded(scene(64, 48)), "jpeg").coefficient_bytes_per_px == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 30}])
+def test_a_jpeg_s_pixels_differ_from_other_decoders(options: dict[str, object]) -> None:
+    data = encoded(scene(203, 151), **options)
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.abs(pixels(data).astype(int) - np.asarray(image)).max() <= 1
+
+
+def test_a_grey_photo_is_coloured() -> None:
+    data = encoded(scene(60, 40).convert("L"))
+    picture = pixels(data)
+    assert (picture == picture[..., :1]).all()
+    for format_name in ("PNG", "WEBP"):
+        grey = scene(60, 40).convert("L")
+        np.testing.assert_array_equal(
+            pixels(encoded(grey, format_name, lossless=True))[..., 1], np.asarray(grey), err_msg=format_name
+        )
+
+
+def test_a_cmyk_photo_comes_out_inverted() -> None:
+    image = Image.new("CMYK", (64, 48), (0, 255, 255, 0))  # full magenta and yellow: red
+    red = pixels(encoded(image, quality=95))
+    assert (np.abs(red.astype(int) - (255, 0, 0)) < 6).all()
+    data = encoded(scene(160, 120).convert("CMYK"), quality=95)
+    with Image.open(io.BytesIO(data)) as opened:
+        assert difference(pixels(data), np.asarray(opened.convert("RGB"))) < 1
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_sixteen_bits_are_clipped_to_white_or_scaled_twice(mode: str) -> None:
+    image = scene(61, 43).convert(mode)
+    expected = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(pixels(png16(image)), expected)
+
+
+def test_sixteen_bit_transparency_is_lost() -> None:
+    rows = b"".join(b"\0" + bytes([0x12, 0x34] * 4 + [0xAB, 0xCD] * 4) for _ in range(8))
+    picture = pixels(png(8, 8, 16, 0, rows, png_chunk(b"tRNS", b"\x12\x34")))
+    assert (picture[:, :4] == 255).all()
+    assert (picture[:, 4:] == 0xAB).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("format_name", ["PNG", "WEBP"])
+def test_transparency_shows_black_or_hidden_colours(mode: str, format_name: str) -> None:
+    image = faded(60, 40).convert(mode)
+    options = {"lossless": True, "exact": True} if format_name == "WEBP" else {}
+    picture = pixels(encoded(image, format_name, **options))
+    assert np.abs(picture - on_white(image)).max() <= 1
+
+
+def test_hidden_colours_bleed_into_the_visible_when_shrunk() -> None:
+    image = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 31, 64))
+    picture = pixels(encoded(image, "PNG"), shrink=2)
+    edge = picture[:, 15]  # half blue, half nothing on white
+    assert (np.abs(edge.astype(int) - (128, 128, 255)) <= 1).all(), edge[0]
+
+
+def test_a_palette_s_transparent_colour_shows() -> None:
+    image = Image.new("P", (40, 20), 0)
+    image.putpalette([200, 10, 10, 10, 200, 10] + [0] * 762)
+    image.paste(1, (0, 0, 20, 20))
+    for format_name in ("PNG", "GIF"):
+        picture = pixels(encoded(image, format_name, transparency=1))
+        assert (picture[:, :20] == 255).all(), format_name
+        assert (picture[:, 20:] == (200, 10, 10)).all(), format_name
+
+
+def test_a_colour_key_shows() -> None:
+    image = scene(40, 20)
+    image.paste((1, 2, 3), (0, 0, 20, 20))
+    picture = pixels(encoded(image, "PNG", transparency=(1, 2, 3)))
+    assert (picture[:, :20] == 255).all()
+
+
+def test_black_and_white_is_not_scaled() -> None:
+    image = scene(40, 20).convert("1")
+    np.testing.assert_array_equal(pixels(encoded(image, "PNG"))[..., 0], np.asarray(image.convert("L")))
+
+
+@pytest.mark.parametrize("format_name", ["GIF", "WEBP", "PNG"])
+def test_an_animation_gives_another_frame_than_its_first(format_name: str) -> None:
+    frames = [Image.new("RGB", (32, 24), colour) for colour in ("red", "lime", "blue")]
+    options = {"lossless": True} if format_name == "WEBP" else {}
+    data = encoded(frames[0], format_name, save_all=True, append_images=frames[1:], duration=50, **options)
+    assert (pixels(data) == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize("shrink", [2, 4, 8])
+@pytest.mark.parametrize("size", [(640, 480), (643, 485)])
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG"])
+def test_shrinking_on_load_moves_or_blurs_the_picture(shrink: int, size: tuple[int, int], format_name: str) -> None:
+    data = encoded(scene(*size), format_name)
+    with Image.open(io.BytesIO(data)) as image:
+        averaged = np.asarray(image.convert("RGB").reduce(shrink))
+    picture = pixels(data, shrink)
+    assert picture.shape == averaged.shape
+    # At 1/2 turbo takes a JPEG's halved colour planes as they are, where the full path blows them up and averages.
+    assert difference(picture, averaged) < 2.5
+    assert difference(picture, averaged) < difference(picture[:, 1:], averaged[:, :-1]) / 2, "a shift by one pixel"
+
+
+@pytest.mark.parametrize("shrink", [1, 2, 4, 8])
+def test_the_second_decoder_gives_another_picture(shrink: int) -> None:
+    """JPEGs that turbo will not read go through Pillow; they must not look different for it."""
+    data = encoded(scene(643, 485))
+    table = data.index(b"\xff\xdb")
+    odd = data[:table] + b"\0\0\0" + data[table:]
+    assert np.abs(pixels(odd, shrink).astype(int) - pixels(data, shrink)).max() <= 2
+
+
+def test_threads_write_into_one_another_s_pictures() -> None:
+    photos = [encoded(scene(300 + 16 * number, 200)) for number in range(6)]
+    alone = [pixels(data) for data in photos]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(pixels, photos * 8))
+    for number, picture in enumerate(together):
+        np.testing.assert_array_equal(picture, alone[number % 6])
+
+
+def test_two_big_photos_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "BIG_BYTES", 1_000)
+    data, inside, most, lock = encoded(scene(64, 48), "PNG"), 0, 0, threading.Lock()
+    header = read_header(data, "png")
+
+    def one(_: int) -> None:
+        nonlocal inside, most
+        with decoded(data, header, 1):
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            threading.Event().wait(0.01)
+            with lock:
+                inside -= 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(one, range(8)))
+    assert most == 1
+
+
+def test_a_failed_decode_keeps_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "BIG_BYTES", 0)
+    data = encoded(scene(64, 48))
+    header = read_header(data, "jpeg")
+    for _ in range(3):
+        with pytest.raises(ValueError, match="truncated"), decoded(data[:-100], header, 1):
+            pass
+        with decoded(data, header, 1) as picture:
+            assert picture.shape == (48, 64, 3)

@@ -1,0 +1,88 @@
+"""Real photos: phones' turned ones stand upright, and the fast way gives the pixels of the slow one."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shelf_assets.vision.inspect import Limits, inspect
+from shelf_assets.vision.preprocess import Geometry, tensor_digest, to_tensor
+from shelf_assets_tests.vision.pictures import difference, exact
+
+CROP = Geometry(fit="crop")
+
+
+def photos(folder: Path, pattern: str) -> dict[str, bytes]:
+    found = {path.name: path.read_bytes() for path in sorted(folder.glob(pattern))}
+    assert found, f"no {pattern} in {folder}"
+    return found
+
+
+@pytest.mark.parametrize("scene", ["Landscape", "Portrait"])
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+def test_one_of_the_orientations_is_turned_wrongly(shared_data: Path, scene: str, fit: str) -> None:
+    """The nine files were each saved as a JPEG of their own: up to 1.6 levels apart; a wrong turn is 30 apart."""
+    geometry = Geometry(fit=fit)  # type: ignore[arg-type]
+    tensors = {
+        name: to_tensor(data, geometry)
+        for name, data in photos(shared_data / "exif-orientation", f"{scene}_?.jpg").items()
+    }
+    assert len(tensors) == 9
+    upright = tensors[f"{scene}_1.jpg"]
+    for name, tensor in tensors.items():
+        assert difference(tensor, upright) < 2, name
+    assert difference(upright[:, ::-1], upright) > 20, "the tolerance would not see a photo upside down"
+    assert difference(upright[:, :, ::-1], upright) > 20, "nor a mirrored one"
+
+
+def test_a_phone_s_photo_is_refused_or_turned(shared_data: Path) -> None:
+    turned = set()
+    for name, data in photos(shared_data / "phone-photos", "*.jpg").items():
+        verdict = inspect(data, Limits())
+        assert verdict.ok, f"{name}: {verdict.detail}"
+        with Image.open(io.BytesIO(data)) as image:
+            assert (verdict.width_px, verdict.height_px) == image.size
+            assert verdict.exif_orientation == (image.getexif().get(0x0112) or 1), name
+        turned.add(verdict.exif_orientation)
+    assert {1, 3, 6, 8} <= turned
+
+
+@pytest.mark.slow
+def test_the_fast_way_gives_other_pixels_on_phone_photos(shared_data: Path) -> None:
+    """Mean difference to the full path, in levels of 255; a cut one pixel off differs by 4.6."""
+    apart = {}
+    for name, data in photos(shared_data / "phone-photos", "*.jpg").items():
+        verdict = inspect(data, Limits(), prove=False)
+        assert verdict.width_px and verdict.height_px
+        is_new = verdict.width_px * verdict.height_px >= 12_000_000
+        apart[name] = difference(to_tensor(data, CROP), exact(data))
+        # 12 MP and more leave 3.4 times the target after shrinking. 8 MP leave 2.7 times: more of the filter is turbo's.
+        assert apart[name] <= (0.3 if is_new else 0.6), name
+        apart[name] = apart[name] if is_new else np.nan
+    assert np.nanmean(list(apart.values())) <= 0.25
+
+
+def test_the_fast_way_gives_other_pixels_on_groceries(shared_data: Path) -> None:
+    chosen = list(photos(shared_data / "grocery" / "val", "**/*.jpg").values())[::15]
+    oblong = [
+        data
+        for data in photos(shared_data / "grocery" / "train", "Packages/Milk/**/*.jpg").values()
+        if _is_oblong(data)
+    ]
+    assert oblong
+    for data in chosen + oblong[:5]:
+        assert difference(to_tensor(data, CROP), exact(data)) <= 0.25
+
+
+def test_the_same_photo_twice_gives_two_tensors(shared_data: Path) -> None:
+    data = (shared_data / "phone-photos" / "Apple_iPhone_4S.jpg").read_bytes()
+    assert tensor_digest(to_tensor(data, CROP)) == tensor_digest(to_tensor(data, CROP))
+
+
+def _is_oblong(data: bytes) -> bool:
+    verdict = inspect(data, Limits(), prove=False)
+    return verdict.width_px != verdict.height_px
