@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -49,7 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     projection = _store(fit(sources, words, recipe), asked.out)
     card = {
         "sha256": file_digest(asked.out / PROJECTION),
-        "command": shlex.join(["python", "-m", "shelf_assets.training.clip_projection", *sys.argv[1:]]),
+        "command": (
+            "python -m shelf_assets.training.clip_projection --grocery GroceryStoreDataset "
+            f"--drawn-per-product {asked.drawn_per_product} --seed {asked.seed}"
+        ),
         "seed": asked.seed,
         "recipe": asdict(recipe),
         "data": _data(sources),
@@ -91,6 +93,8 @@ def _store(projection: Projection, folder: Path) -> Projection:
     folder.mkdir(parents=True, exist_ok=True)
     halves = {"weight": projection.weight.astype(np.float16), "bias": projection.bias.astype(np.float16)}
     save_file(halves, folder / PROJECTION)
+    # safetensors writes for the owner alone; a package is installed for everybody.
+    (folder / PROJECTION).chmod(0o644)
     stored = load_file(folder / PROJECTION)
     return Projection(stored["weight"].astype(np.float32), stored["bias"].astype(np.float32))
 

@@ -38,7 +38,7 @@ def test_checkpoint_that_carries_code_is_refused_and_the_code_does_not_run(tmp_p
     if as_zip:
         torch.save({"weight": _RunsCode(proof)}, hostile)
     else:
-        hostile.write_bytes(pickle.dumps(_RunsCode(proof)))
+        hostile.write_bytes(pickle.dumps(_RunsCode(proof), protocol=2))
     with pytest.raises(UnsafeWeights, match="not loaded, since that could run code"):
         load_tensors(hostile)
     assert not proof.exists()
@@ -78,7 +78,9 @@ def test_file_tampered_with_after_resolving_is_refused_when_it_is_loaded(tmp_pat
 
 def test_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(embedded_config()["files"]["backbone"], "package", "no_such_package")
-    with pytest.raises(WeightsUnavailable, match=r"no_such_package holds the weights of tf_efficientnet_lite0\.embedded"):
+    with pytest.raises(
+        WeightsUnavailable, match=r"no_such_package holds the weights of tf_efficientnet_lite0\.embedded"
+    ):
         embedded_spec("classifier", "fp32")
 
 

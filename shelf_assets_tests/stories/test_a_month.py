@@ -1,0 +1,73 @@
+"""The real embedded models and the marts: a month backfilled in one process, and one day from photo to mart."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import duckdb
+import polars as pl
+import pytest
+
+from shelf_assets.running import run_days, select_assets
+from shelf_assets.settings import load_settings
+from shelf_assets_tests.stories.photos import photo, photos, truncated
+from shelf_assets_tests.stories.stand_ins import NoTracking
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop
+
+MONTH = [DAY + timedelta(days=offset) for offset in range(30)]
+
+
+@pytest.fixture
+def real_shop(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """The shop with the models that come with the package, and everything that `shelf run` has."""
+    monkeypatch.setenv("SHELF_MODELS", "embedded")
+    return Shop(load_settings(), {"tracking": NoTracking()}, shop.instance)
+
+
+def mart(shop: Shop, name: str) -> pl.DataFrame:
+    with duckdb.connect(shop.settings.marts_path, read_only=True) as connection:
+        return connection.execute(f"SELECT * FROM {name} ORDER BY ALL").pl()
+
+
+@pytest.mark.slow
+def test_a_month_that_one_process_cannot_backfill(real_shop: Shop) -> None:
+    for number, day in enumerate(MONTH):
+        real_shop.land(day, photos(range(3 * number, 3 * number + 2 + number % 2)))
+    keys = select_assets(real_shop.defs, "key:raw_images or key:image_tensors or key:classifications or group:marts")
+
+    runs = run_days(real_shop.defs, real_shop.instance, MONTH, keys)
+
+    # One run a day, and one for the marts of all days.
+    assert [run.days for run in runs] == [*((day,) for day in MONTH), tuple(MONTH)]
+    predicted = real_shop.rows("classifications").group_by("day").len().sort("day")
+    assert predicted["len"].to_list() == [2 + number % 2 for number in range(30)]
+    intake = mart(real_shop, "daily_intake_quality")
+    assert intake["day"].to_list() == MONTH
+    assert real_shop.rows("stage_runs").height == 3 * 30
+
+
+@pytest.mark.slow
+def test_a_day_that_does_not_reach_the_marts(real_shop: Shop) -> None:
+    real_shop.land(DAY, {**photos(range(4)), "again": photo(0), "cut short": truncated()})
+    everything = select_assets(real_shop.defs, None)
+    run_days(real_shop.defs, real_shop.instance, [DAY], everything)
+
+    for table in ("classifications", "clip_embeddings"):
+        assert real_shop.rows(table).height == 4, table
+    lengths = real_shop.rows("clip_embeddings")["embedding"].list.eval(pl.element().pow(2).sum().sqrt()).list.first()
+    assert (lengths - 1).abs().max() < 1e-3
+    (intake,) = mart(real_shop, "daily_intake_quality").filter(day=DAY).iter_rows(named=True)
+    counted = ("photos_in", "accepted", "duplicates", "rejected")
+    assert [intake[column] for column in counted] == [6, 4, 1, 1]
+    marts = {
+        name: mart(real_shop, name) for name in ("daily_rejections", "daily_label_popularity", "pipeline_cost_daily")
+    }
+
+    versions = real_shop.versions()
+    run_days(real_shop.defs, real_shop.instance, [DAY], everything)
+    assert real_shop.versions() == versions
+    for name, frame in marts.items():
+        assert mart(real_shop, name).equals(frame), name
+
+    run_days(real_shop.defs, real_shop.instance, [NEXT_DAY], everything)
+    assert mart(real_shop, "daily_intake_quality").filter(day=DAY).height == 1
