@@ -82,7 +82,12 @@ def _run(
 
 
 def root_cause(error: object) -> str:
-    """The message of our own error: Dagster wraps it in one of its own, and from what it was raised is detail."""
+    """The message of our own error, without the Dagster errors around it, and what it was raised from."""
     while getattr(error, "cause", None) and str(getattr(error, "cls_name", "")).startswith("Dagster"):
         error = error.cause  # type: ignore[attr-defined]
-    return str(getattr(error, "message", error)).strip()
+    message = str(getattr(error, "message", error)).strip()
+    below = getattr(error, "cause", None)
+    # Most of our errors quote what they were raised from; saying it twice helps nobody.
+    if below and (why := str(below.message).strip()).partition(": ")[2] not in message:
+        return f"{message}, because of {why}"
+    return message
