@@ -79,8 +79,8 @@ def run(
     with _readable_errors():
         settings = _ready_settings()
         days = _days(day, first, last)
-        from shelf_assets.demo.progress import progress_bars
         from shelf_assets.instance import ensure_instance
+        from shelf_assets.observe.terminal import watching
 
         ensure_instance(settings)
         import dagster as dg
@@ -89,7 +89,7 @@ def run(
         from shelf_assets.running import run_days, select_assets
 
         defs = build_defs(settings)
-        with dg.DagsterInstance.get() as instance, progress_bars(console):
+        with dg.DagsterInstance.get() as instance, watching(console, settings.home):
             finished = run_days(defs, instance, days, select_assets(defs, select))
         for each in finished:
             console.print(

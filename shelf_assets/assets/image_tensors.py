@@ -47,7 +47,7 @@ def image_tensors(
     missing = tensor_io.day(day).missing(accepted)
     sha256_of = dict(zip(missing["key"], missing["sha256"], strict=True))
     id_of = dict(zip(missing["key"], missing["image_id"], strict=True))
-    progress = Progress("image_tensors", missing.height, context.log.info)
+    progress = Progress(f"image_tensors {day}", missing.height, context.log.info)
     meter = Meter("image_tensors", images=missing.height, bytes_read=int(missing["size_bytes"].sum()))
 
     def tensor_of(stored: StoredObject, data: bytes | None) -> Tensor | TensorFailure:

@@ -9,6 +9,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_as
 
 from shelf_assets.automation.conditions import late_safe
 from shelf_assets.compute import OWNERS_ANALYTICS, POOL_DUCKDB
+from shelf_assets.observe.progress import Progress
 from shelf_assets.partitions import daily
 from shelf_assets.resources.dbt import PROJECT_DIR, manifest_path
 from shelf_assets.settings import Settings
@@ -40,8 +41,14 @@ def build_marts(settings: Settings) -> dg.AssetsDefinition:
         name="marts",
     )
     def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
-        variables = dbt_vars(context.partition_key_range, settings)
-        yield from dbt.cli(["build", "--vars", json.dumps(variables)], context=context).stream()
+        days = context.partition_key_range
+        nodes = len(context.selected_asset_keys) + len(context.selected_asset_check_keys)
+        span = days.start if days.start == days.end else f"{days.start} to {days.end}"
+        progress = Progress(f"marts {span}", nodes, context.log.info)
+        command = ["build", "--vars", json.dumps(dbt_vars(days, settings))]
+        for event in dbt.cli(command, context=context).stream():
+            yield event
+            progress.advance(isinstance(event, (dg.Output, dg.AssetCheckResult)))
 
     return marts
 

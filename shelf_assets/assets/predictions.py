@@ -74,7 +74,7 @@ def predictions(
     ]
     wanted = pl.concat([each.missing for each in passes]).unique()
     if wanted.height:
-        progress = Progress("predictions", wanted.height, context.log.info)
+        progress = Progress(f"predictions {day}", wanted.height, context.log.info)
         batches = image_tensors.batches(wanted, lake.settings.batch_size)
         run_tasks(batches, [each.task() for each in passes if each.missing.height], progress.advance)
     for each in passes:

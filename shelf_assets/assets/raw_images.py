@@ -39,7 +39,7 @@ def raw_images(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mate
     limits = Limits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
     listed = lake.lake.listing(day)
     unread = unread_objects(listed, lake.lake.table("raw_images").scan(day, day).collect())
-    progress = Progress("raw_images", unread.height, context.log.info)
+    progress = Progress(f"raw_images {day}", unread.height, context.log.info)
     meter = Meter("raw_images", images=unread.height, bytes_read=int(unread["size_bytes"].sum()))
 
     def judged(stored: StoredObject, data: bytes | None) -> dict[str, object]:

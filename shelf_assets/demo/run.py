@@ -10,14 +10,14 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from shelf_assets.demo.contact_sheet import SheetPhoto, contact_sheet
 from shelf_assets.demo.draw import draw_day
-from shelf_assets.demo.progress import progress_bars
 from shelf_assets.instance import ensure_instance
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.landing import folder_files, land
+from shelf_assets.observe.terminal import watching
 from shelf_assets.partitions import days_between, today_utc
 from shelf_assets.resources.lake import lake_of
 from shelf_assets.running import run_days, select_assets
@@ -42,7 +42,7 @@ def run_demo(settings: Settings, console: Console, folder: Path | None, days: in
     from shelf_assets.definitions import build_defs
 
     defs = build_defs(settings)
-    with dg.DagsterInstance.get() as instance, progress_bars(console):
+    with dg.DagsterInstance.get() as instance, watching(console, settings.home):
         run_days(defs, instance, span, select_assets(defs, None))
     summarize(settings, lake, console, span)
     console.print(f"{time.perf_counter() - started:.0f} s altogether; look at it with: make dev")
@@ -87,7 +87,7 @@ def summarize(settings: Settings, lake: Lake, console: Console, days: list[date]
         table.add_row(label, f"{number:,}", f"{confidence:.0%}")
     console.print(table)
 
-    table = Table("stage", "photos", "images/s", "model", "device")
+    table = Table("stage", "photos", "images/s", Column("model", overflow="fold"), "device")
     spent = lake.table("stage_runs").scan(days[0], days[-1]).collect()
     totals = spent.group_by("stage").agg(
         pl.col("images", "wall_seconds").sum(), pl.col("model_id").last(), pl.col("device").last()

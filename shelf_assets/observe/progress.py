@@ -1,4 +1,4 @@
-"""Progress of long work: a stage reports, whoever wants to show it listens. Drawing bars belongs in the command line."""
+"""Progress of long work: a stage reports, whoever wants to show it listens. Drawing bars belongs in `terminal`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG_INTERVAL_SECONDS = 10.0
 
 @contextmanager
 def listening(listener: Listener):
-    """Call `listener(stage, done, total)` for every report while the block runs."""
+    """Call `listener(what, done, total)` for every report while the block runs."""
     _listeners.append(listener)
     try:
         yield
@@ -24,21 +24,21 @@ def listening(listener: Listener):
 
 
 class Progress:
-    """Counts the images of one stage and day; tells listeners at once and the log now and then."""
+    """Counts what is done of some work; tells listeners at once and the log now and then."""
 
-    def __init__(self, stage: str, total: int, log: Callable[[str], None]) -> None:
-        self.stage, self.total, self.done = stage, total, 0
+    def __init__(self, what: str, total: int, log: Callable[[str], None]) -> None:
+        self.what, self.total, self.done = what, total, 0
         self._log, self._logged = log, time.monotonic()
         self._tell()
 
-    def advance(self, images: int = 1) -> None:
-        self.done += images
+    def advance(self, count: int = 1) -> None:
+        self.done += count
         self._tell()
         now = time.monotonic()
         if now - self._logged >= LOG_INTERVAL_SECONDS:
             self._logged = now
-            self._log(f"{self.stage}: {self.done:,} of {self.total:,}")
+            self._log(f"{self.what}: {self.done:,} of {self.total:,}")
 
     def _tell(self) -> None:
         for listener in _listeners:
-            listener(self.stage, self.done, self.total)
+            listener(self.what, self.done, self.total)

@@ -28,6 +28,8 @@ class TrackingResource(dg.ConfigurableResource):
     @cached_property
     def _client(self) -> Any:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # Making its tables is news to nobody, and it says so on stderr of whoever runs.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         from mlflow import MlflowClient
 
         if self._folder:

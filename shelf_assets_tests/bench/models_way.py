@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torchvision.transforms.functional import normalize
 
+from shelf_assets.vision.models.device import memory_format_of
 from shelf_assets_tests.bench.meters import Span, timed
 from shelf_assets_tests.bench.plain_way import PlainModels
 from shelf_assets_tests.bench.ways import TOP_K, Models, Outcome
@@ -61,6 +62,7 @@ def layouts(tensors: np.ndarray, models: Models, repeats: int = 3) -> dict[str, 
                         inner(ready)
                     spent.append(span.cpu_seconds)
             found[f"{name} {layout}"] = 1000 * sorted(spent[1:])[repeats // 2] / len(batch)
+        module.to(memory_format=memory_format_of(module))
         call(batch)
     return found
 

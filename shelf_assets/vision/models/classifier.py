@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shelf_assets.vision.models.device import PixelInput, at_precision, pick_device, to_dtype
+from shelf_assets.vision.models.device import PixelInput, at_precision, memory_format_of, pick_device, to_dtype
 from shelf_assets.vision.models.hub import local_path
 from shelf_assets.vision.models.labels import class_names
 from shelf_assets.vision.models.precision import AskedPrecision
@@ -33,8 +33,9 @@ class Classifier:
 
     def __init__(self, spec: ModelSpec, model: Any, names: list[str], device: torch.device) -> None:
         self.spec, self.names, self.device = spec, names, device
-        self.model = model.to(device=device, dtype=to_dtype(spec)).to(memory_format=_channels_last()).eval()
-        self.pixels = PixelInput(spec, device)
+        layout = memory_format_of(model)
+        self.model = model.to(device=device, dtype=to_dtype(spec)).to(memory_format=layout).eval()
+        self.pixels = PixelInput(spec, device, layout)
 
     def predict(self, batch: np.ndarray | torch.Tensor, top_k: int = 5) -> ClassifierOutput:
         """Labels of a batch (uint8, N × 3 × 224 × 224). Raises ValueError for any other kind of batch."""
@@ -85,9 +86,3 @@ def _build(spec: ModelSpec) -> Any:
     # alone.
     here = {"file": str(path), "custom_load": False}
     return timm.create_model(f"{spec.architecture}.{spec.pretrained}", pretrained=True, pretrained_cfg_overlay=here)
-
-
-def _channels_last() -> torch.memory_format:
-    import torch
-
-    return torch.channels_last

@@ -39,16 +39,29 @@ def to_dtype(spec: ModelSpec) -> torch.dtype:
     return torch.bfloat16 if spec.precision == "bf16" else torch.float32
 
 
+def memory_format_of(model: torch.nn.Module) -> torch.memory_format:
+    """The memory format in which a model runs fastest on a CPU.
+
+    Measured on two Zen 3 cores: ResNet-50 takes a quarter less time in channels_last, ViT-B/32, whose one convolution cuts
+    the patches, a tenth more.
+    """
+    import torch
+
+    convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+    return torch.channels_last if convolutions > 1 else torch.contiguous_format
+
+
 class PixelInput:
-    """Turns uint8 N × 3 × H × W (RGB) into the normalised, channels-last input of one model.
+    """Turns uint8 N × 3 × H × W (RGB) into the normalised input of one model, in the memory format that it wants.
 
     Only the bytes travel to the device. A batch whose side is not the model's is resized there (antialiased,
     with the model's interpolation), because the stored tensors have one size for all models.
     """
 
-    def __init__(self, spec: ModelSpec, device: torch.device) -> None:
+    def __init__(self, spec: ModelSpec, device: torch.device, memory_format: torch.memory_format) -> None:
         import torch
 
+        self.memory_format = memory_format
         self.device, self.dtype, self.size_px, self.interpolation = (
             device,
             to_dtype(spec),
@@ -65,10 +78,10 @@ class PixelInput:
         pixels = torch.from_numpy(np.ascontiguousarray(batch)) if isinstance(batch, np.ndarray) else batch
         if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
             raise ValueError(f"a batch is uint8, N × 3 × height × width, not {pixels.dtype} {tuple(pixels.shape)}")
-        floats = pixels.to(self.device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last)
+        floats = pixels.to(self.device, non_blocking=True).to(torch.float32, memory_format=self.memory_format)
         if floats.shape[-2:] != (self.size_px, self.size_px) and len(floats):
             mode = self.interpolation if self.interpolation in ("bicubic", "bilinear") else "bicubic"
             floats = torch.nn.functional.interpolate(
                 floats, size=(self.size_px, self.size_px), mode=mode, antialias=True
             ).clamp_(0, 255)
-        return torch.addcmul(self.shift, floats, self.scale).to(self.dtype, memory_format=torch.channels_last)
+        return torch.addcmul(self.shift, floats, self.scale).to(self.dtype, memory_format=self.memory_format)

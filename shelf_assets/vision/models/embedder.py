@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shelf_assets.vision.models.device import PixelInput, at_precision, pick_device, to_dtype
+from shelf_assets.vision.models.device import PixelInput, at_precision, memory_format_of, pick_device, to_dtype
 from shelf_assets.vision.models.embedded import embedded_config
 from shelf_assets.vision.models.hub import local_path
 from shelf_assets.vision.models.precision import AskedPrecision
@@ -30,12 +30,11 @@ class Embedder:
     def __init__(
         self, spec: ModelSpec, model: Any, tokenize: Callable[[list[str]], torch.Tensor], device: torch.device
     ) -> None:
-        import torch
-
         self.spec, self.tokenize, self.device = spec, tokenize, device
         self.model = model.to(device=device, dtype=to_dtype(spec)).eval()
-        self.model.visual.to(memory_format=torch.channels_last)
-        self.pixels = PixelInput(spec, device)
+        layout = memory_format_of(self.model.visual)
+        self.model.visual.to(memory_format=layout)
+        self.pixels = PixelInput(spec, device, layout)
 
     def embed_images(self, batch: np.ndarray | torch.Tensor) -> np.ndarray:
         """Vectors (float32, N × D) of a batch (uint8, N × 3 × 224 × 224). Raises ValueError for other

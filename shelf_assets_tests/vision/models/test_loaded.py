@@ -161,7 +161,7 @@ def test_bf16_says_nearly_the_same_under_a_digest_of_its_own(embedder: Embedder,
     assert rough.spec.model_digest != embedder.spec.model_digest
     pictures = (rough.embed_images(plain_batch) * embedder.embed_images(plain_batch)).sum(axis=1)
     words = (rough.embed_texts(["oat milk"]) * embedder.embed_texts(["oat milk"])).sum(axis=1)
-    assert pictures.min() > 0.99 and words.min() > 0.99
+    assert pictures.min() > 0.98 and words.min() > 0.99
 
 
 def test_spec_of_the_other_task_is_refused(classifier: Classifier, embedder: Embedder) -> None:
