@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export SHELF_HOME ?= $(CURDIR)/.shelf
 
-.PHONY: help setup demo test check dev bench lock screenshot browser
+.PHONY: help setup demo test check dev bench lock browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"

@@ -1,19 +1,16 @@
 """The arrivals sensor: reports every day whose listing changed as a materialization of `landing`. It starts no run itself;
 the conditions of the assets do, day by day, down to the marts."""
 
-import hashlib
 import json
-from collections.abc import Iterable
 from datetime import date, timedelta
 
 import dagster as dg
 
 from shelf_assets.lake.object_store import day_prefix
+from shelf_assets.observe.landing import NO_PHOTOS, Listing, is_reported, landing_report
 from shelf_assets.partitions import FIRST_DAY, days_between, today_utc
 from shelf_assets.resources.lake import LakeResource
 from shelf_assets.settings import Settings
-
-Listing = list[tuple[str, str, int]]
 
 
 def build_arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -31,22 +28,23 @@ def build_arrivals_sensor(settings: Settings) -> dg.SensorDefinition:
         last = today_utc()
         first = max(FIRST_DAY, last - timedelta(days=settings.arrivals_lookback_days))
         found = {day: list_day(lake, day) for day in days_between(first, last)}
-        digests = {day.isoformat(): digest(listing) for day, listing in found.items() if listing}
-        changed = [day for day in found if digests.get(day.isoformat(), "") != seen.get(day.isoformat(), "")]
-        if not changed:
+        reports = {day.isoformat(): landing_report(day, listing) for day, listing in found.items()}
+        versions = {day: report.tags["dagster/data_version"] for day, report in reports.items() if report.tags}
+        changed = [report for day, report in reports.items() if versions[day] != seen.get(day, NO_PHOTOS)]
+        news = [report for report in changed if not is_reported(context.instance, report)]
+        cursor = json.dumps({day: version for day, version in versions.items() if version != NO_PHOTOS})
+        if not news:
+            context.update_cursor(cursor)
             return dg.SkipReason(
                 f"no day from {first} to {last} changed; {sum(map(len, found.values())):,} photos there"
             )
-        return dg.SensorResult(
-            asset_events=[_report(day, found[day], digests.get(day.isoformat(), "empty")) for day in changed],
-            cursor=json.dumps(digests),
-        )
+        return dg.SensorResult(asset_events=news, cursor=cursor)
 
     return arrivals
 
 
 def list_day(lake: LakeResource, day: date) -> Listing:
-    """(key, etag, size in bytes) of the day's objects: by dagster-aws on S3, by the folder on disk."""
+    """The day's objects: by dagster-aws on S3, by the folder on disk."""
     if not lake.settings.on_s3:
         return [(o.key, o.etag, o.size_bytes) for o in lake.lake.objects.list(day_prefix(day))]
     from dagster_aws.s3.sensor import get_objects  # boto3: only where a bucket is listed
@@ -54,7 +52,7 @@ def list_day(lake: LakeResource, day: date) -> Listing:
     bucket, _, root = lake.settings.lake_url.removeprefix("s3://").partition("/")
     prefix = f"{root}/{day_prefix(day)}" if root else day_prefix(day)
     listed = get_objects(bucket, prefix, client=s3_client(lake.settings))
-    return [(str(o["Key"]), str(o["ETag"]), int(o["Size"] or 0)) for o in listed]
+    return [(str(o["Key"]).removeprefix(f"{root}/"), str(o["ETag"]), int(o["Size"] or 0)) for o in listed]
 
 
 def s3_client(settings: Settings):
@@ -68,17 +66,3 @@ def s3_client(settings: Settings):
         aws_access_key_id=settings.s3_access_key_id,
         aws_secret_access_key=secret.get_secret_value() if secret else None,
     ).get_client()
-
-
-def digest(listing: Iterable[tuple[str, str, int]]) -> str:
-    """SHA-256 of a listing, whatever its order."""
-    return hashlib.sha256(json.dumps(sorted(listing)).encode()).hexdigest()
-
-
-def _report(day: date, listing: Listing, day_digest: str) -> dg.AssetMaterialization:
-    return dg.AssetMaterialization(
-        "landing",
-        partition=day.isoformat(),
-        metadata={"photos": len(listing), "bytes": sum(size for _, _, size in listing)},
-        tags={"dagster/data_version": day_digest},
-    )

@@ -8,13 +8,16 @@ import dagster as dg
 import pytest
 
 from shelf_assets.automation.arrivals import build_arrivals_sensor
+from shelf_assets.definitions import build_defs
 from shelf_assets.lake.landing import land
 from shelf_assets.partitions import today_utc
 from shelf_assets.resources.lake import LakeResource
+from shelf_assets.running import run_days
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.automation.ticks import Ticks, only
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.graph import Graph
+from shelf_assets_tests.stories.stand_ins import stand_ins
 
 LOOKBACK_DAYS = 8
 TODAY = today_utc()
@@ -26,23 +29,33 @@ class Sensor:
     """The sensor of one lake; keeps the cursor from look to look."""
 
     def __init__(self, lake: LakeUnderTest) -> None:
-        self.objects = lake.lake.objects
+        self.objects, self.url = lake.lake.objects, lake.url
         self._resource = LakeResource(url=lake.url)
         self._sensor = build_arrivals_sensor(load_settings(arrivals_lookback_days=LOOKBACK_DAYS))
         self._cursor: str | None = None
+        self.instance = dg.DagsterInstance.ephemeral()
 
     def land(self, day: date, *names: str) -> list[str]:
         return list(land(self.objects, day, ((name, name.encode()) for name in names)))
 
     def look(self) -> list[dg.AssetMaterialization] | str:
         """The reported materializations, or the reason why there are none."""
-        context = dg.build_sensor_context(cursor=self._cursor, resources={"lake": self._resource})
+        context = dg.build_sensor_context(self.instance, self._cursor, resources={"lake": self._resource})
         result = self._sensor(context)
         if isinstance(result, dg.SkipReason):
+            self._cursor = context.cursor
             return result.skip_message or ""
         assert isinstance(result, dg.SensorResult)
         self._cursor = result.cursor
-        return [event for event in result.asset_events if isinstance(event, dg.AssetMaterialization)]
+        events = [event for event in result.asset_events if isinstance(event, dg.AssetMaterialization)]
+        for event in events:
+            self.instance.report_runless_asset_event(event)
+        return events
+
+    def run(self, day: date) -> None:
+        """A run of the day, which somebody started without waiting for the sensor."""
+        defs = build_defs(load_settings(lake=self.url), stand_ins())
+        assert run_days(defs, self.instance, [day], {dg.AssetKey("raw_images")})
 
     def reported(self) -> dict[str, str]:
         """Day -> digest of its listing."""
@@ -116,6 +129,17 @@ def test_a_deleted_photo_is_reported_and_an_emptied_day_once(sensor: Sensor) -> 
 def test_days_before_the_lookback_are_not_listed(sensor: Sensor) -> None:
     """The look costs one listing per day: its number is bounded, and the backfill is for older days."""
     sensor.land(OLD_DAY - timedelta(days=1), "a")
+    assert isinstance(sensor.look(), str)
+
+
+def test_what_a_run_has_listed_itself_is_taken_for_news(sensor: Sensor) -> None:
+    """Opening the UI after `shelf run` would run every day again, for nothing."""
+    sensor.land(OLD_DAY, "a")
+    sensor.run(OLD_DAY)
+    assert isinstance(sensor.look(), str)
+    sensor.land(OLD_DAY, "late")
+    assert list(sensor.reported()) == [OLD_DAY.isoformat()]
+    sensor.run(OLD_DAY)
     assert isinstance(sensor.look(), str)
 
 

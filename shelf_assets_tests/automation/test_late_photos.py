@@ -56,6 +56,13 @@ def test_a_day_is_asked_for_once(ticks: Ticks) -> None:
     assert ticks.tick() == {}, "a request without an answer yet is no reason for another one"
 
 
+def test_a_run_that_lists_the_day_itself_is_run_again(ticks: Ticks) -> None:
+    """`raw_images` reports the landing that it lists, and then makes its rows: that is no news for anybody but those after it."""
+    ticks.landed(OLD_DAY)
+    ticks.made("raw_images", OLD_DAY)
+    assert ticks.tick() == only(OLD_DAY, "image_tensors", *MARTS_OF_INTAKE)
+
+
 def test_a_blocking_check_holds_the_day(ticks: Ticks) -> None:
     ticks.landed(OLD_DAY)
     ticks.tick()

@@ -33,6 +33,21 @@ FLAGS = [
 PHOTOS_PER_DAY = 6
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """Chromium from the operating system: playwright's own is downloaded from elsewhere."""
+    if not CHROMIUM.exists():
+        pytest.skip(
+            f"{CHROMIUM} is missing: install chromium with the system's package manager (`make test` does, as root)"
+        )
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
 @dataclass(frozen=True)
 class Materialized:
     """`backfilled` days have tensors; `whole_day`, the newest, went through the whole graph."""
