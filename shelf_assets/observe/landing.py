@@ -35,8 +35,12 @@ def landing_report(day: date, listing: Listing) -> dg.AssetMaterialization:
 def is_reported(instance: dg.DagsterInstance, report: dg.AssetMaterialization) -> bool:
     """Whether the newest report of that day tells of the same listing. A run that lists a day reports it too: the sensor
     would otherwise take what was just worked on for news, and have it worked on again."""
-    newest = instance.fetch_materializations(
+    records = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=LANDING, asset_partitions=[report.partition or ""]), limit=1
     ).records
-    said = newest and newest[0].asset_materialization
-    return bool(said) and (said.tags or {}).get("dagster/data_version") == (report.tags or {})["dagster/data_version"]
+    newest = records[0].asset_materialization if records else None
+    return newest is not None and _data_version(newest) == _data_version(report)
+
+
+def _data_version(event: dg.AssetMaterialization) -> str | None:
+    return (event.tags or {}).get("dagster/data_version")
