@@ -218,10 +218,11 @@ def _parse_day(text: str) -> date:
 def _readable_errors() -> Iterator[None]:
     """Errors that people can act on are one message and exit code 2; any other keeps its traceback."""
     from shelf_assets.running import RunFailed
+    from shelf_assets.vision.models import ModelError
 
     try:
         yield
-    except (SettingsError, StoreUnavailable, RunFailed, ValueError) as error:
+    except (SettingsError, StoreUnavailable, ModelError, RunFailed, ValueError) as error:
         errors.print(f"[red]shelf:[/red] {error}", highlight=False)
         raise typer.Exit(2) from None
 

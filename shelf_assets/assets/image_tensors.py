@@ -29,7 +29,6 @@ from shelf_assets.vision.preprocess import Undecodable
     kinds={"arrow", "python"},
     owners=OWNERS_ML,
     partitions_def=daily,
-    backfill_policy=dg.BackfillPolicy.multi_run(1),
     automation_condition=late_safe,
     code_version="1",
     io_manager_key="tensor_io",

@@ -52,8 +52,6 @@ def _spec(name: str, kinds: set[str]) -> dg.AssetSpec:
     specs=[_spec("classifications", {"delta", "pytorch"}), _spec("clip_embeddings", {"delta", "pytorch"})],
     ins={name: dg.AssetIn(name) for name in _INPUTS},
     can_subset=True,
-    # One pod reads a day's shards once for every model; a day is the unit that fits one GPU pod.
-    backfill_policy=dg.BackfillPolicy.multi_run(1),
     op_tags=GPU_POD,
     pool=POOL_GPU,
 )

@@ -28,7 +28,6 @@ from shelf_assets.vision.intake import Judged, judge
     kinds={"delta", "python"},
     owners=OWNERS_ML,
     partitions_def=daily,
-    backfill_policy=dg.BackfillPolicy.multi_run(1),
     automation_condition=late_safe,
     code_version="1",
     io_manager_key="delta_io",

@@ -67,6 +67,7 @@ def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materiali
         del os.environ[name]
     # In one process: what is tested here is the way from a button to the tables, and each process costs ten seconds.
     os.environ.update(SHELF_HOME=str(home), SHELF_MODELS="embedded", SHELF_EXECUTOR="in_process")
+    os.environ["SHELF_ARRIVALS_INTERVAL_SECONDS"] = "10"
     try:
         settings = load_settings()
         lake = lake_of(settings)

@@ -29,6 +29,8 @@ _LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { location
 _INSTIGATORS = """query($selector: RepositorySelector!) { repositoryOrError(repositorySelector: $selector) {
   ... on Repository { sensors { name sensorState { id } } schedules { name scheduleState { id } } } } }"""
 _STOP_SENSOR = "mutation($id: String!) { stopSensor(id: $id) { __typename " + _ERRORS + "} }"
+_START_SENSOR = """mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { __typename
+  ... on PythonError { message } } }"""
 _STOP_SCHEDULE = "mutation($id: String!) { stopRunningSchedule(id: $id) { __typename " + _ERRORS + "} }"
 _LAUNCH = (
     "mutation($params: ExecutionParams!) { launchPipelineExecution(executionParams: $params) { __typename "
@@ -108,6 +110,11 @@ class DagsterUi:
         for schedule in instigators["schedules"]:
             stopped = self.ask(_STOP_SCHEDULE, id=schedule["scheduleState"]["id"])["stopRunningSchedule"]
             assert stopped["__typename"] == "ScheduleStateResult", stopped
+
+    def start_automation(self) -> None:
+        """From now on the conditions ask for runs, as they do in a deployment."""
+        started = self.ask(_START_SENSOR, selector=REPOSITORY | {"sensorName": "automation"})["startSensor"]
+        assert started["__typename"] == "Sensor", started
 
     def _wait_for_success(self, what: str, look: Callable[[], dict[str, Any]]) -> None:
         def ended() -> bool:
