@@ -1,6 +1,7 @@
 """`classifications` and `clip_embeddings`: one pass over a day's tensors for every model; only missing keys are inferred."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -121,7 +122,11 @@ class _ModelPass:
             "preprocess_digest": self.predictor.preprocess_digest,
         }
         frame = pl.DataFrame([identity | row for row in rows], schema=self.table.spec.schema)
-        self.commit = self.table.commit(frame, days=[self.day], info=run_info(self.context))
+        commit = self.table.commit(frame, days=[self.day], info=run_info(self.context))
+        earlier = self.commit
+        self.commit = replace(
+            commit, committed=earlier.committed or commit.committed, rows_new=earlier.rows_new + commit.rows_new
+        )
         self.meter.images += len(rows)
         if "confidence" in frame.columns:
             self.confidences += frame["confidence"].to_list()

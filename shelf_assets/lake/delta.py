@@ -39,11 +39,15 @@ class CommitConflict(RuntimeError):
 
 @dataclass(frozen=True)
 class Commit:
-    """What a commit did. `version` is the table's version afterwards; `committed` is False when there was nothing to write."""
+    """What a commit did. `version` is the table's version afterwards; `committed` is False when there was nothing to write.
+
+    `other_days` are days beside the caller's whose rows changed as well: a duplicate there became the original.
+    """
 
     version: int
     committed: bool
     rows_new: int
+    other_days: tuple[date, ...] = ()
 
 
 class LakeTable:
@@ -91,7 +95,8 @@ class LakeTable:
                 log.info("%s: another writer came first (%s); deciding again", self.spec.name, conflict)
                 _pause(attempt)
                 continue
-            return Commit(table.version(), committed=True, rows_new=change.rows_new)
+            other_days = sorted(set(change.replaced_days) - set(rows["day"].unique().to_list()))
+            return Commit(table.version(), committed=True, rows_new=change.rows_new, other_days=tuple(other_days))
         raise CommitConflict(
             f"{self.spec.name}: {MAX_ATTEMPTS} commits in a row lost to other writers; nothing was written, run it again"
         )

@@ -31,6 +31,16 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         days = _days(context) if context.has_asset_partitions else []
         commit = table.commit(frame, days=days, info={"dagster_run_id": context.run_id})
         context.add_output_metadata(commit_metadata(table, commit, days))
+        for day in commit.other_days:
+            # What rests there is news for whoever comes after it, as if that day had been run.
+            context.log_event(
+                dg.AssetMaterialization(
+                    context.asset_key,
+                    partition=day.isoformat(),
+                    description=f"rows of this day changed with those of {', '.join(map(str, days))}",
+                    metadata={"table_version": commit.version},
+                )
+            )
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame:
         upstream = context.upstream_output

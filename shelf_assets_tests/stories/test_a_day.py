@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import timedelta
 
+import dagster as dg
 import polars as pl
 import pytest
 
@@ -51,6 +52,7 @@ def test_a_materialization_that_does_not_say_what_rests(shop: Shop) -> None:
         metadata = shop.metadata(table)
         assert metadata["dagster/partition_row_count"] == 3, table
         assert metadata["table_version"] == shop.versions()[table], table
+        assert metadata["rows_new"] == 3, table
     assert shop.metadata("image_tensors")["tensors_new"] == 3
     assert shop.metadata("classifications")["model_digest"] == shop.rows("classifications")["model_digest"][0]
 
@@ -108,6 +110,26 @@ def test_an_overwritten_object_that_keeps_the_old_answer(shop: Shop) -> None:
         rows = shop.rows(table).filter(image_id=new["image_id"])
         assert rows["sha256"].to_list() == [new["sha256"]], table
     assert shop.rows("classifications").filter(image_id=new["image_id"])["label"].to_list() == ["blue"]
+
+
+def test_a_day_whose_copy_became_the_original_and_nobody_told(shop: Shop) -> None:
+    """Its photo has no predictions, and no object of that day changed: only this run knows."""
+    (first,) = shop.land(DAY, {"front": photo(1)})
+    shop.land(NEXT_DAY, {"copy": photo(1)})
+    shop.run(DAY, NEXT_DAY)
+    assert shop.statuses(NEXT_DAY) == {"duplicate": 1}
+    newest = shop.instance.get_latest_materialization_event(dg.AssetKey("raw_images"))
+
+    shop.overwrite(DAY, first, photo(2))
+    shop.run(DAY)
+
+    assert shop.statuses(NEXT_DAY) == {"accepted": 1}
+    told = shop.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey("raw_images"), asset_partitions=[NEXT_DAY.isoformat()]), limit=1
+    ).records[0]
+    assert newest is not None and told.timestamp > newest.timestamp
+    (run,) = shop.run(NEXT_DAY)
+    assert shop.work(run) == dict.fromkeys(("image_tensors", "classifications", "clip_embeddings"), 1)
 
 
 def test_a_new_model_that_wipes_or_hides_the_old_ones_rows(shop: Shop) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shelf_assets_tests.ui.conftest import PHOTOS_PER_DAY, Materialized
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("ui")]
 
 
 def test_a_day_goes_through_the_whole_graph(materialized: Materialized) -> None:
