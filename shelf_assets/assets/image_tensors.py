@@ -1,6 +1,6 @@
 """`image_tensors`: one 3 × 224 × 224 uint8 tensor per accepted image, EXIF-upright, RGB, model-neutral."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 import polars as pl
@@ -17,7 +17,7 @@ from shelf_assets.partitions import daily
 from shelf_assets.resources.lake import LakeResource
 from shelf_assets.resources.tensor_io import TensorIOManager, TensorStream
 from shelf_assets.vision.intake import pixels_of
-from shelf_assets.vision.preprocess import Undecodable
+from shelf_assets.vision.preprocess import Geometry, Undecodable
 
 
 @dg.asset(
@@ -44,21 +44,12 @@ def image_tensors(
     day = day_of(context)
     accepted = raw_images.filter(status=ACCEPTED)
     missing = tensor_io.day(day).missing(accepted)
-    sha256_of = dict(zip(missing["key"], missing["sha256"], strict=True))
-    id_of = dict(zip(missing["key"], missing["image_id"], strict=True))
     progress = Progress(f"image_tensors {day}", missing.height, context.log.info)
     meter = Meter("image_tensors", images=missing.height, bytes_read=int(missing["size_bytes"].sum()))
 
-    def tensor_of(stored: StoredObject, data: bytes | None) -> Tensor | TensorFailure:
-        image_id, sha256 = id_of[stored.key], sha256_of[stored.key]
-        try:
-            return Tensor(image_id, sha256, pixels_of(data, sha256, tensor_io.geometry))
-        except Undecodable as failed:
-            return TensorFailure(image_id, sha256, str(failed.reason), failed.detail or "")
-
     def stream() -> Iterator[Tensor | TensorFailure]:
         with meter.running():
-            for item in lake.read_each(missing, tensor_of):
+            for item in lake.read_each(missing, tensor_maker(missing, tensor_io.geometry)):
                 yield item
                 progress.advance()
 
@@ -69,3 +60,19 @@ def image_tensors(
         value=TensorStream(stream(), written),
         metadata={"accepted": accepted.height, "missing": missing.height},
     )
+
+
+def tensor_maker(
+    photos: pl.DataFrame, geometry: Geometry
+) -> Callable[[StoredObject, bytes | None], Tensor | TensorFailure]:
+    """What makes the tensor of each of the photos (key, image_id, sha256), or says why there is none."""
+    identities = {key: (image_id, sha256) for key, image_id, sha256 in photos["key", "image_id", "sha256"].iter_rows()}
+
+    def tensor_of(stored: StoredObject, data: bytes | None) -> Tensor | TensorFailure:
+        image_id, sha256 = identities[stored.key]
+        try:
+            return Tensor(image_id, sha256, pixels_of(data, sha256, geometry))
+        except Undecodable as failed:
+            return TensorFailure(image_id, sha256, str(failed.reason), failed.detail or "")
+
+    return tensor_of

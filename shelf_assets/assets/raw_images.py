@@ -1,5 +1,7 @@
 """`raw_images`: one row per object of a day, accepted, duplicate or rejected with its reason."""
 
+from datetime import date
+
 import dagster as dg
 import polars as pl
 
@@ -46,7 +48,7 @@ def raw_images(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mate
     meter = Meter("raw_images", images=unread.height, bytes_read=int(unread["size_bytes"].sum()))
 
     def judged(stored: StoredObject, data: bytes | None) -> dict[str, object]:
-        return {"day": day} | _row(stored, judge(stored.size_bytes, data, limits))
+        return row_of(day, stored, judge(stored.size_bytes, data, limits))
 
     rows: list[dict[str, object]] = []
     with meter.running():
@@ -67,9 +69,11 @@ def raw_images(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mate
     )
 
 
-def _row(stored: StoredObject, judged: Judged) -> dict[str, object]:
+def row_of(day: date, stored: StoredObject, judged: Judged) -> dict[str, object]:
+    """A row of `raw_images`, before the ledger has looked for duplicates."""
     verdict = judged.verdict
     return {
+        "day": day,
         "image_id": image_id_of(stored.key),
         "key": stored.key,
         "size_bytes": stored.size_bytes,

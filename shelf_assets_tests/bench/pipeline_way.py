@@ -11,17 +11,18 @@ from typing import Any, TypeVar
 import numpy as np
 import polars as pl
 
-from shelf_assets.lake.ledger import ACCEPTED, REJECTED, missing_predictions, unread_objects
-from shelf_assets.lake.object_store import StoredObject, image_id_of
-from shelf_assets.lake.shards import Tensor, TensorFailure
+from shelf_assets.assets.image_tensors import tensor_maker
+from shelf_assets.assets.raw_images import row_of
+from shelf_assets.lake.ledger import missing_predictions, unread_objects
+from shelf_assets.lake.object_store import StoredObject
+from shelf_assets.resources.models import CLASSIFICATIONS, CLIP_EMBEDDINGS, Predictor
 from shelf_assets.settings import load_settings
 from shelf_assets.vision.inspect import Limits
-from shelf_assets.vision.intake import judge, pixels_of
+from shelf_assets.vision.intake import judge
 from shelf_assets.vision.predict import Task, run_tasks
-from shelf_assets.vision.preprocess import Undecodable
 from shelf_assets_tests.bench.meters import Span, timed
 from shelf_assets_tests.bench.place import DAY, Place
-from shelf_assets_tests.bench.ways import GEOMETRY, TOP_K, Models, Outcome
+from shelf_assets_tests.bench.ways import GEOMETRY, Models, Outcome
 
 Result = TypeVar("Result")
 STAGES = ("raw_images", "image_tensors", "predictions")
@@ -51,25 +52,7 @@ def raw_images(place: Place) -> int:
     unread = unread_objects(photos.listing(DAY), table.scan(DAY, DAY).collect())
 
     def judged(stored: StoredObject, data: bytes | None) -> dict[str, object]:
-        found = judge(stored.size_bytes, data, limits)
-        verdict = found.verdict
-        return {
-            "day": DAY,
-            "image_id": image_id_of(stored.key),
-            "key": stored.key,
-            "size_bytes": stored.size_bytes,
-            "etag": stored.etag,
-            "sha256": found.sha256,
-            "format": verdict.format,
-            "width_px": verdict.width_px,
-            "height_px": verdict.height_px,
-            "exif_orientation": verdict.exif_orientation,
-            "received_at": stored.received_at,
-            "status": ACCEPTED if verdict.ok else REJECTED,
-            "reason": str(verdict.reason) if verdict.reason else None,
-            "reason_detail": verdict.detail,
-            "duplicate_of": None,
-        }
+        return row_of(DAY, stored, judge(stored.size_bytes, data, limits))
 
     rows = list(read_each(place, unread, judged))
     table.commit(pl.DataFrame(rows, schema=table.spec.schema), days=[DAY])
@@ -80,17 +63,7 @@ def image_tensors(place: Place) -> None:
     lake = place.results()
     tensors = lake.tensors(DAY, GEOMETRY.digest(), GEOMETRY.size_px)
     missing = tensors.missing(lake.accepted(DAY))
-    sha256_of = dict(zip(missing["key"], missing["sha256"], strict=True))
-    id_of = dict(zip(missing["key"], missing["image_id"], strict=True))
-
-    def tensor_of(stored: StoredObject, data: bytes | None) -> Tensor | TensorFailure:
-        image_id, sha256 = id_of[stored.key], sha256_of[stored.key]
-        try:
-            return Tensor(image_id, sha256, pixels_of(data, sha256, GEOMETRY))
-        except Undecodable as failed:
-            return TensorFailure(image_id, sha256, str(failed.reason), failed.detail)
-
-    tensors.write(read_each(place, missing, tensor_of), SETTINGS.shard_images)
+    tensors.write(read_each(place, missing, tensor_maker(missing, GEOMETRY)), SETTINGS.shard_images)
 
 
 def predictions(place: Place, models: Models, inference: dict[str, Span]) -> None:
@@ -98,37 +71,26 @@ def predictions(place: Place, models: Models, inference: dict[str, Span]) -> Non
     accepted = lake.accepted(DAY)
     tensors = lake.tensors(DAY, GEOMETRY.digest(), GEOMETRY.size_px)
 
-    def classify(pixels: np.ndarray) -> list[dict[str, Any]]:
-        output = models.classifier.predict(pixels, top_k=TOP_K)
-        return [
-            {"label": labels[0], "confidence": scores[0], "labels": labels, "scores": scores}
-            for labels, scores in zip(output.labels, output.scores.tolist(), strict=True)
-        ]
-
-    def embed(pixels: np.ndarray) -> list[dict[str, Any]]:
-        return [{"embedding": vector} for vector in models.embedder.embed_images(pixels)]
-
+    loaded = {CLASSIFICATIONS: models.classifier, CLIP_EMBEDDINGS: models.embedder}
     tasks = [
-        _task(place, "classifications", models.classifier.spec, accepted, classify, inference["classifier"]),
-        _task(place, "clip_embeddings", models.embedder.spec, accepted, embed, inference["embedder"]),
+        _task(place, _predictor(asset, model), accepted, span)
+        for (asset, model), span in zip(loaded.items(), inference.values(), strict=True)
     ]
     run_tasks(tensors.batches(accepted, models.batch_size), tasks, lambda _: None)
 
 
-def _task(
-    place: Place,
-    name: str,
-    spec: Any,
-    accepted: pl.DataFrame,
-    infer: Callable[[np.ndarray], list[dict[str, Any]]],
-    span: Span,
-) -> Task:
-    table = place.results().table(name)
+def _predictor(asset: str, model: Any) -> Predictor:
+    digest = model.spec.preprocess_digest({"digest": GEOMETRY.digest()})
+    return Predictor(asset, model.spec, digest, SETTINGS, model)
+
+
+def _task(place: Place, predictor: Predictor, accepted: pl.DataFrame, span: Span) -> Task:
+    table = place.results().table(predictor.asset)
     identity = {
         "day": DAY,
-        "model_id": spec.model_id,
-        "model_digest": spec.model_digest,
-        "preprocess_digest": spec.preprocess_digest({"digest": GEOMETRY.digest()}),
+        "model_id": predictor.spec.model_id,
+        "model_digest": predictor.spec.model_digest,
+        "preprocess_digest": predictor.preprocess_digest,
     }
     resting = table.scan(DAY, DAY).select("image_id", "sha256", "model_digest", "preprocess_digest").collect()
     missing = missing_predictions(accepted, resting, identity["model_digest"], identity["preprocess_digest"])
@@ -137,9 +99,9 @@ def _task(
         table.commit(pl.DataFrame([identity | row for row in rows], schema=table.spec.schema), days=[DAY])
 
     return Task(
-        name=name,
+        name=predictor.asset,
         missing=set(missing.iter_rows()),
-        infer=infer,
+        infer=predictor.infer,
         commit=commit,
         timer=lambda: timed(span),
         chunk_images=SETTINGS.commit_images,
