@@ -52,7 +52,9 @@ def land(
     day: Day = None,
 ) -> None:
     """Put a folder's photos under a day's prefix (today's, UTC). Landing a folder again changes nothing."""
-    from shelf_assets.lake.landing import folder_files
+    from rich.progress import track
+
+    from shelf_assets.lake.landing import count_files, folder_files
     from shelf_assets.lake.landing import land as land_files
     from shelf_assets.partitions import require_known_day, today_utc
     from shelf_assets.resources.lake import lake_of
@@ -60,7 +62,8 @@ def land(
     with _readable_errors():
         target = require_known_day(_parse_day(day)) if day else today_utc()
         lake = lake_of(_ready_settings())
-        count = sum(1 for _ in land_files(lake.objects, target, folder_files(folder)))
+        landed = land_files(lake.objects, target, folder_files(folder))
+        count = sum(1 for _ in track(landed, "landing", total=count_files(folder), console=errors, transient=True))
         console.print(
             f"{count:,} photos are under {lake.url}/images/{target:%Y/%m/%d}/; next: shelf run --day {target}"
         )

@@ -201,9 +201,12 @@ class Settings(BaseSettings):
 
     def masked(self) -> dict[str, str]:
         """Every setting by its variable's name, secrets masked, for people to read."""
-        return {
-            variable(name): _URL_PASSWORD.sub("://**********@", str(value)) for name, value in self.model_dump().items()
-        }
+        return {variable(name): without_password(str(value)) for name, value in self.model_dump().items()}
+
+
+def without_password(text: str) -> str:
+    """The text with user and password of every URL in it masked."""
+    return _URL_PASSWORD.sub("://**********@", text)
 
 
 def variable(name: str) -> str:

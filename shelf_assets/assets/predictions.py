@@ -78,7 +78,7 @@ def predictions(
         run_tasks(batches, [each.task() for each in passes if each.missing.height], progress.advance)
     for each in passes:
         save_cost(context, lake, day, each.meter)
-        logged = tracking.log_day(each.predictor.spec, day, context.run.run_id, each.meter, each.confidences)
+        logged = tracking.log_day(each.predictor.spec, day, context.run.run_id, each.meter, each.confidences())
         yield dg.MaterializeResult(asset_key=each.predictor.asset, metadata=each.metadata() | logged | models.notice())
 
 
@@ -100,7 +100,6 @@ class _ModelPass:
             predictable, resting.collect(), predictor.spec.model_digest, predictor.preprocess_digest
         )
         self.meter = Meter(predictor.asset, model_id=predictor.spec.model_id)
-        self.confidences: list[float] = []
         self.commit = self.table.commit(TABLES[predictor.asset].empty())
 
     def task(self) -> Task:
@@ -128,8 +127,15 @@ class _ModelPass:
             commit, committed=earlier.committed or commit.committed, rows_new=earlier.rows_new + commit.rows_new
         )
         self.meter.images += len(rows)
-        if "confidence" in frame.columns:
-            self.confidences += frame["confidence"].to_list()
+
+    def confidences(self) -> list[float]:
+        """Of all photos of the day that this model has seen, in this run or before; none for an embedder."""
+        if "confidence" not in self.table.spec.columns or not self.meter.images:
+            return []
+        rows = self.table.scan(self.day, self.day).filter(
+            model_digest=self.predictor.spec.model_digest, preprocess_digest=self.predictor.preprocess_digest
+        )
+        return rows.select("confidence").collect()["confidence"].to_list()
 
     def metadata(self) -> dict[str, Any]:
         return commit_metadata(self.table, self.commit, [self.day]) | {

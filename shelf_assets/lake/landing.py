@@ -41,7 +41,18 @@ def land(store: ObjectStore, day: date, files: Iterable[tuple[str, bytes]]) -> I
 
 def folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Every regular file below the folder, by relative name; hidden files and folders are left out."""
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
-            yield str(relative), path.read_bytes()
+    for path in _files(folder):
+        yield str(path.relative_to(folder)), path.read_bytes()
+
+
+def count_files(folder: Path) -> int:
+    """How many files `folder_files` will yield."""
+    return len(_files(folder))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]

@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 
 from shelf_assets.observe.meter import Meter
+from shelf_assets.settings import without_password
 
 if TYPE_CHECKING:
     from shelf_assets.vision.models import ModelSpec
@@ -44,7 +45,11 @@ class TrackingResource(dg.ConfigurableResource):
     def log_day(
         self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
     ) -> dict[str, object]:
-        """Log what one model did on one day; returns metadata that leads to the MLflow run. Nothing inferred: nothing logged."""
+        """Log what one model did on one day; returns metadata that leads to the MLflow run. Nothing inferred: nothing logged.
+
+        A model's day is one MLflow run: when a late photo re-opens the day, its figures are the next step of the same run.
+        `confidences` are those of the whole day.
+        """
         if not meter.images:
             return {}
         from mlflow.exceptions import MlflowException
@@ -52,11 +57,12 @@ class TrackingResource(dg.ConfigurableResource):
         try:
             return {
                 "mlflow_run_id": self._log(spec, day, dagster_run_id, meter, confidences),
-                "mlflow_uri": self.uri,
+                "mlflow_uri": without_password(self.uri),
             }
         except (MlflowException, OSError) as unreachable:
-            log.warning("MLflow at %s could not be written: %s", self.uri, unreachable)
-            return {"mlflow_error": f"{self.uri} could not be written; the predictions are committed. {unreachable}"}
+            said = without_password(f"MLflow at {self.uri} could not be written: {unreachable}")
+            log.warning("%s", said)
+            return {"mlflow_error": f"{said}. The predictions are committed"}
 
     def _log(
         self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
@@ -68,13 +74,23 @@ class TrackingResource(dg.ConfigurableResource):
             "model_id": spec.model_id,
             "model_digest": spec.model_digest,
         }
-        run = self._client.create_run(self._experiment_id, run_name=f"{spec.model_id} {day}", tags=tags)
-        run_id: str = run.info.run_id
-        self._client.log_param(run_id, "device", meter.device)
+        run_id = self._run_of(spec, day)
+        if run_id is None:
+            name = f"{spec.model_id} {day}"
+            run_id = str(self._client.create_run(self._experiment_id, run_name=name, tags=tags).info.run_id)
+            self._client.log_param(run_id, "device", meter.device)
+        else:
+            self._client.set_tag(run_id, "dagster.run_id", dagster_run_id)
+        step = len(self._client.get_metric_history(run_id, "images"))
         for name, value in _metrics(meter, confidences).items():
-            self._client.log_metric(run_id, name, value)
+            self._client.log_metric(run_id, name, value, step=step)
         self._client.set_terminated(run_id)
         return run_id
+
+    def _run_of(self, spec: "ModelSpec", day: date) -> str | None:
+        wanted = f"tags.model_digest = '{spec.model_digest}' and tags.`dagster.partition` = '{day}'"
+        found = self._client.search_runs([self._experiment_id], wanted, max_results=1)
+        return str(found[0].info.run_id) if found else None
 
     @cached_property
     def _experiment_id(self) -> str:
