@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.settings import Settings, SettingsError, load_settings
@@ -111,7 +112,7 @@ def plan(day: Day = None, first: From = None, last: To = None) -> None:
         settings = _ready_settings()
         models = ModelsResource(models=settings.models, classifier=settings.classifier, embedder=settings.embedder)
         stages = plan_days(lake_of(settings), models, settings, _days(day, first, last))
-        table = Table("day", "stage", "cause", "photos", "images/s", "minutes", "EUR")
+        table = _table("day", "stage", "cause", "photos", "images/s", "minutes", "EUR")
         for each in stages:
             speed = f"{each.images_per_second:,.1f}{' (assumed)' if each.assumed_speed else ''}"
             row = (
@@ -140,7 +141,7 @@ def status(days: Annotated[int, typer.Option(min=1, help="How many days back to 
     with _readable_errors():
         settings = _ready_settings()
         lake = lake_of(settings)
-        table = Table("day", "landed", "accepted", "duplicate", "rejected", "classified", "embedded", "unread")
+        table = _table("day", "landed", "accepted", "duplicate", "rejected", "classified", "embedded", "unread")
         for row in status_rows(lake, days):
             table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
         console.print(f"lake {lake.url}")
@@ -165,7 +166,7 @@ def config() -> None:
     with _readable_errors():
         settings = load_settings()
         described = {name: Settings.model_fields[name].description or "" for name in Settings.model_fields}
-        table = Table("setting", "value", "meaning")
+        table = _table("setting", "value", "meaning")
         for (variable, value), meaning in zip(settings.masked().items(), described.values(), strict=True):
             table.add_row(variable, value, meaning)
         console.print(table)
@@ -184,11 +185,18 @@ def show(image_id: Annotated[str, typer.Argument(help="image_id of a photo, as i
         for title, facts in lines:
             console.rule(title, align="left")
             for name, value in facts.items():
-                console.print(f"  {name:18} {value}", highlight=False)
+                console.print(f"  {name:18} {value}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:
     app()
+
+
+def _table(*columns: str) -> Table:
+    """A table that fits 80 columns: prose is folded, and no day or number is cut."""
+    prose = ("cause", "value", "meaning")
+    made = (Column(name, overflow="fold", no_wrap=name not in prose) for name in columns)
+    return Table(*made, box=box.SIMPLE_HEAD, padding=0)
 
 
 def _ready_settings() -> Settings:

@@ -13,13 +13,9 @@ from shelf_assets.lake.ledger import ACCEPTED, missing_predictions, unread_objec
 from shelf_assets.resources.models import CLASSIFICATIONS, CLIP_EMBEDDINGS, ModelsResource, geometry_of
 from shelf_assets.settings import Settings
 
-# Before anything was measured here: images/s of two old cores with the embedded models.
-ASSUMED_IMAGES_PER_SECOND = {
-    "raw_images": 100.0,
-    "image_tensors": 100.0,
-    CLASSIFICATIONS: 25.0,
-    CLIP_EMBEDDINGS: 25.0,
-}
+# Before anything was measured here: images/s of two old cores, for the models as docs/benchmarks measured them.
+ASSUMED_IMAGES_PER_SECOND = {"raw_images": 100.0, "image_tensors": 100.0}
+ASSUMED_BY_MODELS = {"embedded": 25.0, "production": 12.0}
 
 
 @dataclass(frozen=True)
@@ -43,29 +39,37 @@ def plan_days(lake: Lake, models: ModelsResource, settings: Settings, days: Sequ
     speeds = measured_speeds(lake)
     stages: list[PlannedStage] = []
     for day in days:
-        for stage, cause, images in _work_of(lake, models, settings, day):
+        for stage, model_id, cause, images in _work_of(lake, models, settings, day):
             if images:
-                speed = speeds.get(stage, ASSUMED_IMAGES_PER_SECOND[stage])
+                assumed = ASSUMED_IMAGES_PER_SECOND.get(stage) or ASSUMED_BY_MODELS[models.resolved.ran]
+                speed = speeds.get((stage, model_id), assumed)
                 eur = images / speed / 3600 * settings.eur_per_hour[stage]
-                stages.append(PlannedStage(day, stage, cause, images, speed, stage not in speeds, eur))
+                stages.append(PlannedStage(day, stage, cause, images, speed, (stage, model_id) not in speeds, eur))
     return stages
 
 
-def measured_speeds(lake: Lake) -> dict[str, float]:
-    """Median images/s of each stage over its newest thirty runs."""
+def measured_speeds(lake: Lake) -> dict[tuple[str, str | None], float]:
+    """Median images/s of each (stage, model_id or None) over its newest thirty runs."""
     runs = lake.table("stage_runs").scan().filter(pl.col("wall_seconds") > 0).sort("finished_at").collect()
-    recent = runs.group_by("stage").tail(30)
-    speeds = recent.group_by("stage").agg((pl.col("images") / pl.col("wall_seconds")).median().alias("speed"))
-    return dict(speeds.iter_rows())
+    recent = runs.group_by("stage", "model_id").tail(30)
+    speed = (pl.col("images") / pl.col("wall_seconds")).median().alias("speed")
+    rows = recent.group_by("stage", "model_id").agg(speed).iter_rows()
+    return {(stage, model_id): speed for stage, model_id, speed in rows}
 
 
-def _work_of(lake: Lake, models: ModelsResource, settings: Settings, day: date) -> list[tuple[str, str, int]]:
+def _work_of(
+    lake: Lake, models: ModelsResource, settings: Settings, day: date
+) -> list[tuple[str, str | None, str, int]]:
+    """(stage, model_id or None, cause, photos)."""
     resting = lake.table("raw_images").scan(day, day).collect()
     unread = unread_objects(lake.listing(day), resting)
     known_keys = set(resting["key"])
     overwritten = unread.filter(pl.col("key").is_in(known_keys)).height
     fresh = unread.height - overwritten
-    work = [("raw_images", "new objects", fresh), ("raw_images", "overwritten, or gone before", overwritten)]
+    work: list[tuple[str, str | None, str, int]] = [
+        ("raw_images", None, "new objects", fresh),
+        ("raw_images", None, "overwritten, or gone before", overwritten),
+    ]
 
     # How many of the unread photos will be accepted is not known before they are read: at most all of them.
     accepted = resting.filter(status=ACCEPTED)
@@ -74,8 +78,8 @@ def _work_of(lake: Lake, models: ModelsResource, settings: Settings, day: date) 
     without_tensor = tensors.missing(accepted)
     predictable = pl.concat([tensors.ready(accepted), without_tensor])
     work += [
-        ("image_tensors", "new objects (at most)", unread.height),
-        ("image_tensors", "accepted, without tensor", without_tensor.height),
+        ("image_tensors", None, "new objects (at most)", unread.height),
+        ("image_tensors", None, "accepted, without tensor", without_tensor.height),
     ]
     for predictor in models.predictors([CLASSIFICATIONS, CLIP_EMBEDDINGS]):
         done = lake.table(predictor.asset).scan(day, day)
@@ -85,8 +89,8 @@ def _work_of(lake: Lake, models: ModelsResource, settings: Settings, day: date) 
         )
         other_model = missing.join(done.collect(), on=["image_id", "sha256"], how="semi").height
         work += [
-            (predictor.asset, "new objects (at most)", unread.height),
-            (predictor.asset, "model or preprocessing changed", other_model),
-            (predictor.asset, "never predicted", missing.height - other_model),
+            (predictor.asset, predictor.spec.model_id, "new objects (at most)", unread.height),
+            (predictor.asset, predictor.spec.model_id, "model or preprocessing changed", other_model),
+            (predictor.asset, predictor.spec.model_id, "never predicted", missing.height - other_model),
         ]
     return work

@@ -200,8 +200,10 @@ class Settings(BaseSettings):
         return self.decode_threads or cores
 
     def masked(self) -> dict[str, str]:
-        """Every setting by its variable's name, secrets masked, for people to read."""
-        return {variable(name): without_password(str(value)) for name, value in self.model_dump().items()}
+        """Every setting by its variable's name as it takes effect, secrets masked, for people to read."""
+        effective = {"lake": self.lake_url, "marts": self.marts_path, "mlflow_tracking_uri": self.mlflow_uri}
+        shown = self.model_dump() | effective
+        return {variable(name): "" if value is None else without_password(str(value)) for name, value in shown.items()}
 
 
 def without_password(text: str) -> str:

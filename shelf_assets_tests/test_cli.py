@@ -216,8 +216,7 @@ def test_a_selection_of_nothing_that_succeeds(worked: Worked) -> None:
 def test_a_status_that_does_not_add_up(worked: Worked) -> None:
     assert worked.status.exit_code == 0
     (line,) = (line for line in worked.status.output.splitlines() if str(YESTERDAY) in line)
-    cells = [cell.strip() for cell in line.strip("│┃ ").split("│")]
-    assert cells == [str(YESTERDAY), "5", "3", "1", "1", "3", "3", "0"]
+    assert line.split() == [str(YESTERDAY), "5", "3", "1", "1", "3", "3", "0"]
 
 
 def test_a_photo_whose_story_leaves_something_out(worked_home: Worked) -> None:

@@ -14,7 +14,8 @@ from shelf_assets.lake.landing import land
 from shelf_assets.lake.object_store import image_id_of
 from shelf_assets.lake.schemas import TABLES
 from shelf_assets.lake.shards import Tensor, TensorFailure
-from shelf_assets.planning import ASSUMED_IMAGES_PER_SECOND, PlannedStage, measured_speeds, plan_days
+from shelf_assets.observe.meter import Meter
+from shelf_assets.planning import ASSUMED_BY_MODELS, PlannedStage, measured_speeds, plan_days
 from shelf_assets.resources.models import geometry_of
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
@@ -173,14 +174,26 @@ def test_a_guess_where_speed_was_measured(disk_lake: LakeUnderTest) -> None:
     table = disk_lake.lake.table("stage_runs")
     table.commit(pl.DataFrame(runs, schema=table.spec.schema))
 
-    assert measured_speeds(disk_lake.lake) == {"raw_images": 30.0}
+    assert measured_speeds(disk_lake.lake) == {("raw_images", None): 30.0}
     by_stage = {each.stage: each for each in plan(disk_lake.lake)}
     reading, classifying = by_stage["raw_images"], by_stage["classifications"]
     assert (reading.images_per_second, reading.assumed_speed) == (30.0, False)
     assert reading.seconds == pytest.approx(0.2)
     assert reading.eur == pytest.approx(0.2 / 3600 * load_settings().eur_per_hour["raw_images"])
     assert classifying.assumed_speed
-    assert classifying.images_per_second == ASSUMED_IMAGES_PER_SECOND["classifications"]
+    assert classifying.images_per_second == ASSUMED_BY_MODELS["embedded"]
+
+
+def test_another_model_s_speed_taken_for_this_one_s(disk_lake: LakeUnderTest) -> None:
+    landed(disk_lake.lake, range(3))
+    photos = read(disk_lake.lake)
+    make_tensors(disk_lake.lake, photos)
+    meter = Meter("classifications", model_id="colour-classifier-1", images=300, wall_seconds=1.0)
+    disk_lake.lake.table("stage_runs").commit(meter.row(DAY, "run-1"))
+
+    measured, unknown = ({each.stage: each for each in plan(disk_lake.lake, version)} for version in (1, 2))
+    assert (measured["classifications"].images_per_second, measured["classifications"].assumed_speed) == (300.0, False)
+    assert unknown["classifications"].assumed_speed
 
 
 def test_a_plan_that_changes_the_lake(disk_lake: LakeUnderTest, tmp_path: Path) -> None:

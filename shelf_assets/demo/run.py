@@ -60,8 +60,7 @@ def land_folder(lake: Lake, days: list[date], folder: Path) -> Iterator[str]:
     if not folder.is_dir():
         raise ValueError(f"PHOTOS: {folder} is no folder")
     for position, day in enumerate(days):
-        mine = (file for number, file in enumerate(folder_files(folder)) if number % len(days) == position)
-        yield from land(lake.objects, day, mine)
+        yield from land(lake.objects, day, folder_files(folder, first=position, step=len(days)))
 
 
 def summarize(settings: Settings, lake: Lake, console: Console, days: list[date]) -> None:

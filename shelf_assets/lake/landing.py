@@ -39,14 +39,14 @@ def land(store: ObjectStore, day: date, files: Iterable[tuple[str, bytes]]) -> I
         yield key
 
 
-def folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Every regular file below the folder, by relative name; hidden files and folders are left out."""
-    for path in _files(folder):
+def folder_files(folder: Path, first: int = 0, step: int = 1) -> Iterator[tuple[str, bytes]]:
+    """The regular files below the folder by relative name, every `step`th from `first` on; hidden ones are left out."""
+    for path in _files(folder)[first::step]:
         yield str(path.relative_to(folder)), path.read_bytes()
 
 
 def count_files(folder: Path) -> int:
-    """How many files `folder_files` will yield."""
+    """How many files `folder_files` yields."""
     return len(_files(folder))
 
 
