@@ -29,6 +29,8 @@ class TrackingResource(dg.ConfigurableResource):
     @cached_property
     def _client(self) -> Any:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # Its default, seven with growing pauses, holds a GPU for minutes when the server is down.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         # Making its tables is news to nobody, and it says so on stderr of whoever runs.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         from mlflow import MlflowClient

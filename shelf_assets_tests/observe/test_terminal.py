@@ -1,0 +1,51 @@
+"""What stands on a person's terminal while days run: bars, and nothing that belongs in a log."""
+
+from __future__ import annotations
+
+import io
+import logging
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from shelf_assets.observe.progress import Progress
+from shelf_assets.observe.terminal import watching
+
+
+def test_what_tools_print_stands_among_the_bars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Console(file=io.StringIO(), width=120)
+    with watching(terminal, tmp_path):
+        work = Progress("raw_images 2026-03-01", 3, print)
+        print("1 of 32 START sql incremental model")
+        work.advance(3)
+    shown = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "raw_images 2026-03-01" in shown
+    assert "3/3" in shown
+    assert "START sql" not in shown
+    assert (tmp_path / "logs" / "runs.log").read_text() == "1 of 32 START sql incremental model\n"
+    print("afterwards")
+    assert capsys.readouterr().out == "afterwards\n"
+
+
+def test_loggers_with_a_level_of_their_own_reach_the_terminal(tmp_path: Path) -> None:
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    chatty = logging.getLogger("shelf_assets_tests.chatty")
+    chatty.setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(handler)
+    try:
+        with watching(Console(file=io.StringIO()), tmp_path):
+            chatty.info("a step began")
+            chatty.warning("a photo could not be read")
+        chatty.info("afterwards")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert said.getvalue() == "a photo could not be read\nafterwards\n"
+
+
+def test_a_run_that_fails_takes_the_terminal_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError), watching(Console(file=io.StringIO()), tmp_path):
+        raise RuntimeError("the day failed")
+    print("still here")
+    assert capsys.readouterr().out == "still here\n"
