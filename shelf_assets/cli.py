@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from shelf_assets.lake.errors import StoreUnavailable
@@ -49,22 +50,25 @@ def demo(
 
 @app.command()
 def land(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of photos, read recursively.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of photos, read recursively.")],
     day: Day = None,
 ) -> None:
     """Put a folder's photos under a day's prefix (today's, UTC). Landing a folder again changes nothing."""
     from rich.progress import track
 
-    from shelf_assets.lake.landing import count_files, folder_files
     from shelf_assets.lake.landing import land as land_files
+    from shelf_assets.lake.landing import open_folder
     from shelf_assets.partitions import require_known_day, today_utc
     from shelf_assets.resources.lake import lake_of
 
     with _readable_errors():
         target = require_known_day(_parse_day(day)) if day else today_utc()
-        lake = lake_of(_ready_settings())
-        landed = land_files(lake.objects, target, folder_files(folder))
-        count = sum(1 for _ in track(landed, "landing", total=count_files(folder), console=errors, transient=True))
+        settings = _ready_settings()
+        lake = lake_of(settings)
+        opened = open_folder(folder, settings.max_photo_bytes)
+        errors.print(opened.notice, end="\n" if opened.notice else "", markup=False)
+        landed = land_files(lake.objects, target, opened.read())
+        count = sum(1 for _ in track(landed, "landing", total=len(opened.files), console=errors, transient=True))
         console.print(
             f"{count:,} photos are under {lake.url}/images/{target:%Y/%m/%d}/; next: shelf run --day {target}"
         )
@@ -185,7 +189,7 @@ def show(image_id: Annotated[str, typer.Argument(help="image_id of a photo, as i
         for title, facts in lines:
             console.rule(title, align="left")
             for name, value in facts.items():
-                console.print(f"  {name:18} {value}", highlight=False, soft_wrap=True)
+                console.print(f"  {name:18} {value}", highlight=False, markup=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -233,8 +237,8 @@ def _readable_errors() -> Iterator[None]:
 
     try:
         yield
-    except (SettingsError, StoreUnavailable, ModelError, RunFailed, ValueError) as error:
-        errors.print(f"[red]shelf:[/red] {error}", highlight=False)
+    except (SettingsError, StoreUnavailable, ModelError, RunFailed, ValueError, PermissionError) as error:
+        errors.print("[red]shelf:[/red]", escape(str(error)), highlight=False)
         raise typer.Exit(2) from None
 
 

@@ -8,7 +8,7 @@ from shelf_assets.assets.marts import build_marts
 from shelf_assets.assets.predictions import predictions
 from shelf_assets.assets.raw_images import raw_images
 from shelf_assets.automation.arrivals import build_arrivals_sensor
-from shelf_assets.automation.freshness import with_freshness
+from shelf_assets.automation.freshness import due_in_the_morning, with_freshness
 from shelf_assets.automation.run_status import run_failures
 from shelf_assets.automation.schedules import NIGHTLY_JOB, build_nightly_schedule
 from shelf_assets.checks.contracts import contract_checks
@@ -33,7 +33,10 @@ def build_executor(settings: Settings) -> dg.ExecutorDefinition:
 def build_defs(settings: Settings, resource_overrides: dict[str, object] | None = None) -> dg.Definitions:
     """Definitions for these settings; tests pass their own resources."""
     return dg.Definitions(
-        assets=with_freshness([landing, raw_images, image_tensors, predictions, build_marts(settings)]),
+        assets=with_freshness(
+            [landing, raw_images, image_tensors, predictions, build_marts(settings)],
+            due_in_the_morning(settings.nightly_hour_utc),
+        ),
         asset_checks=[*contract_checks, *quality_checks],
         jobs=[NIGHTLY_JOB],
         schedules=[build_nightly_schedule(settings)],

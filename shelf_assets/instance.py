@@ -34,7 +34,8 @@ def instance_config(settings: Settings) -> dict[str, object]:
             # Unset, a killed run would keep its pool slot for ever.
             "free_slots_after_run_end_seconds": 60,
         },
-        "run_retries": {"enabled": True, "retry_on_asset_or_op_failure": False},
+        # A run whose pod or process died is run again; a step that failed is a person's question.
+        "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
         "freshness": {"enabled": True},
     }
     if settings.on_s3:

@@ -42,12 +42,21 @@ def run_days(
 ) -> list[FinishedRun]:
     """Materialize the chosen assets for the days: one run a day, then one run over all days for the marts.
 
-    The same policy as a backfill from the UI: a dbt call costs more to start than its SQL, a day of photos the reverse.
+    The same policy as a backfill from the UI: a dbt call costs more to start than its SQL, a day of photos the reverse; and
+    a day that fails holds no other day. Raises RunFailed at the end, with what each failed run said.
     """
     marts = keys & marts_keys(defs)
-    runs = [_run(defs, instance, keys - marts, [day]) for day in days if keys - marts]
-    if marts:
-        runs.append(_run(defs, instance, marts, days))
+    runs: list[FinishedRun] = []
+    failures: list[str] = []
+    for keys_of_run, days_of_run in [(keys - marts, [day]) for day in days] + [(marts, list(days))]:
+        if keys_of_run:
+            try:
+                runs.append(_run(defs, instance, keys_of_run, days_of_run))
+            except RunFailed as failed:
+                failures.append(str(failed))
+    if failures:
+        done = f"\n{len(runs)} of {len(runs) + len(failures)} runs succeeded" if runs else ""
+        raise RunFailed("\n".join(failures) + done)
     return runs
 
 

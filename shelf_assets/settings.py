@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "SHELF_"
-_URL_PASSWORD = re.compile(r"://[^/@\s]+@")
+_URL_PASSWORD = re.compile(r"://[^@\s]+@")
 
 
 class SettingsError(ValueError):
@@ -116,7 +116,11 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = Field(
         None, validation_alias="AWS_ENDPOINT_URL", description="Endpoint of an S3 server other than AWS."
     )
-    s3_region: str = Field("us-east-1", validation_alias="AWS_REGION", description="Region of the bucket.")
+    s3_region: str = Field(
+        "us-east-1",
+        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
+        description="Region of the bucket; AWS_DEFAULT_REGION counts where AWS_REGION is not set.",
+    )
     s3_access_key_id: str | None = Field(
         None, validation_alias="AWS_ACCESS_KEY_ID", description="Access key; none: the pod's role."
     )
@@ -214,6 +218,8 @@ def without_password(text: str) -> str:
 def variable(name: str) -> str:
     """Environment variable of a setting."""
     alias = Settings.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        alias = alias.choices[0]
     return cast(str, alias) if alias else f"{PREFIX}{name.upper()}"
 
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from shelf_assets.lake.landing import folder_files, landed_key
+from shelf_assets.lake.landing import landed_key, open_folder
 from shelf_assets.lake.object_store import image_id_of
 from shelf_assets.partitions import today_utc
 from shelf_assets_tests.stories.photos import photos, truncated
@@ -115,6 +115,23 @@ def test_a_folder_that_is_not_there() -> None:
     assert "/no/such/folder" in said(refused)
 
 
+def test_a_video_among_the_photos_passes_through_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELF_MAX_PHOTO_BYTES", "100000")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "front.jpg").write_bytes(b"small")
+    (tmp_path / "photos" / "holiday.mp4").write_bytes(b"v" * 100_001)
+    landed = shelf("land", str(tmp_path / "photos"), "--day", str(YESTERDAY))
+    assert landed.exit_code == 0
+    assert "holiday.mp4" in said(landed)
+    assert "1 photos are under" in said(landed)
+
+
+def test_brackets_in_a_name_are_taken_for_markup() -> None:
+    refused = shelf("land", "/no/such [bold] folder [/front]")
+    assert refused.exit_code == 2
+    assert "[bold] folder [/front]" in said(refused)
+
+
 def test_an_image_that_nobody_knows_shown_as_nothing() -> None:
     unknown = shelf("show", "00000000-0000-7000-8000-000000000000")
     assert unknown.exit_code == 2
@@ -152,7 +169,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
     files = {**photos(range(3)), "again": photos([0])["photo-0"], "cut": truncated()}
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    keys = {name: landed_key(YESTERDAY, name, data) for name, data in folder_files(folder)}
+    keys = {name: landed_key(YESTERDAY, name, data) for name, data in open_folder(folder, 10**9).read()}
     day = ["--day", str(YESTERDAY)]
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DAGSTER_HOME", raising=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shelf_assets.resources.lake import lake_of
-from shelf_assets.settings import Settings, SettingsError, load_settings, variable
+from shelf_assets.settings import Settings, SettingsError, load_settings, variable, without_password
 
 
 @pytest.mark.parametrize(
@@ -132,3 +132,24 @@ def test_exporting_the_environment_for_dbt_makes_the_settings_unreadable(monkeyp
     for name, value in dbt_environment(load_settings()).items():
         monkeypatch.setenv(name, value)
     load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variables", "region"),
+    [
+        ({}, "us-east-1"),
+        ({"AWS_DEFAULT_REGION": "eu-central-1"}, "eu-central-1"),
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-central-1"}, "eu-west-1"),
+    ],
+)
+def test_a_region_that_other_tools_know_is_ignored(
+    variables: dict[str, str], region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().s3_region == region
+
+
+def test_a_password_with_a_slash_in_a_url_is_printed() -> None:
+    assert "cd" not in without_password("postgresql://mlflow:aB/cd+e@db/mlflow")
+    assert without_password("s3://bucket/prefix") == "s3://bucket/prefix"

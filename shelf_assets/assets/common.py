@@ -5,6 +5,7 @@ from datetime import date
 
 import dagster as dg
 
+from shelf_assets.lake.schemas import STAGE_RUNS
 from shelf_assets.observe.meter import Meter
 from shelf_assets.partitions import partition_day, require_known_day
 from shelf_assets.resources.lake import LakeResource
@@ -21,6 +22,6 @@ def run_info(context: dg.AssetExecutionContext) -> Mapping[str, str]:
 
 
 def save_cost(context: dg.AssetExecutionContext, lake: LakeResource, day: date, meter: Meter) -> None:
-    """Record what a stage spent, if it worked on anything: a finished day that is run again leaves no trace."""
-    if meter.images:
-        lake.lake.table("stage_runs").commit(meter.row(day, context.run.run_id), days=[day], info=run_info(context))
+    """Record what a stage spent. One that worked on nothing leaves no trace but the table itself, which the marts read."""
+    spent = meter.row(day, context.run.run_id) if meter.images else STAGE_RUNS.empty()
+    lake.lake.table(STAGE_RUNS.name).commit(spent, days=[day], info=run_info(context))

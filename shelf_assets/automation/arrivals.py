@@ -59,10 +59,11 @@ def s3_client(settings: Settings):
     """dagster-aws's S3 client for the lake; without keys it asks for the pod's role."""
     from dagster_aws.s3 import S3Resource
 
-    secret = settings.s3_secret_access_key
+    secret, token = settings.s3_secret_access_key, settings.s3_session_token
     return S3Resource(
         endpoint_url=settings.s3_endpoint_url,
         region_name=settings.s3_region,
         aws_access_key_id=settings.s3_access_key_id,
         aws_secret_access_key=secret.get_secret_value() if secret else None,
+        aws_session_token=token.get_secret_value() if token else None,
     ).get_client()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -39,20 +40,35 @@ def land(store: ObjectStore, day: date, files: Iterable[tuple[str, bytes]]) -> I
         yield key
 
 
-def folder_files(folder: Path, first: int = 0, step: int = 1) -> Iterator[tuple[str, bytes]]:
-    """The regular files below the folder by relative name, every `step`th from `first` on; hidden ones are left out."""
-    for path in _files(folder)[first::step]:
-        yield str(path.relative_to(folder)), path.read_bytes()
+@dataclass(frozen=True)
+class Folder:
+    """The photos below a folder: its regular files, hidden ones left out, and `too_large` ones, which nobody reads."""
+
+    root: Path
+    files: list[Path]
+    too_large: list[Path]
+
+    @property
+    def notice(self) -> str:
+        """A sentence on what is not landed; empty when that is nothing."""
+        names = ", ".join(path.name for path in self.too_large[:5]) + (" …" if len(self.too_large) > 5 else "")
+        return f"left out, larger than SHELF_MAX_PHOTO_BYTES: {names}" if self.too_large else ""
+
+    def read(self, first: int = 0, step: int = 1) -> Iterator[tuple[str, bytes]]:
+        """(relative name, bytes) of every `step`th file from `first` on."""
+        for path in self.files[first::step]:
+            yield str(path.relative_to(self.root)), path.read_bytes()
 
 
-def count_files(folder: Path) -> int:
-    """How many files `folder_files` yields."""
-    return len(_files(folder))
-
-
-def _files(folder: Path) -> list[Path]:
-    return [
+def open_folder(folder: Path, max_bytes: int) -> Folder:
+    """List a folder; a video of gigabytes among the photos must not pass through memory. Raises ValueError without one."""
+    root = folder.expanduser()
+    if not root.is_dir():
+        raise ValueError(f"{folder} is no folder")
+    found = [
         path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
+    fitting = [path for path in found if path.stat().st_size <= max_bytes]
+    return Folder(root, fitting, [path for path in found if path not in set(fitting)])

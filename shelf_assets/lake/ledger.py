@@ -125,19 +125,9 @@ def insert_missing(incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec)
     return Change(pl.concat([kept, new]), replaced_days=tuple(days), rows_new=new.height)
 
 
-def replace_days(incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec) -> Change | None:
-    """Put the incoming rows in place of whatever rests in their days; equal content is no change."""
-    days = incoming["day"].unique().to_list()
-    resting = table.filter(pl.col("day").is_in(days)).collect()
-    if resting.height == incoming.height and resting.sort(spec.key).equals(incoming.sort(spec.key)):
-        return NOTHING
-    return Change(incoming, replaced_days=tuple(days), rows_new=incoming.height)
-
-
 RULES: dict[Rule, Callable[[pl.DataFrame, pl.LazyFrame, TableSpec], Change | None]] = {
     Rule.SETTLE_OBJECTS: settle_objects,
     Rule.INSERT_MISSING: insert_missing,
-    Rule.REPLACE_DAYS: replace_days,
 }
 
 

@@ -6,6 +6,7 @@ What the bytes mean belongs in `vision`; tables have their own clients (`delta`)
 from __future__ import annotations
 
 import io
+import re
 import threading
 import uuid
 from collections import deque
@@ -26,7 +27,8 @@ from shelf_assets.lake.errors import explained
 Result = TypeVar("Result")
 
 IMAGES = "images"
-# Identity of objects whose name is not a UUID of the door's making: a UUIDv5 of the key in this namespace.
+_DOOR_KEY = re.compile(rf"{IMAGES}/\d{{4}}/\d\d/\d\d/([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})")
+# Identity of all other objects: a UUIDv5 of the key in this namespace.
 _KEY_NAMESPACE = uuid.UUID("7b0cf4a5-8a39-5b25-a0b7-6c9f0d9d6c11")
 
 
@@ -47,12 +49,12 @@ def day_prefix(day: date) -> str:
 
 
 def image_id_of(key: str) -> str:
-    """The UUID that the key ends in, else a UUIDv5 of the whole key: stable, and unique in the lake."""
-    name = key.rsplit("/", 1)[-1]
-    try:
-        return str(uuid.UUID(name)) if len(name) == 36 else str(uuid.uuid5(_KEY_NAMESPACE, key))
-    except ValueError:
-        return str(uuid.uuid5(_KEY_NAMESPACE, key))
+    """The UUID that the door named the object by, else a UUIDv5 of the whole key: stable, and one key's alone in a day.
+
+    Only a key of the door's own form counts, a lower-case UUID right under the day's prefix: two others could share one.
+    """
+    own = _DOOR_KEY.fullmatch(key)
+    return own[1] if own else str(uuid.uuid5(_KEY_NAMESPACE, key))
 
 
 class Download(io.RawIOBase):

@@ -18,7 +18,6 @@ class Rule(StrEnum):
 
     SETTLE_OBJECTS = "settle_objects"
     INSERT_MISSING = "insert_missing"
-    REPLACE_DAYS = "replace_days"
 
 
 @dataclass(frozen=True)

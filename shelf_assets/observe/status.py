@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-import polars as pl
-
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, unread_objects
 from shelf_assets.partitions import FIRST_DAY, days_between, today_utc
@@ -23,8 +21,9 @@ def status_rows(lake: Lake, days: int) -> Iterator[Row]:
         if listed.is_empty() and rows.is_empty():
             continue
         counts = dict(rows.group_by("status").len().iter_rows())
+        accepted = rows.filter(status=ACCEPTED).select("image_id", "sha256")
         predicted = [
-            lake.table(name).scan(day, day).select(pl.col("image_id").n_unique()).collect().item()
+            accepted.join(lake.table(name).scan(day, day).collect(), on=["image_id", "sha256"], how="semi").height
             for name in ("classifications", "clip_embeddings")
         ]
         statuses = [counts.get(status, 0) for status in (ACCEPTED, DUPLICATE, REJECTED)]

@@ -48,7 +48,9 @@ def manifest_path(settings: Settings) -> Path:
 
 def project_files() -> list[Path]:
     endings = {".sql", ".yml", ".csv"}
-    return [p for p in PROJECT_DIR.rglob("*") if p.suffix in endings and "target" not in p.parts]
+    return [
+        p for p in PROJECT_DIR.rglob("*") if p.suffix in endings and "target" not in p.relative_to(PROJECT_DIR).parts
+    ]
 
 
 def _parse(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from deltalake import DeltaTable
 
 from shelf_assets.lake.delta import Commit, LakeTable
 from shelf_assets.resources.lake import LakeResource
@@ -18,7 +19,8 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     """Stores frames in the table of the asset's name, and loads the days of the reader's partitions.
 
     An output is a polars DataFrame, or a LazyFrame, which is collected by the streaming engine. An input annotated
-    `pl.LazyFrame` is not collected.
+    `pl.LazyFrame` is not collected; one annotated `deltalake.DeltaTable` is the table itself, by dagster-deltalake's
+    resource, for who needs its history or files.
     """
 
     lake: dg.ResourceDependency[LakeResource]
@@ -42,9 +44,11 @@ class DeltaIOManager(dg.ConfigurableIOManager):
                 )
             )
 
-    def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame:
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame | DeltaTable:
         upstream = context.upstream_output
         name = upstream.asset_key.path[-1] if upstream else context.asset_key.path[-1]
+        if context.dagster_type.typing_type is DeltaTable:
+            return self.lake.delta_table(name).load()
         table = self.lake.lake.table(name)
         if not context.has_asset_partitions:
             frame = table.scan()

@@ -57,7 +57,7 @@ class LakeResource(dg.ConfigurableResource):
         return lake_of(self.settings)
 
     def delta_table(self, name: str) -> DeltaTableResource:
-        """dagster-deltalake's resource for one of the lake's tables, for notebooks and ad-hoc assets."""
+        """dagster-deltalake's resource for one of the lake's tables."""
         return DeltaTableResource(
             url=self.lake.table(name).uri,
             storage_options=storage_config(self.settings),

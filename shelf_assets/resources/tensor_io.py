@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
 
 import dagster as dg
 
 from shelf_assets.lake.shards import Tensor, TensorDay, TensorFailure, Written
 from shelf_assets.resources.lake import LakeResource
+from shelf_assets.resources.models import geometry_of
 from shelf_assets.vision.preprocess import Geometry
 
 
@@ -21,23 +21,23 @@ class TensorStream:
 
 
 class TensorIOManager(dg.ConfigurableIOManager):
-    """Writes a TensorStream of one day in the geometry of the settings; loads a `TensorDay`."""
+    """Writes a TensorStream of one day in the geometry of the settings; loads a `TensorDay`.
+
+    The geometry is no part of the configuration: changed for one run in the UI, predictions would not know of it.
+    """
 
     lake: dg.ResourceDependency[LakeResource]
-    size_px: int
-    fit: Literal["crop", "pad", "squash"]
-    shard_images: int
 
     @property
     def geometry(self) -> Geometry:
-        return Geometry(size_px=self.size_px, fit=self.fit)
+        return geometry_of(self.lake.settings)
 
     def day(self, day: date) -> TensorDay:
-        return self.lake.lake.tensors(day, self.geometry.digest(), self.size_px)
+        return self.lake.lake.tensors(day, self.geometry.digest(), self.geometry.size_px)
 
     def handle_output(self, context: dg.OutputContext, obj: TensorStream) -> None:
         tensor_day = self.day(_one_day(context))
-        written = tensor_day.write(obj.items, self.shard_images)
+        written = tensor_day.write(obj.items, self.lake.settings.shard_images)
         obj.on_written(written)
         context.add_output_metadata(
             {

@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 
 from shelf_assets.observe.meter import Meter
-from shelf_assets.settings import without_password
+from shelf_assets.settings import load_settings, without_password
 
 if TYPE_CHECKING:
     from shelf_assets.vision.models import ModelSpec
@@ -22,9 +22,14 @@ log = logging.getLogger(__name__)
 
 
 class TrackingResource(dg.ConfigurableResource):
-    """Logs to `uri`: a server, or a SQLite file. A server that is down costs the log line, never the day."""
+    """Logs to the store that the settings name. One that is down costs the log line, never the day.
 
-    uri: str
+    The address is no part of the configuration: it may hold a password, and the UI shows configuration.
+    """
+
+    @cached_property
+    def uri(self) -> str:
+        return load_settings().mlflow_uri
 
     @cached_property
     def _client(self) -> Any:
@@ -55,13 +60,14 @@ class TrackingResource(dg.ConfigurableResource):
         if not meter.images:
             return {}
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             return {
                 "mlflow_run_id": self._log(spec, day, dagster_run_id, meter, confidences),
                 "mlflow_uri": without_password(self.uri),
             }
-        except (MlflowException, OSError) as unreachable:
+        except (MlflowException, SQLAlchemyError, OSError) as unreachable:
             said = without_password(f"MLflow at {self.uri} could not be written: {unreachable}")
             log.warning("%s", said)
             return {"mlflow_error": f"{said}. The predictions are committed"}

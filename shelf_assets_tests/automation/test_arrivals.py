@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
-from shelf_assets.automation.arrivals import build_arrivals_sensor
+from shelf_assets.automation.arrivals import build_arrivals_sensor, s3_client
 from shelf_assets.definitions import build_defs
 from shelf_assets.lake.landing import land
 from shelf_assets.partitions import today_utc
@@ -152,3 +152,11 @@ def test_what_is_reported_requests_the_day(disk_lake: LakeUnderTest, graph: Grap
     for event in events:
         ticks.instance.report_runless_asset_event(event)
     assert ticks.tick() == only(OLD_DAY, "raw_images")
+
+
+def test_temporary_keys_lose_their_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lake would work and the sensor be refused, so that no late photo were ever seen."""
+    for name, value in {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "SESSION_TOKEN": "token"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    credentials = s3_client(load_settings(lake="s3://photos"))._request_signer._credentials
+    assert (credentials.access_key, credentials.token) == ("key", "token")

@@ -67,12 +67,12 @@ def layouts(tensors: np.ndarray, models: Models, repeats: int = 3) -> dict[str, 
     return found
 
 
-def peak_gflops() -> float:
-    """The most float32 arithmetic torch got out of a core-second: the best of a matrix product and a convolution."""
+def peak_gflops(dtype: torch.dtype) -> float:
+    """The most arithmetic of this type that torch got out of a core-second: the best of a matrix product and a convolution."""
     best = 0.0
-    left = torch.rand(1024, 1024)
-    image = torch.rand(8, 128, 56, 56).to(memory_format=torch.channels_last)
-    kernel = torch.rand(128, 128, 3, 3).to(memory_format=torch.channels_last)
+    left = torch.rand(1024, 1024).to(dtype)
+    image = torch.rand(8, 128, 56, 56).to(dtype=dtype, memory_format=torch.channels_last)
+    kernel = torch.rand(128, 128, 3, 3).to(dtype=dtype, memory_format=torch.channels_last)
     works = (
         (lambda: torch.mm(left, left), 2 * 1024**3),
         (lambda: torch.conv2d(image, kernel, padding=1), 2 * 8 * 56 * 56 * 128 * 128 * 9),

@@ -150,6 +150,14 @@ def _reading(result: dict[str, Any]) -> str:
                 f" With these models in {result['precision']['pipeline']} the most any pipeline could reach here is "
                 f"{most:.2f} ({most_more:.2f}): the plain way's whole cost over the models' cost alone."
             )
+        if overhead > WANTED_OVERHEAD:
+            models = scenario["medians"]["models"]["cpu_seconds_per_1000"]
+            decode = scenario["parts_cpu_ms"]["pipeline"]["decode to tensor"]
+            judge = scenario["parts_cpu_ms"]["pipeline"]["judge"]
+            said += (
+                f" Of what lies over the models, {decode:.0f} CPU-ms are the decode and {judge:.0f} the judging of the photo "
+                f"before it; a decode alone, with nothing else, would be {1 + decode / models:.2f} of the models."
+            )
         lines.append(said)
     return "\n".join(lines) + "\n\n" + _floor_sentence(result)
 
@@ -158,12 +166,13 @@ def _floor_sentence(result: dict[str, Any]) -> str:
     floor, flags = result["floor"], result["machine"]["flags"]
     models = [scenario["medians"]["models"]["cpu_seconds_per_1000"] for scenario in result["scenarios"]]
     gflop = sum(floor["gflop_per_image"].values())
+    precision = result["precision"]["pipeline"]
     said = (
-        f"The floor is arithmetic. Both models are {gflop:.1f} GFLOP a photo. The best float32 rate that torch reached here "
+        f"The floor is arithmetic. Both models are {gflop:.1f} GFLOP a photo. The best {precision} rate that torch reached here "
         f"in a plain product or convolution was {floor['peak_gflops_per_core']:.0f} GFLOP a CPU-second, at which they would "
         f"take {1000 * gflop / floor['peak_gflops_per_core']:.0f} CPU-ms; alone they took {min(models):.0f}–{max(models):.0f}."
     )
-    if result["precision"]["pipeline"] == "fp32" and not (flags["avx512_bf16"] or flags["amx_bf16"]):
+    if precision == "fp32" and not (flags["avx512_bf16"] or flags["amx_bf16"]):
         said += (
             " This CPU has no bf16 arithmetic (neither avx512_bf16 nor amx_bf16), so both ways compute in float32 and differ "
             "only in what lies around the models. Where a CPU has it the pipeline uses it, and the models' own cost falls too."

@@ -68,10 +68,11 @@ class Worker:
         return parts.of_plain(place, self.plain) if self.way == "plain" else parts.of_pipeline(place, self.models)
 
     def floor(self, place: Place) -> dict[str, Any]:
+        from shelf_assets.vision.models.device import to_dtype
         from shelf_assets_tests.bench import models_way
 
         return {
-            "peak_gflops_per_core": models_way.peak_gflops(),
+            "peak_gflops_per_core": models_way.peak_gflops(to_dtype(self.models.classifier.spec)),
             "gflop_per_image": models_way.GFLOP_PER_IMAGE,
             "forward_cpu_ms_by_layout": models_way.layouts(self._ready(place), self.models),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 
 import polars as pl
 from hypothesis import given
@@ -15,7 +15,6 @@ from shelf_assets.lake.ledger import (
     REJECTED,
     insert_missing,
     missing_predictions,
-    replace_days,
     settle_objects,
     unread_objects,
 )
@@ -185,19 +184,3 @@ def test_only_photos_without_a_row_of_this_model_are_inferred() -> None:
     accepted = pl.DataFrame({"image_id": ["a", "b", "c"], "sha256": [prediction("a")["sha256"]] * 3})
     resting = predictions([prediction("a"), prediction("b", model="other"), prediction("c", "older bytes")])
     assert missing_predictions(accepted, resting, "m", "p")["image_id"].to_list() == ["b", "c"]
-
-
-@given(prediction_rows, prediction_rows)
-def test_replacing_days_leaves_the_other_days_alone_and_repeats_as_no_change(
-    first: list[dict], second: list[dict]
-) -> None:
-    table = predictions(first)
-    incoming = predictions(second)
-    change = replace_days(incoming, table.lazy(), CLASSIFICATIONS)
-    after = applied(table, change)
-    days: set[date] = set(incoming["day"])
-    assert (
-        after.filter(~pl.col("day").is_in(list(days))).height == table.filter(~pl.col("day").is_in(list(days))).height
-    )
-    assert after.filter(pl.col("day").is_in(list(days))).height == incoming.height
-    assert replace_days(incoming, after.lazy(), CLASSIFICATIONS) is None

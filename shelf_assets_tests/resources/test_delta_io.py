@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from shelf_assets.lake import delta, schemas
 from shelf_assets.lake.schemas import SchemaError
@@ -163,6 +164,15 @@ def test_a_lazy_input_is_collected(week: LakeUnderTest) -> None:
     run([producer(), reader(weekly, seen, pl.LazyFrame)], week, partition_key=str(FIRST), selection=["consumer"])
     assert isinstance(seen[0], pl.LazyFrame)
     assert seen[0].select(pl.len()).collect().item() == 7
+
+
+def test_the_table_s_history_is_out_of_reach(week: LakeUnderTest) -> None:
+    """dagster-deltalake's DeltaTableResource, with the store's configuration and its secrets, on disk and on S3."""
+    seen: list[DeltaTable] = []
+    run([producer(), reader(weekly, seen, DeltaTable)], week, partition_key=str(FIRST), selection=["consumer"])
+    assert isinstance(seen[0], DeltaTable)
+    assert seen[0].version() == week.lake.table("stage_runs").version()
+    assert seen[0].history(1)[0]["dagster_run_id"]
 
 
 def test_a_lazy_output_is_refused_or_loses_rows(lake: LakeUnderTest) -> None:

@@ -87,8 +87,6 @@ class ColourModels(ModelsResource):
 class NoTracking(TrackingResource):
     """MLflow has tests of its own, and takes seconds to make its database."""
 
-    uri: str = ""
-
     def log_day(
         self, spec: ModelSpec, day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
     ) -> dict[str, object]:

@@ -47,6 +47,15 @@ def test_a_month_that_one_process_cannot_backfill(real_shop: Shop) -> None:
 
 
 @pytest.mark.slow
+def test_the_first_day_of_a_new_lake_without_photos_that_fails(real_shop: Shop) -> None:
+    """The nightly run of a lake to which nobody has sent anything yet: no table rests, and the marts read them."""
+    run_days(real_shop.defs, real_shop.instance, [DAY], select_assets(real_shop.defs, None))
+    (intake,) = mart(real_shop, "daily_intake_quality").iter_rows(named=True)
+    assert (intake["day"], intake["photos_in"]) == (DAY, 0)
+    assert mart(real_shop, "pipeline_cost_daily").is_empty()
+
+
+@pytest.mark.slow
 def test_a_day_that_does_not_reach_the_marts(real_shop: Shop) -> None:
     real_shop.land(DAY, {**photos(range(4)), "again": photo(0), "cut short": truncated()})
     everything = select_assets(real_shop.defs, None)

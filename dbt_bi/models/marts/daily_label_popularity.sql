@@ -1,21 +1,15 @@
 with newest_first as (
     select
-        predictions.day,
-        predictions.model_id,
-        predictions.label,
-        predictions.confidence,
+        day,
+        model_id,
+        label,
+        confidence,
         -- The digests only break a tie, so that two runs of one day agree.
         row_number() over (
-            partition by predictions.day, predictions.image_id, predictions.model_id
-            order by predictions.inferred_at desc, predictions.model_digest desc, predictions.preprocess_digest desc
+            partition by day, image_id, model_id
+            order by inferred_at desc, model_digest desc, preprocess_digest desc
         ) as newness
-    from {{ ref("stg_classifications") }} as predictions
-    inner join {{ ref("stg_raw_images") }} as photos
-        on photos.day = predictions.day
-        and photos.image_id = predictions.image_id
-        -- A photo overwritten under its key is another photo: what was said of the old bytes does not count.
-        and photos.sha256 = predictions.sha256
-    where photos.status = 'accepted'
+    from {{ ref("stg_classifications") }}
 ),
 
 counted as (

@@ -1,13 +1,18 @@
 select
-    day,
-    image_id,
-    sha256,
-    model_id,
-    model_digest,
-    preprocess_digest,
-    label,
+    predictions.day,
+    predictions.image_id,
+    predictions.sha256,
+    predictions.model_id,
+    predictions.model_digest,
+    predictions.preprocess_digest,
+    predictions.label,
     -- A Float32 has seven digits; as a double its 0.35 would be 0.3499999 and lie below a threshold of 0.35.
-    round(cast(confidence as double), 6) as confidence,
-    inferred_at
-from {{ lake_table("classifications") }}
-where {{ in_window("day") }}
+    round(cast(predictions.confidence as double), 6) as confidence,
+    predictions.inferred_at
+from {{ lake_table("classifications") }} as predictions
+inner join {{ ref("stg_raw_images") }} as photos
+    on photos.day = predictions.day
+    and photos.image_id = predictions.image_id
+    -- A photo overwritten under its key is another photo: what was said of the old bytes does not count.
+    and photos.sha256 = predictions.sha256
+where photos.status = 'accepted' and {{ in_window("predictions.day") }}
