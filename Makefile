@@ -25,8 +25,8 @@ $(STAMP): requirements/all.txt requirements/uv.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 		|| { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
 	$(BIN)/pip install --quiet --require-hashes -r requirements/uv.txt
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/all.txt
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/all.txt
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## land photos (PHOTOS=folder, else drawn ones), run DAYS=n days through Dagster, show the result
@@ -45,7 +45,7 @@ check: $(STAMP)  ## lint, format, types, dbt parse for both targets, links in th
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	for target in embedded databricks; do \
-		DBT_PROFILES_DIR=dbt_bi DBT_TARGET_PATH=$(SHELF_HOME)/dbt/check DBT_LOG_PATH=$(SHELF_HOME)/dbt/logs \
+		DBT_PROFILES_DIR=dbt_bi DBT_TARGET_PATH="$(SHELF_HOME)/dbt/check" DBT_LOG_PATH="$(SHELF_HOME)/dbt/logs" \
 		$(BIN)/dbt --quiet parse --project-dir dbt_bi --target $$target || exit 1; done
 	$(BIN)/python -m shelf_assets_tests.doc_links
 

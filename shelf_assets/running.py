@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 
@@ -40,7 +40,7 @@ def select_assets(defs: dg.Definitions, selection: str | None) -> set[dg.AssetKe
 def run_days(
     defs: dg.Definitions, instance: dg.DagsterInstance, days: Sequence[date], keys: set[dg.AssetKey]
 ) -> list[FinishedRun]:
-    """Materialize the chosen assets for the days: one run a day, then one run over all days for the marts.
+    """Materialize the chosen assets for the days: one run a day, then one run over the days for the marts.
 
     The same policy as a backfill from the UI: a dbt call costs more to start than its SQL, a day of photos the reverse; and
     a day that fails holds no other day. Raises RunFailed at the end, with what each failed run said.
@@ -48,16 +48,35 @@ def run_days(
     marts = keys & marts_keys(defs)
     runs: list[FinishedRun] = []
     failures: list[str] = []
-    for keys_of_run, days_of_run in [(keys - marts, [day]) for day in days] + [(marts, list(days))]:
-        if keys_of_run:
-            try:
-                runs.append(_run(defs, instance, keys_of_run, days_of_run))
-            except RunFailed as failed:
-                failures.append(str(failed))
+
+    def succeeded(keys_of_run: set[dg.AssetKey], days_of_run: Sequence[date]) -> bool:
+        try:
+            runs.append(_run(defs, instance, keys_of_run, days_of_run))
+        except RunFailed as failed:
+            failures.append(str(failed))
+            return False
+        return True
+
+    stages = keys - marts
+    good = [day for day in days if not stages or succeeded(stages, [day])]
+    # A day that a blocking check has stopped is in no mart: its numbers would mislead.
+    for stretch in _stretches(good) if marts else []:
+        succeeded(marts, stretch)
     if failures:
         done = f"\n{len(runs)} of {len(runs) + len(failures)} runs succeeded" if runs else ""
         raise RunFailed("\n".join(failures) + done)
     return runs
+
+
+def _stretches(days: Sequence[date]) -> list[list[date]]:
+    """The days in stretches without a gap: a run over a range covers every day between its ends."""
+    stretches: list[list[date]] = []
+    for day in days:
+        if stretches and day - stretches[-1][-1] == timedelta(days=1):
+            stretches[-1].append(day)
+        else:
+            stretches.append([day])
+    return stretches
 
 
 def marts_keys(defs: dg.Definitions) -> set[dg.AssetKey]:

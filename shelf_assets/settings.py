@@ -171,6 +171,8 @@ class Settings(BaseSettings):
     def _nothing_falls_back_on_a_cluster(self) -> Settings:
         if self.on_cluster and self.models == "auto":
             raise ValueError("models=auto is refused on a cluster: set SHELF_MODELS to production or embedded")
+        if self.on_cluster and not self.on_s3:
+            raise ValueError("a folder is lost with its pod: on a cluster set SHELF_LAKE to s3://bucket/prefix")
         return self
 
     @cached_property

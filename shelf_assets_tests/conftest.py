@@ -49,7 +49,9 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("SHELF_", "AWS_")) and not name.startswith("SHELF_TEST_"):
             monkeypatch.delenv(name)
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    # Set first, so that whatever a test's code puts there is undone: `ensure_instance` sets it for the whole process.
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.delenv("DAGSTER_HOME")
     monkeypatch.setenv("SHELF_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 

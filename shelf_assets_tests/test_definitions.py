@@ -59,7 +59,7 @@ def test_importing_the_code_location_stays_light(graph: Graph) -> None:
 def test_the_executor_follows_the_setting(executor: str, expected: str, graph: Graph) -> None:
     from shelf_assets.definitions import build_executor
 
-    settings = load_settings(executor=executor, models="embedded")
+    settings = load_settings(executor=executor, models="embedded", lake="s3://photos")
     assert build_executor(settings).name == expected
 
 
@@ -75,7 +75,9 @@ def test_the_cluster_image_reaches_the_step_pods(graph: Graph) -> None:
     from shelf_assets.definitions import build_executor
 
     image = "registry.example/shelf-assets:1"
-    schema = build_executor(load_settings(executor="k8s", models="embedded", k8s_image=image)).config_schema
+    schema = build_executor(
+        load_settings(executor="k8s", models="embedded", lake="s3://photos", k8s_image=image)
+    ).config_schema
     assert schema.resolve_config({}).value["config"]["job_image"] == image
 
 

@@ -26,9 +26,8 @@ def talkative_job() -> None:
 
 @pytest.mark.s3
 @pytest.mark.slow
-def test_what_a_step_printed_is_lost_with_its_machine(s3_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_step_printed_is_lost_with_its_machine(s3_lake: LakeUnderTest) -> None:
     home = ensure_instance(load_settings())
-    monkeypatch.setenv("DAGSTER_HOME", str(home))  # as ensure_instance did, and undone after the test
     with dg.DagsterInstance.get() as instance:
         result = dg.execute_job(dg.reconstructable(_job), instance)
         assert result.success

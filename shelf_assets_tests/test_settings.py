@@ -87,6 +87,7 @@ def test_auto_falls_back_in_silence_on_a_cluster(monkeypatch: pytest.MonkeyPatch
             with pytest.raises(SettingsError, match="models=auto is refused on a cluster: set SHELF_MODELS"):
                 load_settings()
             once.setenv("SHELF_MODELS", "embedded")
+            once.setenv("SHELF_LAKE", "s3://photos")
             assert load_settings().on_cluster
 
 
@@ -148,6 +149,13 @@ def test_a_region_that_other_tools_know_is_ignored(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert load_settings().s3_region == region
+
+
+def test_a_folder_on_a_cluster_is_lost_with_its_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="SHELF_LAKE to s3://"):
+        load_settings(executor="k8s", models="embedded")
+    monkeypatch.setenv("SHELF_LAKE", "s3://photos")
+    assert load_settings(executor="k8s", models="embedded").on_cluster
 
 
 def test_a_password_with_a_slash_in_a_url_is_printed() -> None:

@@ -8,7 +8,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
 from shelf_assets.automation.conditions import late_safe
-from shelf_assets.compute import OWNERS_ANALYTICS, POOL_DUCKDB
+from shelf_assets.compute import CPU_POD, OWNERS_ANALYTICS, POOL_DUCKDB
 from shelf_assets.observe.progress import Progress
 from shelf_assets.partitions import daily
 from shelf_assets.resources.dbt import PROJECT_DIR, manifest_path
@@ -38,6 +38,7 @@ def build_marts(settings: Settings) -> dg.AssetsDefinition:
         partitions_def=daily,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=POOL_DUCKDB,
+        op_tags=CPU_POD,
         name="marts",
     )
     def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from shelf_assets.lake.ledger import ACCEPTED, REJECTED, unread_objects
 from shelf_assets.lake.object_store import StoredObject, image_id_of
 from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.observe.catalogue import table_description, table_metadata
-from shelf_assets.observe.landing import is_reported, landing_report
+from shelf_assets.observe.landing import digest, is_reported, landing_report
 from shelf_assets.observe.meter import Meter
 from shelf_assets.observe.progress import Progress
 from shelf_assets.partitions import daily
@@ -40,7 +40,8 @@ def raw_images(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mate
     day, settings = day_of(context), lake.settings
     limits = Limits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
     listed = lake.lake.listing(day)
-    report = landing_report(day, listed.select("key", "etag", "size_bytes").rows())
+    listing = listed.select("key", "etag", "size_bytes").rows()
+    report = landing_report(day, listing)
     if not is_reported(context.instance, report):
         context.log_event(report)
     unread = unread_objects(listed, lake.lake.table("raw_images").scan(day, day).collect())
@@ -61,6 +62,7 @@ def raw_images(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mate
         value=frame,
         metadata={
             "landed": listed.height,
+            "listing_digest": digest(listing),
             "read_now": frame.height,
             "rejected_now": frame.filter(status=REJECTED).height,
             "acceptable_now": frame.filter(status=ACCEPTED).height,

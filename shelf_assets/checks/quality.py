@@ -1,12 +1,13 @@
 """Blocking questions about a day's content: do the counts add up, do too many photos fail to decode. Contracts: `contracts`."""
 
-from datetime import date
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, TRANSIENT_REASONS
 from shelf_assets.lake.schemas import RAW_IMAGES
+from shelf_assets.observe.landing import digest
 from shelf_assets.partitions import daily, partition_day
 from shelf_assets.resources.lake import LakeResource
 from shelf_assets.resources.models import geometry_of
@@ -22,26 +23,23 @@ def every_object_has_a_row(context: dg.AssetCheckExecutionContext, lake: LakeRes
     day = partition_day(context.partition_key)
     rows = lake.lake.table("raw_images").scan(day, day).collect()
     counts = {status: rows.filter(status=status).height for status in (ACCEPTED, DUPLICATE, REJECTED)}
-    landed = _landed_when_listed(context, day)
-    # Rows outlive objects that were deleted since, so there may be more of them; never fewer.
-    missing = max(0, landed - sum(counts.values()))
+    told = _told(context, RAW_IMAGES.name, "landed", "listing_digest")
+    if told is None:
+        return dg.AssetCheckResult(passed=False, description="nothing tells what raw_images listed; materialize it")
+    landed = int(told["landed"])
+    listed = lake.lake.listing(day)
+    without_row = listed.join(rows, on="key", how="anti")
+    if digest(listed.select("key", "etag", "size_bytes").rows()) == told["listing_digest"]:
+        missing = without_row.height
+    else:
+        # What came since is the next run's, however old its time; rows outlive objects, so there may be more of them.
+        missing = max(0, landed - sum(counts.values()))
     unknown = rows.height - sum(counts.values())
     return dg.AssetCheckResult(
         passed=not missing and not unknown,
         description=f"{missing} of {landed} landed objects have no row, {unknown} rows have no known status",
         metadata={"landed": landed, **counts},
     )
-
-
-def _landed_when_listed(context: dg.AssetCheckExecutionContext, day: date) -> int:
-    """Objects of the day when `raw_images` listed it; what came since is the next run's, however old its time."""
-    of_day = dg.AssetRecordsFilter(asset_key=dg.AssetKey(RAW_IMAGES.name), asset_partitions=[day.isoformat()])
-    for record in context.instance.fetch_materializations(of_day, limit=20).records:
-        told = record.asset_materialization
-        # A day whose copy became an original has a record without a listing.
-        if told is not None and "landed" in told.metadata:
-            return int(told.metadata["landed"].value)
-    return 0
 
 
 @dg.asset_check(
@@ -97,7 +95,7 @@ def _build_prediction_check(name: str) -> dg.AssetChecksDefinition:
         name="every_tensor_is_predicted",
         blocking=True,
         partitions_def=daily,
-        description="Every photo with a tensor has a row of the newest model.",
+        description="Every photo with a tensor has a row of the model that ran last.",
     )
     def every_tensor_is_predicted(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
         day = partition_day(context.partition_key)
@@ -106,8 +104,10 @@ def _build_prediction_check(name: str) -> dg.AssetChecksDefinition:
         tensors = index.filter(pl.col("reason").is_null())
         due = lake.lake.accepted(day).join(tensors, on=["image_id", "sha256"], how="semi")
         rows = lake.lake.table(name).scan(day, day).collect()
-        version = ["model_digest", "preprocess_digest"]
-        newest = rows.join(rows.sort("inferred_at").tail(1).select(version), on=version, how="semi")
+        told = _told(context, name, "model_digest", "preprocess_digest")
+        if told is None:
+            return dg.AssetCheckResult(passed=False, description=f"nothing tells which model ran; materialize {name}")
+        newest = rows.filter(**told)
         lost = due.join(newest, on=["image_id", "sha256"], how="anti")
         return dg.AssetCheckResult(
             passed=lost.is_empty(),
@@ -116,6 +116,17 @@ def _build_prediction_check(name: str) -> dg.AssetChecksDefinition:
         )
 
     return every_tensor_is_predicted
+
+
+def _told(context: dg.AssetCheckExecutionContext, asset: str, *names: str) -> dict[str, Any] | None:
+    """What the day's newest materialization of the asset says under these names of metadata; None without one."""
+    of_day = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[context.partition_key])
+    for record in context.instance.fetch_materializations(of_day, limit=100).records:
+        event = record.asset_materialization
+        # A day whose copy became an original has a record that says nothing of this.
+        if event is not None and all(name in event.metadata for name in names):
+            return {name: event.metadata[name].value for name in names}
+    return None
 
 
 def _first_few(what: str, values: pl.Series) -> str:

@@ -65,10 +65,8 @@ def open_folder(folder: Path, max_bytes: int) -> Folder:
     root = folder.expanduser()
     if not root.is_dir():
         raise ValueError(f"{folder} is no folder")
-    found = [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    ]
-    fitting = [path for path in found if path.stat().st_size <= max_bytes]
-    return Folder(root, fitting, [path for path in found if path not in set(fitting)])
+    opened = Folder(root, [], [])
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts):
+            (opened.files if path.stat().st_size <= max_bytes else opened.too_large).append(path)
+    return opened

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
+from shelf_assets.automation import arrivals
 from shelf_assets.automation.arrivals import build_arrivals_sensor, s3_client
 from shelf_assets.definitions import build_defs
 from shelf_assets.lake.landing import land
@@ -63,6 +64,12 @@ class Sensor:
         assert not isinstance(events, str), events
         assert {event.asset_key for event in events} == {dg.AssetKey("landing")}
         return {event.partition or "": (event.tags or {})["dagster/data_version"] for event in events}
+
+
+@pytest.fixture(autouse=True)
+def _today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The day on which this module was imported, also after midnight: OLD_DAY lies on the edge of the look-back."""
+    monkeypatch.setattr(arrivals, "today_utc", lambda: TODAY)
 
 
 @pytest.fixture

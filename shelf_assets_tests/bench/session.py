@@ -47,7 +47,7 @@ class Options:
     photos: tuple[Kind, ...] = ("small", "large")
     stores: tuple[StoreKind, ...] = ("disk", "s3")
     batch_size: int = 16
-    threads: int = len(os.sched_getaffinity(0))
+    threads: int = os.cpu_count() or 1
     loader_workers: int = 2
     precision: str = "auto"
     drawn: bool = False

@@ -134,14 +134,14 @@ def test_an_empty_stream_leaves_files(disk_lake: LakeUnderTest) -> None:
 
 IMAGES = 4_000
 MEMORY = """
-import resource, sys
+import sys
 import numpy as np
 import polars as pl
 from shelf_assets.lake.lake import Lake
 from shelf_assets_tests.lake.rows import DAY, sha
 from shelf_assets.lake.shards import Tensor
 url, images = sys.argv[1], int(sys.argv[2])
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+from shelf_assets.observe.meter import peak_memory_bytes as peak
 pixels = np.zeros((3, 224, 224), np.uint8)
 def day_of(digest): return Lake(url).tensors(DAY, digest, 224)
 def round_trip(digest, count):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,7 +20,7 @@ from shelf_assets.resources.lake import lake_of
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.ui.servers import DagsterUi, dagster_ui
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Without these, Chromium looks for its maker's hosts at every start.
 FLAGS = [
     "--no-sandbox",
@@ -36,26 +37,27 @@ PHOTOS_PER_DAY = 6
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
     """Chromium from the operating system: playwright's own is downloaded from elsewhere."""
-    if not CHROMIUM.exists():
+    if not CHROMIUM:
         pytest.skip(
-            f"{CHROMIUM} is missing: install chromium with the system's package manager (`make test` does, as root)"
+            "Chromium is missing: install chromium with the system's package manager (`make test` does, as root)"
         )
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
         chromium.close()
 
 
 @dataclass(frozen=True)
 class Materialized:
-    """`backfilled` days have tensors; `whole_day`, the newest, went through the whole graph."""
+    """`backfilled` days have tensors; `whole_day`, the newest, went through the whole graph; `nobodys` day only landed."""
 
     ui: DagsterUi
     lake: Lake
     backfilled: list[date]
     whole_day: date
+    nobodys: date
     marts: Path
 
 
@@ -72,7 +74,8 @@ def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materiali
         settings = load_settings()
         lake = lake_of(settings)
         *backfilled, whole_day = days = days_between(today_utc() - timedelta(days=4), today_utc() - timedelta(days=1))
-        for day in days:
+        nobodys = days[0] - timedelta(days=2)
+        for day in [nobodys, *days]:
             drawn = draw_day(day.toordinal(), day, PHOTOS_PER_DAY)
             list(land(lake.objects, day, ((photo.name, photo.data) for photo in drawn)))
         manifest_path(settings)  # else webserver and daemon parse dbt's project at the same time
@@ -81,7 +84,7 @@ def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materiali
             backfill = ui.backfill(["raw_images", "image_tensors"], backfilled)
             ui.wait_for_run(run)
             ui.wait_for_backfill(backfill)
-            yield Materialized(ui, lake, backfilled, whole_day, settings.marts_path)
+            yield Materialized(ui, lake, backfilled, whole_day, nobodys, settings.marts_path)
     finally:
         os.environ.clear()
         os.environ.update(before)

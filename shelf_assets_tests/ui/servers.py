@@ -31,6 +31,8 @@ _INSTIGATORS = """query($selector: RepositorySelector!) { repositoryOrError(repo
 _STOP_SENSOR = "mutation($id: String!) { stopSensor(id: $id) { __typename " + _ERRORS + "} }"
 _START_SENSOR = """mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { __typename
   ... on PythonError { message } } }"""
+_TICKS = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) {
+  ... on Sensor { sensorState { ticks(limit: 5) { status } } } ... on Error { message } } }"""
 _STOP_SCHEDULE = "mutation($id: String!) { stopRunningSchedule(id: $id) { __typename " + _ERRORS + "} }"
 _LAUNCH = (
     "mutation($params: ExecutionParams!) { launchPipelineExecution(executionParams: $params) { __typename "
@@ -112,9 +114,18 @@ class DagsterUi:
             assert stopped["__typename"] == "ScheduleStateResult", stopped
 
     def start_automation(self) -> None:
-        """From now on the conditions ask for runs, as they do in a deployment."""
-        started = self.ask(_START_SENSOR, selector=REPOSITORY | {"sensorName": "automation"})["startSensor"]
+        """From now on the conditions ask for runs, as they do in a deployment. Returns after the first tick: it takes
+        the state of things as it is and requests nothing.
+        """
+        selector = REPOSITORY | {"sensorName": "automation"}
+        started = self.ask(_START_SENSOR, selector=selector)["startSensor"]
         assert started["__typename"] == "Sensor", started
+
+        def ticked() -> bool:
+            ticks = self.ask(_TICKS, selector=selector)["sensorOrError"]["sensorState"]["ticks"]
+            return any(tick["status"] in ("SUCCESS", "SKIPPED") for tick in ticks)
+
+        wait_until("the first tick of automation", ticked, 120, lambda: self._story("automation", {}))
 
     def _wait_for_success(self, what: str, look: Callable[[], dict[str, Any]]) -> None:
         def ended() -> bool:

@@ -20,11 +20,9 @@ MEMORY_BYTES = 300 << 20
 JUDGE = """
 import json, resource, sys, time
 from pathlib import Path
+from shelf_assets.observe.meter import peak_memory_bytes as peak
 from shelf_assets.vision.inspect import Limits, inspect
 from shelf_assets.vision.preprocess import Geometry, Undecodable, to_tensor
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 before = peak()
 # No decoder may reserve gigabytes either, touched or not.

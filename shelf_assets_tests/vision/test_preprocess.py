@@ -7,11 +7,19 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
+from shelf_assets.lake.object_store import ObjectStore
+from shelf_assets.lake.shards import Tensor, TensorDay
+from shelf_assets.training.projection_data import Towers
+from shelf_assets.vision.intake import pixels_of
 from shelf_assets.vision.preprocess import Geometry, Undecodable, tensor_digest, to_tensor
 from shelf_assets.vision.reasons import Reason
 from shelf_assets_tests.vision.pictures import difference, encoded, exact, faded, png16, scene, turned
@@ -133,6 +141,39 @@ def test_batch_and_single_use_see_different_pixels(geometry: Geometry) -> None:
     batch = np.stack(pooled)
     for name, tensor in zip(names, batch, strict=True):
         assert tensor_digest(tensor) == alone[name], name
+
+
+def test_the_asset_s_shards_hold_different_pixels(tmp_path: Path) -> None:
+    day = TensorDay(ObjectStore(tmp_path.as_uri()), CROP.digest(), date(2026, 3, 1), CROP.size_px)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in PARITY.items()}
+    day.write((Tensor(name, hashes[name], pixels_of(data, hashes[name], CROP)) for name, data in PARITY.items()), 4)
+    wanted = pl.DataFrame({"image_id": list(hashes), "sha256": list(hashes.values())})
+    held = {
+        name: tensor_digest(pixels)
+        for batch in day.batches(wanted, 3)
+        for name, pixels in zip(batch.image_ids, batch.pixels, strict=True)
+    }
+    assert held == {name: tensor_digest(to_tensor(data, CROP)) for name, data in PARITY.items()}
+
+
+class LookingTowers(Towers):
+    """Keeps what training would show the tower."""
+
+    def __init__(self, cache: Path) -> None:
+        super().__init__(SimpleNamespace(spec=SimpleNamespace(model_digest="x")), None, cache)  # type: ignore[arg-type]
+        self.shown: list[np.ndarray] = []
+
+    def _look(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.shown.append(batch.copy())
+        return np.zeros((len(batch), 1), np.float32), np.zeros((len(batch), 1), np.float32)
+
+
+def test_training_sees_different_pixels(tmp_path: Path) -> None:
+    towers = LookingTowers(tmp_path)
+    towers.features("parity", len(PARITY), PARITY.values())
+    # Every other look is at the mirrored batch.
+    shown = [tensor_digest(pixels) for batch in towers.shown[::2] for pixels in batch]
+    assert shown == [tensor_digest(to_tensor(data, Geometry())) for data in PARITY.values()]
 
 
 def test_a_fresh_process_sees_different_pixels_or_pays_for_torch() -> None:
