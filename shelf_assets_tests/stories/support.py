@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,9 @@ from datetime import date
 from functools import cached_property
 
 import dagster as dg
+import numpy as np
 import polars as pl
+import pytest
 
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.landing import land
@@ -18,6 +21,9 @@ from shelf_assets.resources.lake import lake_of
 from shelf_assets.resources.models import geometry_of
 from shelf_assets.running import FinishedRun, run_days
 from shelf_assets.settings import Settings, load_settings
+from shelf_assets.vision.intake import pixels_of
+from shelf_assets.vision.preprocess import Geometry
+from shelf_assets.vision.reasons import Reason, Undecodable
 from shelf_assets_tests.stories.photos import received
 from shelf_assets_tests.stories.stand_ins import stand_ins
 
@@ -118,3 +124,15 @@ def assert_same(found: Snapshot, expected: Snapshot) -> None:
     assert list(found) == list(expected)
     for name, frame in expected.items():
         assert found[name].equals(frame), f"{name} differs:\nfound {found[name]}\nexpected {frame}"
+
+
+def undecodable(monkeypatch: pytest.MonkeyPatch, *photos_of_it: bytes) -> None:
+    """The decoder fails on these photos, though they were accepted: a new version of it, say."""
+    hashes = {hashlib.sha256(data).hexdigest() for data in photos_of_it}
+
+    def fails(data: bytes | None, sha256: str, geometry: Geometry) -> np.ndarray:
+        if sha256 in hashes:
+            raise Undecodable(Reason.decode_error, "the new decoder stumbles")
+        return pixels_of(data, sha256, geometry)
+
+    monkeypatch.setattr("shelf_assets.assets.image_tensors.pixels_of", fails)

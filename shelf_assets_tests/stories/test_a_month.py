@@ -8,11 +8,11 @@ import duckdb
 import polars as pl
 import pytest
 
-from shelf_assets.running import run_days, select_assets
+from shelf_assets.running import RunFailed, run_days, select_assets
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.stories.photos import photo, photos, truncated
 from shelf_assets_tests.stories.stand_ins import NoTracking
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop, undecodable
 
 MONTH = [DAY + timedelta(days=offset) for offset in range(30)]
 
@@ -53,6 +53,16 @@ def test_the_first_day_of_a_new_lake_without_photos_that_fails(real_shop: Shop) 
     (intake,) = mart(real_shop, "daily_intake_quality").iter_rows(named=True)
     assert (intake["day"], intake["photos_in"]) == (DAY, 0)
     assert mart(real_shop, "pipeline_cost_daily").is_empty()
+
+
+@pytest.mark.slow
+def test_a_stopped_day_that_is_published(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, day in enumerate((DAY, NEXT_DAY)):
+        shop.land(day, photos([number]))
+    undecodable(monkeypatch, photo(1))
+    with pytest.raises(RunFailed, match="2 of 3 runs succeeded"):
+        run_days(shop.defs, shop.instance, [DAY, NEXT_DAY], select_assets(shop.defs, None))
+    assert mart(shop, "daily_intake_quality")["day"].to_list() == [DAY]
 
 
 @pytest.mark.slow

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 
-import numpy as np
 import pytest
 
 from shelf_assets.running import RunFailed
-from shelf_assets.vision.intake import pixels_of
-from shelf_assets.vision.preprocess import Geometry
-from shelf_assets.vision.reasons import Reason, Undecodable
 from shelf_assets_tests.stories.photos import photo, photos, truncated
 from shelf_assets_tests.stories.stand_ins import ColourPredictor
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop, undecodable
 
 
 def test_one_corrupt_photo_that_fails_the_day(shop: Shop) -> None:
@@ -42,18 +37,6 @@ def test_a_photo_that_vanishes_without_a_trace_or_holds_its_day(shop: Shop) -> N
     assert gone.height == 1
     assert shop.statuses(DAY) == {"accepted": 4}
     assert shop.rows("classifications").height == 3
-
-
-def undecodable(monkeypatch: pytest.MonkeyPatch, *photos_of_it: bytes) -> None:
-    """The decoder fails on these photos, though they were accepted: a new version of it, say."""
-    hashes = {hashlib.sha256(data).hexdigest() for data in photos_of_it}
-
-    def fails(data: bytes | None, sha256: str, geometry: Geometry) -> np.ndarray:
-        if sha256 in hashes:
-            raise Undecodable(Reason.decode_error, "the new decoder stumbles")
-        return pixels_of(data, sha256, geometry)
-
-    monkeypatch.setattr("shelf_assets.assets.image_tensors.pixels_of", fails)
 
 
 def test_predictions_on_a_day_of_which_too_much_failed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,47 @@
+"""The whole graph as `make dev` runs it, one process for every step and check, on a lake in S3 with the real models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from shelf_assets.instance import ensure_instance
+from shelf_assets.lake.landing import land
+from shelf_assets.settings import load_settings
+from shelf_assets_tests.conftest import LakeUnderTest, repo_root
+from shelf_assets_tests.stories.photos import photo, photos, truncated
+from shelf_assets_tests.stories.support import DAY
+
+
+@pytest.mark.s3
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_one_step_made_is_not_there_for_the_next(
+    s3_lake: LakeUnderTest, parsed_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = shutil.copytree(parsed_home, tmp_path / "home")
+    for name, value in {"EXECUTOR": "multiprocess", "MODELS": "embedded", "HOME": str(home)}.items():
+        monkeypatch.setenv(f"SHELF_{name}", value)
+    settings, lake = load_settings(), s3_lake.lake
+    ensure_instance(settings)
+    list(land(lake.objects, DAY, {**photos(range(3)), "again": photo(0), "cut short": truncated()}.items()))
+
+    command = [str(Path(sys.executable).parent / "dagster"), "asset", "materialize", "--select", "*"]
+    command += ["--partition", DAY.isoformat(), "-m", "shelf_assets.definitions"]
+    done = subprocess.run(command, cwd=repo_root, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+
+    rows = lake.table("raw_images").scan(DAY, DAY).collect()
+    assert dict(rows.group_by("status").len().iter_rows()) == {"accepted": 3, "duplicate": 1, "rejected": 1}
+    for table in ("classifications", "clip_embeddings"):
+        predicted = lake.table(table).scan(DAY, DAY).collect()
+        assert sorted(predicted["image_id"]) == sorted(rows.filter(status="accepted")["image_id"]), table
+    with duckdb.connect(settings.marts_path, read_only=True) as marts:
+        found = marts.execute("SELECT photos_in, accepted, duplicates, rejected FROM daily_intake_quality").fetchall()
+    assert found == [(5, 3, 1, 1)]
