@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
+import duckdb
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from shelf_assets_tests.marts.conftest import Marts, Story
-from shelf_assets_tests.marts.dbt_runner import LOW_CONFIDENCE, PRICES
+from shelf_assets_tests.marts.dbt_runner import LOW_CONFIDENCE, PRICES, succeeded
 from shelf_assets_tests.marts.small_lake import EMPTY_DAY, FULL_DAY, LAST_DAY, SmallLake, prediction
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt")]
@@ -194,6 +197,17 @@ def test_the_file_holds_plain_tables_only(story: Story) -> None:
         "model_quality_daily",
         "pipeline_cost_daily",
     }
+
+
+def test_somebody_who_looks_at_the_marts_fails_the_run(story: Story) -> None:
+    look = "import duckdb, sys, time; held = duckdb.connect(sys.argv[1], read_only=True); print('open', flush=True); time.sleep(9)"
+    command = [sys.executable, "-c", look, str(story.runner.marts_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "open\n"
+        with pytest.raises(duckdb.IOException, match="lock"):
+            duckdb.connect(story.runner.marts_path)
+        succeeded(story.runner.build(EMPTY_DAY, EMPTY_DAY))
 
 
 def test_a_photo_predicted_twice_fails_the_run(story: Story) -> None:
