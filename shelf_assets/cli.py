@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
@@ -137,6 +136,32 @@ def plan(day: Day = None, first: From = None, last: To = None) -> None:
 
 
 @app.command()
+def calibrate(
+    day: Annotated[str, typer.Option(help="UTC day whose photos are typical, YYYY-MM-DD.")],
+    photos: Annotated[int, typer.Option(min=48, help="Photos to calibrate on; a third more are the proof.")] = 192,
+    labelled: Annotated[
+        Path | None, typer.Option(help="Folder of photos in folders named by their class, for accuracy.")
+    ] = None,
+) -> None:
+    """Make int8 versions of the models from a day's photos, for SHELF_PRECISION=int8; kept only if true enough."""
+    from shelf_assets.calibrating import calibrate_day
+
+    with _readable_errors():
+        done = calibrate_day(_ready_settings(), _days(day, None, None)[0], photos, labelled, errors.print)
+        table = _table("model", "proof", "cosine", "same top-1", "labelled", "fp32", "int8")
+        for each in done:
+            parity = each.parity
+            same = "" if parity.top1_agreement is None else f"{parity.top1_agreement:.1%}"
+            accuracies = ("", "", "")
+            if each.accuracy_percent is not None and parity.accuracy_change_points is not None:
+                int8_percent = each.accuracy_percent + parity.accuracy_change_points
+                accuracies = (str(parity.labelled_photos), f"{each.accuracy_percent:.1f}%", f"{int8_percent:.1f}%")
+            table.add_row(each.spec.model_id, str(parity.photos), f"{parity.cosine_mean:.4f}", same, *accuracies)
+        console.print(table)
+        console.print("in force for SHELF_PRECISION=int8 with SHELF_BACKEND=openvino; each has a digest of its own")
+
+
+@app.command()
 def status(days: Annotated[int, typer.Option(min=1, help="How many days back to look.")] = 14) -> None:
     """Show the newest days: what landed, what became of it, and what is still to be done."""
     from shelf_assets.observe.status import status_rows
@@ -150,6 +175,32 @@ def status(days: Annotated[int, typer.Option(min=1, help="How many days back to 
             table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
         console.print(f"lake {lake.url}")
         console.print(table)
+
+
+@app.command()
+def upkeep(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is due; change nothing.")] = False,
+) -> None:
+    """Pack the tables' small files, delete what no version needs, sum up their logs. Safe beside runs; changes no row."""
+    from shelf_assets.automation.upkeep import policy_of
+    from shelf_assets.observe.upkeep import rows_done, rows_due
+    from shelf_assets.resources.lake import lake_of
+
+    with _readable_errors():
+        settings = _ready_settings()
+        lake, policy = lake_of(settings), policy_of(settings)
+        heads = ("to pack", "to delete", "MB to free") if dry_run else ("packed", "deleted", "MB freed")
+        table = _table("table", "rows", "files", "MB", "log", *heads)
+        notices: list[str] = []
+        for row in rows_due(lake, policy) if dry_run else rows_done(lake, policy, notices.append):
+            table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in row))
+        console.print(f"lake {lake.url}")
+        console.print(table)
+        console.print(
+            "log: commits since the last checkpoint; packed: days, each read back to the same rows; deleted: files"
+        )
+        for notice in notices:
+            console.print(notice)
 
 
 @app.command()
@@ -232,14 +283,20 @@ def _parse_day(text: str) -> date:
 @contextmanager
 def _readable_errors() -> Iterator[None]:
     """Errors that people can act on are one message and exit code 2; any other keeps its traceback."""
+    try:
+        yield
+    except _readable() as error:
+        errors.print("[red]shelf:[/red]", escape(str(error)), highlight=False)
+        raise typer.Exit(2) from None
+
+
+def _readable() -> tuple[type[Exception], ...]:
+    # Asked for only once an error is there: Dagster alone is half of what `shelf config` would cost.
+    from shelf_assets.lake.errors import StoreUnavailable
     from shelf_assets.running import RunFailed
     from shelf_assets.vision.models import ModelError
 
-    try:
-        yield
-    except (SettingsError, StoreUnavailable, ModelError, RunFailed, ValueError, PermissionError) as error:
-        errors.print("[red]shelf:[/red]", escape(str(error)), highlight=False)
-        raise typer.Exit(2) from None
+    return SettingsError, StoreUnavailable, ModelError, RunFailed, ValueError, PermissionError
 
 
 if __name__ == "__main__":

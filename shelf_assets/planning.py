@@ -75,12 +75,10 @@ def _work_of(
     accepted = resting.filter(status=ACCEPTED)
     geometry = geometry_of(settings)
     tensors = lake.tensors(day, geometry.digest(), geometry.size_px)
-    without_tensor = tensors.missing(accepted)
-    predictable = pl.concat([tensors.ready(accepted), without_tensor])
-    work += [
-        ("image_tensors", None, "new objects (at most)", unread.height),
-        ("image_tensors", None, "accepted, without tensor", without_tensor.height),
-    ]
+    # Tensors of new objects are cut where those are judged.
+    without_tensor = tensors.missing(accepted).height if settings.tensors == "stored" else 0
+    predictable = accepted.join(tensors.failures(), on="sha256", how="anti")
+    work.append(("image_tensors", None, "accepted, without tensor", without_tensor))
     for predictor in models.predictors([CLASSIFICATIONS, CLIP_EMBEDDINGS]):
         done = lake.table(predictor.asset).scan(day, day)
         done = done.select("image_id", "sha256", "model_digest", "preprocess_digest")

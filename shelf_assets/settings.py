@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shelf_assets.machine import cores
+
 PREFIX = "SHELF_"
 _URL_PASSWORD = re.compile(r"://[^@\s]+@")
 
@@ -46,12 +48,28 @@ class Settings(BaseSettings):
     embedder: str = Field(
         "ViT-B-32/laion2b_s34b_b79k", description="Production embedder: open_clip ARCHITECTURE/PRETRAINED."
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto: bf16 where the hardware has it, else fp32."
+    backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="What runs the models. auto: torch on GPUs and clusters, OpenVINO on CPUs where it is installed."
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
+        "auto",
+        description="auto: bf16 where the hardware has it, else fp32. fp16: GPUs. int8: OpenVINO, after `shelf calibrate`.",
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     batch_size: int = Field(
-        32, ge=1, le=4096, description="Photos in one forward pass. 16 to 32 on CPUs, 128 to 256 on GPUs."
+        0, ge=0, le=4096, description="Photos in one forward pass; 0: 16 on CPUs, what memory and speed suggest on GPUs."
+    )
+    torch_compile: bool = Field(
+        False, description="Hand models to torch.compile: minutes at the first batch of every process, some speed after it."
+    )
+    parity_cosine: float = Field(
+        0.995, ge=0, le=1, description="Least mean cosine between a backend's outputs and float32's; below it is refused."
+    )
+    parity_top1: float = Field(
+        0.85, ge=0, le=1, description="Least share of photos on which a backend names float32's best label."
+    )
+    parity_accuracy_points: float = Field(
+        0.5, ge=0, le=100, description="Most points of accuracy on labelled photos that int8 may lose."
     )
     top_k: int = Field(5, ge=1, le=100, description="Labels kept for each photo.")
     fit: Literal["crop", "pad", "squash"] | None = Field(
@@ -81,6 +99,10 @@ class Settings(BaseSettings):
     decode_threads: int = Field(
         0, ge=0, le=256, description="Decodes at once; 0: one a core. Decoders release the GIL."
     )
+    tensors: Literal["stored", "redecode"] = Field(
+        "stored",
+        description="stored: tensors rest in shards for the next model. redecode: none rest, each run decodes (decision 008).",
+    )
     shard_images: int = Field(
         1024,
         ge=1,
@@ -90,6 +112,18 @@ class Settings(BaseSettings):
         5_000,
         ge=1,
         description="Predictions held before they are committed; a killed run loses at most these.",
+    )
+    small_file_bytes: int = Field(
+        32_000_000,
+        ge=1_000,
+        le=100_000_000,
+        description="Upkeep packs a day that has two or more data files below this. 5,000 vectors are 11 MB; delta-rs cuts at 100.",
+    )
+    keep_files_days: int = Field(
+        7,
+        ge=1,
+        le=7,
+        description="Days that upkeep keeps a file after no newer version needs it; after 7 a checkpoint forgets since when.",
     )
 
     executor: Literal["in_process", "multiprocess", "k8s"] = Field(
@@ -202,8 +236,7 @@ class Settings(BaseSettings):
 
     @property
     def decode_slots(self) -> int:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return self.decode_threads or cores
+        return self.decode_threads or cores()
 
     def masked(self) -> dict[str, str]:
         """Every setting by its variable's name as it takes effect, secrets masked, for people to read."""

@@ -1,4 +1,4 @@
-"""`classifications` and `clip_embeddings`: one pass over a day's tensors for every model; only missing keys are inferred."""
+"""`classifications` and `clip_embeddings`: one pass over a day's photos for every model; only missing keys are inferred."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,8 +20,9 @@ from shelf_assets.partitions import daily
 from shelf_assets.resources.delta_io import commit_metadata
 from shelf_assets.resources.lake import LakeResource
 from shelf_assets.resources.models import ModelsResource, Predictor
+from shelf_assets.resources.pixels import pixels_of_day
 from shelf_assets.resources.tracking import TrackingResource
-from shelf_assets.vision.predict import Task, run_tasks
+from shelf_assets.vision.engine import Clock, Task, batched, run_tasks
 
 _INPUTS = ("raw_images", "image_tensors")
 _IDENTITY = {
@@ -65,21 +66,28 @@ def predictions(
     image_tensors: TensorDay,
 ) -> Iterator[dg.MaterializeResult]:
     day = day_of(context)
-    # A photo without a tensor is nobody's work: it would have the models loaded for nothing, run after run.
-    predictable = image_tensors.ready(raw_images.filter(status=ACCEPTED))
+    # A photo that cannot be decoded is nobody's work: it would have the models loaded for nothing, run after run.
+    failed = image_tensors.failures()
+    photos = raw_images.filter(status=ACCEPTED).join(failed, on="sha256", how="anti")
     passes = [
-        _ModelPass(context, lake, predictor, predictable)
+        _ModelPass(context, lake, predictor, photos)
         for predictor in models.predictors(sorted(key.to_user_string() for key in context.selected_asset_keys))
     ]
-    wanted = pl.concat([each.missing for each in passes]).unique()
-    if wanted.height:
+    clock = Clock()
+    due = [each for each in passes if each.missing.height]
+    if due:
+        wanted = photos.join(pl.concat([each.missing for each in due]), on=["image_id", "sha256"], how="semi")
         progress = Progress(f"predictions {day}", wanted.height, context.log.info)
-        batches = image_tensors.batches(wanted, lake.settings.batch_size)
-        run_tasks(batches, [each.task() for each in passes if each.missing.height], progress.advance)
+        # One batch for all: a photo is read and decoded once, whatever number of models it misses.
+        batch_images = min(each.predictor.batch_images for each in due)
+        batches = batched(pixels_of_day(lake, image_tensors, wanted, clock), batch_images)
+        run_tasks(batches, [each.task() for each in due], progress.advance)
     for each in passes:
         save_cost(context, lake, day, each.meter)
         logged = tracking.log_day(each.predictor.spec, day, context.run.run_id, each.meter, each.confidences())
-        yield dg.MaterializeResult(asset_key=each.predictor.asset, metadata=each.metadata() | logged | models.notice())
+        yield dg.MaterializeResult(
+            asset_key=each.predictor.asset, metadata=each.metadata() | clock.figures() | logged | models.notice()
+        )
 
 
 class _ModelPass:
@@ -90,43 +98,42 @@ class _ModelPass:
         context: dg.AssetExecutionContext,
         lake: LakeResource,
         predictor: Predictor,
-        predictable: pl.DataFrame,
+        photos: pl.DataFrame,
     ) -> None:
         self.context, self.lake, self.predictor = context, lake, predictor
         self.day = day_of(context)
         self.table = lake.lake.table(predictor.asset)
         resting = self.table.scan(self.day, self.day).select("image_id", "sha256", "model_digest", "preprocess_digest")
         self.missing = missing_predictions(
-            predictable, resting.collect(), predictor.spec.model_digest, predictor.preprocess_digest
+            photos, resting.collect(), predictor.spec.model_digest, predictor.preprocess_digest
         )
         self.meter = Meter(predictor.asset, model_id=predictor.spec.model_id)
         self.commit = self.table.commit(TABLES[predictor.asset].empty())
 
     def task(self) -> Task:
-        self.meter.device = self.predictor.device()
+        self.meter.device = self.predictor.device
         return Task(
             name=self.predictor.asset,
             missing=set(self.missing.iter_rows()),
-            infer=self.predictor.infer,
+            submit=self.predictor.submit,
             commit=self._commit,
             timer=self.meter.running,
             chunk_images=self.lake.settings.commit_images,
         )
 
-    def _commit(self, rows: list[dict]) -> None:
-        identity = {
-            "day": self.day,
-            "model_id": self.predictor.spec.model_id,
-            "model_digest": self.predictor.spec.model_digest,
-            "preprocess_digest": self.predictor.preprocess_digest,
-        }
-        frame = pl.DataFrame([identity | row for row in rows], schema=self.table.spec.schema)
-        commit = self.table.commit(frame, days=[self.day], info=run_info(self.context))
+    def _commit(self, rows: pl.DataFrame) -> None:
+        identified = rows.with_columns(
+            day=pl.lit(self.day),
+            model_id=pl.lit(self.predictor.spec.model_id),
+            model_digest=pl.lit(self.predictor.spec.model_digest),
+            preprocess_digest=pl.lit(self.predictor.preprocess_digest),
+        )
+        commit = self.table.commit(identified, days=[self.day], info=run_info(self.context))
         earlier = self.commit
         self.commit = replace(
             commit, committed=earlier.committed or commit.committed, rows_new=earlier.rows_new + commit.rows_new
         )
-        self.meter.images += len(rows)
+        self.meter.images += rows.height
 
     def confidences(self) -> list[float]:
         """Of all photos of the day that this model has seen, in this run or before; none for an embedder."""
@@ -144,5 +151,7 @@ class _ModelPass:
             "model_id": self.predictor.spec.model_id,
             "model_digest": self.predictor.spec.model_digest,
             "preprocess_digest": self.predictor.preprocess_digest,
-            "device": self.meter.device,
+            "backend": self.predictor.spec.backend,
+            "precision": self.predictor.spec.precision,
+            **(self.predictor.facts() if self.meter.images else {}),
         }

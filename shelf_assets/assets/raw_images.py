@@ -3,6 +3,7 @@
 from datetime import date
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from shelf_assets.assets.common import day_of, save_cost
@@ -11,14 +12,20 @@ from shelf_assets.compute import CPU_POD, OWNERS_ML
 from shelf_assets.lake.ledger import ACCEPTED, REJECTED, unread_objects
 from shelf_assets.lake.object_store import StoredObject, image_id_of
 from shelf_assets.lake.schemas import RAW_IMAGES
+from shelf_assets.lake.shards import Tensor
 from shelf_assets.observe.catalogue import table_description, table_metadata
 from shelf_assets.observe.landing import digest, is_reported, landing_report
 from shelf_assets.observe.meter import Meter
 from shelf_assets.observe.progress import Progress
 from shelf_assets.partitions import daily
 from shelf_assets.resources.lake import LakeResource
+from shelf_assets.resources.tensor_io import TensorIOManager
+from shelf_assets.vision.engine import Clock
 from shelf_assets.vision.inspect import Limits
 from shelf_assets.vision.intake import Judged, judge
+
+# A row as Python objects takes ten times the memory of one in a frame.
+_ROWS_AS_OBJECTS = 4096
 
 
 @dg.asset(
@@ -36,9 +43,10 @@ from shelf_assets.vision.intake import Judged, judge
     metadata=table_metadata("raw_images"),
     op_tags=CPU_POD,
 )
-def raw_images(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult[pl.DataFrame]:
-    day, settings = day_of(context), lake.settings
-    limits = Limits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
+def raw_images(
+    context: dg.AssetExecutionContext, lake: LakeResource, tensor_io: dg.ResourceParam[TensorIOManager]
+) -> dg.MaterializeResult[pl.DataFrame]:
+    day = day_of(context)
     listed = lake.lake.listing(day)
     listing = listed.select("key", "etag", "size_bytes").rows()
     report = landing_report(day, listing)
@@ -47,16 +55,9 @@ def raw_images(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mate
     unread = unread_objects(listed, lake.lake.table("raw_images").scan(day, day).collect())
     progress = Progress(f"raw_images {day}", unread.height, context.log.info)
     meter = Meter("raw_images", images=unread.height, bytes_read=int(unread["size_bytes"].sum()))
-
-    def judged(stored: StoredObject, data: bytes | None) -> dict[str, object]:
-        return row_of(day, stored, judge(stored.size_bytes, data, limits))
-
-    rows: list[dict[str, object]] = []
+    clock = Clock()
     with meter.running():
-        for row in lake.read_each(unread, judged):
-            rows.append(row)
-            progress.advance()
-    frame = pl.DataFrame(rows, schema=RAW_IMAGES.schema)
+        frame = judged_objects(lake, tensor_io, day, unread, progress, clock)
     save_cost(context, lake, day, meter)
     return dg.MaterializeResult(
         value=frame,
@@ -67,8 +68,48 @@ def raw_images(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mate
             "rejected_now": frame.filter(status=REJECTED).height,
             "acceptable_now": frame.filter(status=ACCEPTED).height,
             "images_per_second": round(meter.images_per_second, 1),
+            **clock.figures(),
         },
     )
+
+
+def judged_objects(
+    lake: LakeResource,
+    tensor_io: TensorIOManager,
+    day: date,
+    unread: pl.DataFrame,
+    progress: Progress,
+    clock: Clock | None = None,
+) -> pl.DataFrame:
+    """Rows of `raw_images`, one per unread object, before the ledger has looked for duplicates.
+
+    Where tensors rest, those of good photos are cut from the decode that proves them and stored on the way: one decode a
+    photo (docs/decisions/009). They are keyed by the photo's bytes, so a run that is killed, or whose rows the ledger turns
+    down, leaves at worst a tensor that nobody asks for.
+    """
+    settings = lake.settings
+    limits = Limits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
+    tensors = tensor_io.day(day)
+    geometry = tensor_io.geometry if settings.tensors == "stored" else None
+    stored = tensors.stored() if unread.height else set()
+
+    def judged(listed: StoredObject, data: bytes | None) -> tuple[dict[str, object], np.ndarray | None]:
+        found = judge(listed.size_bytes, data, limits, geometry)
+        return row_of(day, listed, found), found.pixels
+
+    frames, rows = [RAW_IMAGES.empty()], list[dict[str, object]]()
+    with tensors.writer(settings.shard_images) as writer:
+        for row, pixels in lake.read_each(unread, judged, clock):
+            sha256 = str(row["sha256"])
+            if pixels is not None and sha256 not in stored:
+                stored.add(sha256)
+                writer.add(Tensor(str(row["image_id"]), sha256, pixels))
+            rows.append(row)
+            if len(rows) == _ROWS_AS_OBJECTS:
+                frames.append(pl.DataFrame(rows, schema=RAW_IMAGES.schema))
+                rows = []
+            progress.advance()
+    return pl.concat([*frames, pl.DataFrame(rows, schema=RAW_IMAGES.schema)])
 
 
 def row_of(day: date, stored: StoredObject, judged: Judged) -> dict[str, object]:

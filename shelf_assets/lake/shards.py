@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,11 +20,13 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from shelf_assets.lake.object_store import ObjectStore, Upload
+from shelf_assets.lake.object_store import Buffer, ObjectStore, Upload
 from shelf_assets.lake.schemas import require_day
 
 # 64 tensors are 9.6 MB: what a reader holds, whatever the shard's size.
 ROWS_PER_RECORD_BATCH = 64
+# Record batches under way to a reader: one hides the store's 30 ms behind the work on another, at 9.6 MB each.
+BATCHES_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -73,42 +78,67 @@ class TensorDay:
         return f"{self.store.root_url}/{self.prefix}"
 
     def index(self) -> pl.DataFrame:
-        """One row per tensor or failure: image_id, sha256, shard (null for a failure), row, reason, detail."""
-        frames = [self._entries(stored.key) for stored in self.store.list(self.prefix) if stored.key.endswith(".json")]
-        rows = [row for entries in sorted(frames, key=lambda entries: entries[0]) for row in entries[1]]
-        frame = pl.DataFrame(rows, schema=_INDEX_SCHEMA, orient="row")
+        """One row per sha256, a tensor or a failure: image_id, sha256, shard (null for a failure), row, reason, detail.
+
+        A tensor is one of bytes: it serves every photo that has them, whatever image_id it was made for.
+        """
+        listed = {stored.key for stored in self.store.list(self.prefix)}
+        frames = [self._entries(key) for key in sorted(listed) if key.endswith(".json")]
+        frame = pl.DataFrame([row for entries in frames for row in entries], schema=_INDEX_SCHEMA, orient="row")
+        # A bucket's expiry may take a shard before its index: its tensors are to be made again.
+        shards = [key.removeprefix(self.prefix) for key in listed if key.endswith(".arrow")]
+        frame = frame.filter(pl.col("shard").is_null() | pl.col("shard").is_in(shards))
         # A failure gives way to a tensor that a later run could make, and `gone` to a reason found in the bytes.
         rank = pl.col("reason").is_not_null().cast(pl.Int8) + (pl.col("reason") == "gone").fill_null(False)
-        return frame.sort(rank, maintain_order=True).unique(["image_id", "sha256"], keep="first", maintain_order=True)
+        return frame.sort(rank, maintain_order=True).unique("sha256", keep="first", maintain_order=True)
 
     def missing(self, accepted: pl.DataFrame) -> pl.DataFrame:
         """The accepted photos that have no tensor here yet; those that failed before are tried again only if `gone`."""
         settled = self.index().filter(pl.col("reason").is_null() | (pl.col("reason") != "gone"))
-        return accepted.join(settled, on=["image_id", "sha256"], how="anti")
+        return accepted.join(settled, on="sha256", how="anti")
 
     def ready(self, accepted: pl.DataFrame) -> pl.DataFrame:
         """The accepted photos that have a tensor here."""
         made = self.index().filter(pl.col("reason").is_null())
-        return accepted.join(made, on=["image_id", "sha256"], how="semi")
+        return accepted.join(made, on="sha256", how="semi")
+
+    def stored(self) -> set[str]:
+        """sha256 of every photo whose tensor rests here."""
+        return set(self.index().filter(pl.col("reason").is_null())["sha256"])
+
+    def failures(self) -> pl.DataFrame:
+        """Photos of which no tensor could be made: sha256, reason, detail."""
+        return self.index().filter(pl.col("reason").is_not_null()).select("sha256", "reason", "detail")
+
+    @contextmanager
+    def writer(self, shard_images: int) -> Iterator[ShardWriter]:
+        """Write tensors one by one, holding one record batch at a time; a shard is kept as soon as it is full.
+
+        When the block ends early (an error, Ctrl-C) the shard under way is closed and kept.
+        """
+        writer = ShardWriter(self.store, self.prefix, self.size_px, shard_images)
+        try:
+            yield writer
+        finally:
+            writer.close()
 
     def write(self, items: Iterable[Tensor | TensorFailure], shard_images: int) -> Written:
-        """Write a stream of tensors, holding one record batch at a time; a shard is kept as soon as it is full.
-
-        When the stream stops early (an error, Ctrl-C) the shard under way is closed and kept.
-        """
-        written = Written(0, 0, 0, 0)
-        shard: _OpenShard | None = None
-        try:
+        """Write a stream of tensors and failures."""
+        with self.writer(shard_images) as writer:
             for item in items:
-                shard = shard or _OpenShard(self.store, self.prefix, self.size_px)
-                shard.add(item)
-                if len(shard.rows) + len(shard.failures) >= shard_images:
-                    full, shard = shard, None
-                    written = full.close_into(written)
-        finally:
-            if shard is not None:
-                written = shard.close_into(written)
-        return written
+                writer.add(item)
+        return writer.written
+
+    def read(self, wanted: pl.DataFrame) -> Iterator[Tensor]:
+        """Tensors of the wanted photos (image_id, sha256), one record batch in memory."""
+        index = self.index().filter(pl.col("reason").is_null()).drop("image_id")
+        chosen = index.join(wanted.select("image_id", "sha256").unique("sha256"), on="sha256")
+        for (shard,), rows in chosen.group_by("shard", maintain_order=True):
+            wanted_rows = dict(zip(rows["row"], zip(rows["image_id"], rows["sha256"], strict=True), strict=True))
+            for row, pixels in self._rows(str(shard), wanted_rows):
+                if row in wanted_rows:
+                    image_id, sha256 = wanted_rows[row]
+                    yield Tensor(image_id, sha256, pixels)
 
     def batches(self, wanted: pl.DataFrame, batch_size: int) -> Iterator[TensorBatch]:
         """Tensors of the wanted photos (image_id, sha256) in batches of batch_size, one record batch in memory."""
@@ -117,7 +147,7 @@ class TensorDay:
         pending: list[tuple[str, str, np.ndarray]] = []
         for (shard,), rows in chosen.group_by("shard", maintain_order=True):
             wanted_rows = dict(zip(rows["row"], zip(rows["image_id"], rows["sha256"], strict=True), strict=True))
-            for row, pixels in self._rows(str(shard)):
+            for row, pixels in self._rows(str(shard), wanted_rows):
                 if row in wanted_rows:
                     pending.append((*wanted_rows[row], pixels))
                     if len(pending) == batch_size:
@@ -126,25 +156,56 @@ class TensorDay:
         if pending:
             yield _batch(pending)
 
-    def _rows(self, shard: str) -> Iterator[tuple[int, np.ndarray]]:
-        shape = (3, self.size_px, self.size_px)
+    def _rows(self, shard: str, wanted: Container[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """The rows of those record batches that hold a wanted row, whose pixels are views of what was read."""
+        entry = json.loads(self.store.get(self.prefix + shard.removesuffix(".arrow") + ".json"))
+        if "batches" not in entry:  # written before the index told where the batches lie
+            yield from self._all_rows(shard)
+            return
+        row = 0
+        places: list[tuple[int, int, int]] = []
+        for start_bytes, size_bytes, rows in entry["batches"]:
+            if any(each in wanted for each in range(row, row + rows)):
+                places.append((row, start_bytes, size_bytes))
+            row += rows
+        schema = _schema(self.size_px)
+        for first_row, data in self._fetched(shard, places):
+            pixels = _pixels(pa.ipc.read_record_batch(pa.py_buffer(data), schema), self.size_px)
+            yield from enumerate(pixels, first_row)
+
+    def _fetched(self, shard: str, places: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, Buffer]]:
+        """(first row, bytes) of record batches in order, with the next ones under way."""
+        waiting: deque[tuple[int, Future[Buffer]]] = deque()
+        pool = ThreadPoolExecutor(BATCHES_AHEAD, thread_name_prefix="shard")
+        try:
+            for first_row, start_bytes, size_bytes in places:
+                if len(waiting) == BATCHES_AHEAD:
+                    row, future = waiting.popleft()
+                    yield row, future.result()
+                future = pool.submit(self.store.get_range, self.prefix + shard, start_bytes, size_bytes)
+                waiting.append((first_row, future))
+            while waiting:
+                row, future = waiting.popleft()
+                yield row, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _all_rows(self, shard: str) -> Iterator[tuple[int, np.ndarray]]:
         row = 0
         with pa.ipc.open_stream(pa.PythonFile(self.store.open_reader(self.prefix + shard), mode="r")) as reader:
             for record_batch in reader:
-                column = record_batch.column("pixels")
-                flat = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, *shape)
-                for position in range(len(column)):
-                    yield row, flat[column.offset + position]
+                for pixels in _pixels(record_batch, self.size_px):
+                    yield row, pixels
                     row += 1
 
-    def _entries(self, key: str) -> tuple[str, list[tuple]]:
+    def _entries(self, key: str) -> list[tuple]:
         entry = json.loads(self.store.get(key))
         rows: list[tuple] = [
             (image_id, sha256, entry["shard"], row, None, None)
             for row, (image_id, sha256) in enumerate(entry["images"])
         ]
         rows += [(f["image_id"], f["sha256"], None, None, f["reason"], f["detail"]) for f in entry["failures"]]
-        return key, rows
+        return rows
 
 
 _INDEX_SCHEMA = {
@@ -157,8 +218,40 @@ _INDEX_SCHEMA = {
 }
 
 
+def _schema(size_px: int) -> pa.Schema:
+    return pa.schema({"image_id": pa.string(), "sha256": pa.string(), "pixels": pa.binary(3 * size_px * size_px)})
+
+
+def _pixels(record_batch: pa.RecordBatch, size_px: int) -> np.ndarray:
+    """uint8, N × 3 × size × size: a view of the record batch."""
+    column = record_batch.column("pixels")
+    flat = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, 3, size_px, size_px)
+    return flat[column.offset : column.offset + len(column)]
+
+
 def _batch(rows: list[tuple[str, str, np.ndarray]]) -> TensorBatch:
     return TensorBatch([row[0] for row in rows], [row[1] for row in rows], np.stack([row[2] for row in rows]))
+
+
+class ShardWriter:
+    """The writing of a day's shards, one after the other; `written` says what is kept so far."""
+
+    def __init__(self, store: ObjectStore, prefix: str, size_px: int, shard_images: int) -> None:
+        self.store, self.prefix, self.size_px, self.shard_images = store, prefix, size_px, shard_images
+        self.written = Written(0, 0, 0, 0)
+        self._shard: _OpenShard | None = None
+
+    def add(self, item: Tensor | TensorFailure) -> None:
+        self._shard = self._shard or _OpenShard(self.store, self.prefix, self.size_px)
+        self._shard.add(item)
+        if len(self._shard.rows) + len(self._shard.failures) >= self.shard_images:
+            self.close()
+
+    def close(self) -> None:
+        """Close the shard under way, if there is one; adding goes on in a new one."""
+        if self._shard is not None:
+            full, self._shard = self._shard, None
+            self.written = full.close_into(self.written)
 
 
 class _OpenShard:
@@ -173,6 +266,7 @@ class _OpenShard:
         self._file: Upload | None = None
         self._writer: pa.ipc.RecordBatchStreamWriter | None = None
         self._bytes = 0
+        self._batches: list[tuple[int, int, int]] = []
 
     def add(self, item: Tensor | TensorFailure) -> None:
         if isinstance(item, TensorFailure):
@@ -191,6 +285,8 @@ class _OpenShard:
             self._file.close()
         index = {
             "shard": f"{self.name}.arrow" if self.rows else None,
+            # Where each record batch lies (start and size in bytes, rows): who wants few photos reads few batches.
+            "batches": self._batches,
             "images": self.rows,
             "failures": [vars(failure) for failure in self.failures],
         }
@@ -203,21 +299,19 @@ class _OpenShard:
         )
 
     def _flush(self) -> None:
-        width = 3 * self.size_px * self.size_px
+        schema = _schema(self.size_px)
         pixels = np.stack([tensor.pixels for tensor in self._held])
         values = pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(width), len(self._held), [None, pa.py_buffer(np.ascontiguousarray(pixels))]
+            schema.field("pixels").type, len(self._held), [None, pa.py_buffer(np.ascontiguousarray(pixels))]
         )
-        batch = pa.record_batch(
-            {
-                "image_id": [tensor.image_id for tensor in self._held],
-                "sha256": [tensor.sha256 for tensor in self._held],
-                "pixels": values,
-            }
-        )
-        if self._writer is None:
+        image_ids = pa.array([tensor.image_id for tensor in self._held], pa.string())
+        sha256s = pa.array([tensor.sha256 for tensor in self._held], pa.string())
+        batch = pa.record_batch([image_ids, sha256s, values], schema=schema)
+        if self._file is None or self._writer is None:
             self._file = self.store.open_writer(f"{self.prefix}{self.name}.arrow")
-            self._writer = pa.ipc.new_stream(self._file, batch.schema)
+            self._writer = pa.ipc.new_stream(self._file, schema)
+        start_bytes = self._file.tell() or schema.serialize().size  # the schema goes out with the first batch
         self._writer.write_batch(batch)
+        self._batches.append((start_bytes, self._file.tell() - start_bytes, len(batch)))
         self._bytes += batch.nbytes
         self._held = []

@@ -1,17 +1,22 @@
 """The models of a run as a resource: which set runs, and each model as a function from pixels to rows. Loading is lazy."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
+import polars as pl
 
+from shelf_assets.resources.lake import lake_of
 from shelf_assets.settings import Settings, load_settings
 from shelf_assets.vision.preprocess import Geometry
 
 if TYPE_CHECKING:
+    from shelf_assets.vision.backends.opening import OpenModel
+    from shelf_assets.vision.backends.parity import ParityLimits
+    from shelf_assets.vision.backends.store import CompiledModels
     from shelf_assets.vision.models import ModelSpec, ResolvedModels
 
 CLASSIFICATIONS, CLIP_EMBEDDINGS = "classifications", "clip_embeddings"
@@ -19,35 +24,61 @@ CLASSIFICATIONS, CLIP_EMBEDDINGS = "classifications", "clip_embeddings"
 
 @dataclass
 class Predictor:
-    """One prediction asset's model: its identity without loading it, and `infer`, which loads it once."""
+    """One prediction asset's model: its identity without loading it, and `submit`, which opens it at the first photo."""
 
     asset: str
     spec: "ModelSpec"
     preprocess_digest: str
     settings: Settings
-    _loaded: Any = field(default=None, repr=False)
+
+    @cached_property
+    def model(self) -> "OpenModel":
+        from shelf_assets.vision.backends.opening import OpenModel
+
+        return OpenModel(
+            self.spec,
+            compiled_models(self.settings),
+            device=self.settings.device,
+            limits=parity_limits(self.settings),
+            batch_images=self.settings.batch_size,
+            compiled=self.settings.torch_compile,
+        )
 
     @property
-    def model(self) -> Any:
-        if self._loaded is None:
-            from shelf_assets.vision.models import load_classifier, load_embedder
-
-            load = load_classifier if self.asset == CLASSIFICATIONS else load_embedder
-            self._loaded = load(self.spec, device=self.settings.device)
-        return self._loaded
-
     def device(self) -> str:
-        return str(self.model.device)
+        return self.model.network.device
 
-    def infer(self, pixels: np.ndarray) -> list[dict[str, Any]]:
-        """Columns of N rows from pixels (uint8, N × 3 × H × W)."""
+    @property
+    def batch_images(self) -> int:
+        return self.model.batch_images
+
+    def submit(self, pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
+        """Start on pixels (uint8, N × 3 × H × W); what comes back waits for the columns of their N rows."""
+        answer = self.model.submit(pixels)
         if self.asset == CLIP_EMBEDDINGS:
-            return [{"embedding": vector} for vector in self.model.embed_images(pixels)]
-        output = self.model.predict(pixels, top_k=self.settings.top_k)
-        return [
-            {"label": labels[0], "confidence": scores[0], "labels": labels, "scores": scores}
-            for labels, scores in zip(output.labels, output.scores.tolist(), strict=True)
-        ]
+            return lambda: pl.DataFrame({"embedding": pl.Series(answer(), dtype=pl.List(pl.Float32))})
+        return lambda: top_labels(answer(), self.model.card.labels or (), self.settings.top_k)
+
+    def facts(self) -> dict[str, object]:
+        """What ran, for metadata: the device, and how true the backend is to float32."""
+        parity = self.model.card.parity
+        return {"device": self.device, **(parity.facts() if parity else {})}
+
+
+def top_labels(probabilities: np.ndarray, labels: Sequence[str], top_k: int) -> pl.DataFrame:
+    """Columns label, confidence, labels and scores from class probabilities (float32, N × classes); equal scores by class."""
+    count = min(top_k, len(labels))
+    classes = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+    scores = np.take_along_axis(probabilities, classes, axis=1)
+    names = np.asarray(labels, dtype=object)[classes]
+    return pl.DataFrame(
+        {
+            "label": pl.Series(names[:, 0].tolist(), dtype=pl.String),
+            "confidence": pl.Series(scores[:, 0], dtype=pl.Float32),
+            "labels": pl.Series(names.tolist(), dtype=pl.List(pl.String)),
+            "scores": pl.Series(scores.tolist(), dtype=pl.List(pl.Float32)),
+        }
+    )
 
 
 class ModelsResource(dg.ConfigurableResource):
@@ -63,18 +94,7 @@ class ModelsResource(dg.ConfigurableResource):
 
     @cached_property
     def resolved(self) -> "ResolvedModels":
-        from shelf_assets.vision.models import resolve_models
-
-        return resolve_models(
-            self.settings.models,
-            self.settings.classifier,
-            self.settings.embedder,
-            cache_dir=self.settings.home / "models",
-            on_cluster=self.settings.on_cluster,
-            precision=self.settings.precision,
-            device=self.settings.device,
-            digest_record=self.settings.home / "models" / "digests.json",
-        )
+        return resolve(self.settings)
 
     @cached_property
     def _predictors(self) -> dict[str, Predictor]:
@@ -94,6 +114,40 @@ class ModelsResource(dg.ConfigurableResource):
         if self.resolved.warning:
             notice["models_warning"] = self.resolved.warning
         return notice
+
+
+def resolve(settings: Settings) -> "ResolvedModels":
+    """The models that the settings name. Raises NotCalibrated where int8 is asked for and was never made."""
+    from shelf_assets.vision.models import resolve_models
+
+    found = resolve_models(
+        settings.models,
+        settings.classifier,
+        settings.embedder,
+        cache_dir=settings.home / "models",
+        on_cluster=settings.on_cluster,
+        precision=settings.precision,
+        backend=settings.backend,
+        device=settings.device,
+        digest_record=settings.home / "models" / "digests.json",
+    )
+    if settings.precision != "int8":
+        return found
+    store = compiled_models(settings)
+    return replace(found, classifier=store.calibrated(found.classifier), embedder=store.calibrated(found.embedder))
+
+
+def compiled_models(settings: Settings) -> "CompiledModels":
+    """Where compiled models rest: on this machine, the quantized ones in the lake too."""
+    from shelf_assets.vision.backends.store import CompiledModels
+
+    return CompiledModels(settings.home / "compiled", lake_of(settings).objects)
+
+
+def parity_limits(settings: Settings) -> "ParityLimits":
+    from shelf_assets.vision.backends.parity import ParityLimits
+
+    return ParityLimits(settings.parity_cosine, settings.parity_top1, settings.parity_accuracy_points)
 
 
 def geometry_of(settings: Settings) -> Geometry:

@@ -1,7 +1,7 @@
 """The IO manager of tensors: takes a stream, writes shards; gives a reader that iterates batches. Layout: `lake.shards`."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import dagster as dg
@@ -9,15 +9,17 @@ import dagster as dg
 from shelf_assets.lake.shards import Tensor, TensorDay, TensorFailure, Written
 from shelf_assets.resources.lake import LakeResource
 from shelf_assets.resources.models import geometry_of
+from shelf_assets.vision.engine import Clock
 from shelf_assets.vision.preprocess import Geometry
 
 
 @dataclass(frozen=True)
 class TensorStream:
-    """The value of `image_tensors`: tensors and failures one by one, as the decoder makes them. Read once."""
+    """The value of `image_tensors`: tensors and failures one by one, as the decoder makes them. Read once, timed by `clock`."""
 
     items: Iterable[Tensor | TensorFailure]
     on_written: Callable[[Written], None] = lambda written: None
+    clock: Clock = field(default_factory=Clock)
 
 
 class TensorIOManager(dg.ConfigurableIOManager):
@@ -47,6 +49,7 @@ class TensorIOManager(dg.ConfigurableIOManager):
                 "shards_new": written.shards,
                 "bytes_written": written.bytes_written,
                 "geometry_digest": self.geometry.digest(),
+                **obj.clock.figures(),
             }
         )
 

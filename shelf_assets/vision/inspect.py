@@ -1,4 +1,4 @@
-"""Is this a photo we take? Signature, header, then a full decode at the smallest scale. Never raises, for any bytes.
+"""Is this a photo we take? Signature, header, then a decode of the whole. Never raises, for any bytes.
 
 Pixels for the models are made in `preprocess`, by the same decoder: what is accepted here can be decoded there.
 
@@ -8,6 +8,7 @@ video or further pictures there, and nobody reads them here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from shelf_assets.vision.decode import decoded, require_decodable
@@ -47,10 +48,16 @@ class Verdict:
     detail: str | None
 
 
-def inspect(data: bytes, limits: Limits, *, prove: bool = True) -> Verdict:
+def prove(data: bytes, header: Header) -> None:
+    """Decode at the smallest scale: all of a JPEG's entropy-coded data is read, a 64th of its pixels made."""
+    with decoded(data, header, shrink=8):
+        pass
+
+
+def inspect(data: bytes, limits: Limits, decode: Callable[[bytes, Header], object] = prove) -> Verdict:
     """Judge a photo's bytes; see the module's first sentence.
 
-    `prove=False` stops after the header: for callers that decode the photo at once anyway and take that for the proof.
+    `decode` is the proof that a picture is in them: who needs its pixels anyway takes them there, and decodes once.
     """
     name, header = None, None
     try:
@@ -60,10 +67,7 @@ def inspect(data: bytes, limits: Limits, *, prove: bool = True) -> Verdict:
         header = read_header(data, name)
         _require_within(header, limits)
         require_decodable(header)
-        if prove:
-            # All of a JPEG's entropy-coded data is read, a 64th of its pixels made.
-            with decoded(data, header, shrink=8):
-                pass
+        decode(data, header)
     except Undecodable as refused:
         return Verdict(
             ok=False,

@@ -1,6 +1,6 @@
-"""One listed object in, its judgement or its tensor out: what the two streaming passes over a day do with each photo.
+"""One listed object in, its judgement and its tensor out: what a pass over a day does with each photo.
 
-How bytes are judged is in `inspect`, how pixels are made in `preprocess`; reading them belongs to the lake.
+How bytes are judged is in `inspect`, how pixels are made in `preprocess`; reading them belongs to `engine`.
 """
 
 from __future__ import annotations
@@ -10,26 +10,43 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shelf_assets.vision.headers import Header
 from shelf_assets.vision.inspect import Limits, Verdict, inspect
-from shelf_assets.vision.preprocess import Geometry, Undecodable, to_tensor
+from shelf_assets.vision.preprocess import Geometry, Undecodable, cut, to_tensor
 from shelf_assets.vision.reasons import Reason
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What was found in one object: `sha256` is None when its bytes were not read."""
+    """What was found in one object: `sha256` is None when its bytes were not read.
+
+    `pixels` is the tensor of a good photo (uint8, 3 × size × size) where one was asked for.
+    """
 
     sha256: str | None
     verdict: Verdict
+    pixels: np.ndarray | None = None
 
 
-def judge(size_bytes: int, data: bytes | None, limits: Limits) -> Judged:
-    """Judge one object. `data` is None when it vanished before it was read, or is larger than the limit."""
-    if data is not None:
-        return Judged(hashlib.sha256(data).hexdigest(), inspect(data, limits))
-    if size_bytes > limits.max_bytes:
-        return Judged(None, _unread(Reason.too_large, f"{size_bytes:,} bytes, more than {limits.max_bytes:,}"))
-    return Judged(None, _unread(Reason.gone, "listed, but no longer there when it was read"))
+def judge(size_bytes: int, data: bytes | None, limits: Limits, geometry: Geometry | None = None) -> Judged:
+    """Judge one object. `data` is None when it vanished before it was read, or is larger than the limit.
+
+    With a `geometry` the decode that proves the photo also gives its tensor: one decode serves the ledger and the models.
+    """
+    if data is None:
+        if size_bytes > limits.max_bytes:
+            return Judged(None, _unread(Reason.too_large, f"{size_bytes:,} bytes, more than {limits.max_bytes:,}"))
+        return Judged(None, _unread(Reason.gone, "listed, but no longer there when it was read"))
+    sha256 = hashlib.sha256(data).hexdigest()
+    if geometry is None:
+        return Judged(sha256, inspect(data, limits))
+    pixels: list[np.ndarray] = []
+
+    def decode(data: bytes, header: Header) -> None:
+        pixels.append(cut(data, header, geometry))
+
+    verdict = inspect(data, limits, decode)
+    return Judged(sha256, verdict, pixels[0] if pixels else None)
 
 
 def pixels_of(data: bytes | None, sha256: str, geometry: Geometry) -> np.ndarray:

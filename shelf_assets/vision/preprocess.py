@@ -18,7 +18,7 @@ from shelf_assets.vision.inspect import taken_format
 from shelf_assets.vision.reasons import Undecodable
 from shelf_assets.vision.resize import Box, resize
 
-__all__ = ["Geometry", "Undecodable", "tensor_digest", "to_tensor"]
+__all__ = ["Geometry", "Undecodable", "cut", "tensor_digest", "to_tensor"]
 
 # Any change of what pixels come out for the same bytes needs a new number: digests must not lie.
 VERSION = 2
@@ -73,7 +73,11 @@ def to_tensor(data: bytes, geometry: Geometry) -> np.ndarray:
     Adobe writes it, colour profiles are ignored. Every photo that `inspect` accepts has a tensor. Safe to call from
     many threads.
     """
-    header = read_header(data, taken_format(data))
+    return cut(data, read_header(data, taken_format(data)), geometry)
+
+
+def cut(data: bytes, header: Header, geometry: Geometry) -> np.ndarray:
+    """`to_tensor` for who has read the header already."""
     shrink = shrink_for(_counting_side(header, geometry), OVERSAMPLING * geometry.size_px)
     with decoded(data, header, shrink) as picture:
         return _upright(picture, header, shrink, geometry)

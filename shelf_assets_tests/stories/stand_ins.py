@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from shelf_assets.observe.meter import Meter
 from shelf_assets.resources.models import CLIP_EMBEDDINGS, ModelsResource, Predictor, geometry_of
@@ -15,6 +16,7 @@ from shelf_assets.vision.models.catalogue import ResolvedModels
 from shelf_assets.vision.models.spec import ModelSpec, TaskName
 
 LABELS = ("red", "green", "blue")
+_FLOATS = {"embedding": pl.List(pl.Float32), "scores": pl.List(pl.Float32), "confidence": pl.Float32}
 
 
 def spec(task: TaskName, version: int) -> ModelSpec:
@@ -37,8 +39,18 @@ def spec(task: TaskName, version: int) -> ModelSpec:
 class ColourPredictor(Predictor):
     """Labels a photo by its strongest colour; its embedding is the direction of its mean colour."""
 
-    def device(self) -> str:
-        return "cpu"
+    device = "cpu"
+
+    @property
+    def batch_images(self) -> int:
+        return self.settings.batch_size or 16
+
+    def submit(self, pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
+        rows = pl.DataFrame(self.infer(pixels), schema_overrides=_FLOATS)
+        return lambda: rows
+
+    def facts(self) -> dict[str, object]:
+        return {"device": self.device}
 
     def infer(self, pixels: np.ndarray) -> list[dict[str, Any]]:
         means = pixels.mean(axis=(2, 3)).astype(np.float32) + 1

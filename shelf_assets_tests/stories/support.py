@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -21,7 +22,7 @@ from shelf_assets.resources.lake import lake_of
 from shelf_assets.resources.models import geometry_of
 from shelf_assets.running import FinishedRun, run_days
 from shelf_assets.settings import Settings, load_settings
-from shelf_assets.vision.intake import pixels_of
+from shelf_assets.vision.intake import Judged, judge, pixels_of
 from shelf_assets.vision.preprocess import Geometry
 from shelf_assets.vision.reasons import Reason, Undecodable
 from shelf_assets_tests.stories.photos import received
@@ -30,6 +31,8 @@ from shelf_assets_tests.stories.stand_ins import stand_ins
 DAY = date(2026, 3, 1)
 NEXT_DAY = date(2026, 3, 2)
 STAGES = ("raw_images", "image_tensors", "classifications", "clip_embeddings")
+# The stages that work on a new photo: its tensor is cut where it is judged, so nothing is left to `image_tensors`.
+WORKING = ("raw_images", "classifications", "clip_embeddings")
 Snapshot = dict[str, pl.DataFrame]
 
 
@@ -93,6 +96,12 @@ class Shop:
         geometry = geometry_of(self.settings)
         return self.lake.tensors(day, geometry.digest(), geometry.size_px).index()
 
+    def drop_tensors(self, day: date) -> None:
+        """The tensors' lifecycle has ended them: they are cut again when somebody asks."""
+        geometry = geometry_of(self.settings)
+        resting = self.lake.tensors(day, geometry.digest(), geometry.size_px)
+        self.lake.objects.delete([stored.key for stored in self.lake.objects.list(resting.prefix)])
+
     def metadata(self, asset: str) -> Mapping[str, object]:
         """Metadata of the asset's newest materialization."""
         event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
@@ -130,9 +139,14 @@ def undecodable(monkeypatch: pytest.MonkeyPatch, *photos_of_it: bytes) -> None:
     """The decoder fails on these photos, though they were accepted: a new version of it, say."""
     hashes = {hashlib.sha256(data).hexdigest() for data in photos_of_it}
 
+    def judged_only(*arguments: Any) -> Judged:
+        found = judge(*arguments)
+        return replace(found, pixels=None) if found.sha256 in hashes else found
+
     def fails(data: bytes | None, sha256: str, geometry: Geometry) -> np.ndarray:
         if sha256 in hashes:
             raise Undecodable(Reason.decode_error, "the new decoder stumbles")
         return pixels_of(data, sha256, geometry)
 
-    monkeypatch.setattr("shelf_assets.assets.image_tensors.pixels_of", fails)
+    monkeypatch.setattr("shelf_assets.assets.raw_images.judge", judged_only)
+    monkeypatch.setattr("shelf_assets.resources.pixels.pixels_of", fails)

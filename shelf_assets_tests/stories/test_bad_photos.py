@@ -29,6 +29,7 @@ def test_one_corrupt_photo_that_fails_the_day(shop: Shop) -> None:
 def test_a_photo_that_vanishes_without_a_trace_or_holds_its_day(shop: Shop) -> None:
     keys = shop.land(DAY, photos(range(4)))
     shop.run(DAY, stages=["raw_images"])
+    shop.drop_tensors(DAY)
     shop.lake.objects.delete(keys[:1])
 
     shop.run(DAY, stages=["image_tensors", "classifications", "clip_embeddings"])
@@ -68,6 +69,7 @@ def test_a_photo_that_comes_back_but_stays_lost(shop: Shop) -> None:
     keys = shop.land(DAY, photos(range(4)))
     shop.run(DAY, stages=["raw_images"])
     data = shop.lake.objects.get(keys[0])
+    shop.drop_tensors(DAY)
     shop.lake.objects.delete(keys[:1])
     shop.run(DAY)
     assert shop.rows("classifications").height == 3
@@ -84,6 +86,7 @@ def test_a_photo_without_tensor_for_which_models_are_loaded_again_and_again(
 ) -> None:
     keys = shop.land(DAY, photos(range(4)))
     shop.run(DAY, stages=["raw_images"])
+    shop.drop_tensors(DAY)
     shop.lake.objects.delete(keys[:1])
     later = ["image_tensors", "classifications", "clip_embeddings"]
     shop.run(DAY, stages=later)

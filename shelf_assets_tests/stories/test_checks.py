@@ -84,7 +84,7 @@ def test_a_row_twice_passes_the_contract(table: str, shop: Shop, keys: list[str]
 def test_a_photo_without_a_prediction_passes(table: str, shop: Shop, keys: list[str]) -> None:
     lost = shop.rows(table)["image_id"][0]
     delete(shop, table, f"image_id = '{lost}'")
-    passed, said = judged(shop, table, "every_tensor_is_predicted")
+    passed, said = judged(shop, table, "every_photo_is_predicted")
     assert not passed
     assert lost in said
 
@@ -94,6 +94,6 @@ def test_going_back_from_a_model_that_was_cut_short_holds_the_day(shop: Shop, ke
     newest = shop.rows("classifications").sort("inferred_at").tail(3)
     for image_id in newest["image_id"][1:]:
         delete(shop, "classifications", f"image_id = '{image_id}' and model_id = 'colour-classifier-2'")
-    assert not judged(shop, "classifications", "every_tensor_is_predicted")[0]
+    assert not judged(shop, "classifications", "every_photo_is_predicted")[0]
     shop.run(DAY)
-    assert judged(shop, "classifications", "every_tensor_is_predicted")[0]
+    assert judged(shop, "classifications", "every_photo_is_predicted")[0]

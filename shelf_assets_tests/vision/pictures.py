@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from shelf_assets.vision.headers import Header
+
 ORIENTATION_TAG = 0x0112
 # The stored picture is the upright one put through the inverse of what its EXIF orientation asks for.
 STORED_AS = {
@@ -97,3 +99,7 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
     """Mean absolute difference in levels of 255."""
     assert one.shape == other.shape
     return float(np.abs(one.astype(np.int16) - other.astype(np.int16)).mean())
+
+
+def header_only(data: bytes, header: Header) -> None:
+    """In place of `inspect`'s decode: nothing beyond the header is judged."""

@@ -18,7 +18,7 @@ from shelf_assets.vision.headers import MAX_JPEG_SCANS, MAX_SEGMENTS
 from shelf_assets.vision.inspect import Limits, inspect
 from shelf_assets.vision.preprocess import Geometry, Undecodable, to_tensor
 from shelf_assets.vision.reasons import Reason
-from shelf_assets_tests.vision.pictures import encoded, png, png_chunk, scene, turned
+from shelf_assets_tests.vision.pictures import encoded, header_only, png, png_chunk, scene, turned
 
 LIMITS = Limits()
 PHOTO = encoded(scene(160, 120))
@@ -281,9 +281,9 @@ def test_half_pictures_pass_because_somebody_set_pillow_s_switch(monkeypatch: py
 
 def test_the_quick_judgement_decodes() -> None:
     broken = PHOTO[: len(PHOTO) // 2]
-    assert inspect(broken, LIMITS, prove=False).ok
-    assert inspect(png(100_000, 100_000, 8, 2, b""), LIMITS, prove=False).reason is Reason.too_many_pixels
-    assert inspect(encoded(scene(160, 120), "PNG")[:-30], LIMITS, prove=False).reason is Reason.truncated
+    assert inspect(broken, LIMITS, decode=header_only).ok
+    assert inspect(png(100_000, 100_000, 8, 2, b""), LIMITS, decode=header_only).reason is Reason.too_many_pixels
+    assert inspect(encoded(scene(160, 120), "PNG")[:-30], LIMITS, decode=header_only).reason is Reason.truncated
 
 
 def test_a_reason_without_a_sentence_for_people() -> None:

@@ -6,7 +6,7 @@ Loading is in `classifier` and `embedder`. This module and all that it imports w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,14 @@ from shelf_assets.vision.digests import file_digest
 from shelf_assets.vision.models import hub
 from shelf_assets.vision.models.embedded import embedded_spec
 from shelf_assets.vision.models.errors import ModelError, SilentFallbackRefused, WeightsUnavailable
-from shelf_assets.vision.models.precision import AskedPrecision, Precision, resolve_precision
+from shelf_assets.vision.models.precision import (
+    AskedBackend,
+    AskedPrecision,
+    Precision,
+    require_together,
+    resolve_backend,
+    resolve_precision,
+)
 from shelf_assets.vision.models.record import DigestRecord
 from shelf_assets.vision.models.registry import Facts
 from shelf_assets.vision.models.spec import ModelSpec, TaskName, WeightsFile
@@ -46,10 +53,11 @@ def resolve_models(
     on_cluster: bool,
     require_offline: bool = False,
     precision: AskedPrecision = "auto",
+    backend: AskedBackend = "auto",
     device: str = "auto",
     digest_record: Path | None = None,
 ) -> ResolvedModels:
-    """Decide which models run.
+    """Decide which models run, in which precision and on which backend.
 
     `production` runs the two names, from the hub's cache (`cache_dir`, default the hub's own) or from the
     hub. `embedded` runs the packaged models and ignores the names. `auto` is production where both models can
@@ -58,17 +66,35 @@ def resolve_models(
     weights, for timing and tests. `digest_record` is a JSON file that pins each hub model's sha256 on first
     use.
 
-    Raises UnknownModel, WeightsUnavailable, SilentFallbackRefused, ModelDigestMismatch.
+    Raises UnknownModel, WeightsUnavailable, SilentFallbackRefused, ModelDigestMismatch, and ModelError for a backend or a
+    precision that cannot run here.
     """
     if model_set == "auto" and on_cluster:
         raise SilentFallbackRefused(
             "models=auto is refused on a cluster, where nothing falls back in silence: choose production or embedded."
         )
     chosen = resolve_precision(precision, device=device, on_cluster=on_cluster)
+    computes = resolve_backend(backend, device=device, on_cluster=on_cluster)
+    require_together(computes, chosen, device)
+    found = _resolve(model_set, (classifier_name, embedder_name), cache_dir, require_offline, chosen, digest_record)
+    return replace(
+        found,
+        classifier=replace(found.classifier, backend=computes),
+        embedder=replace(found.embedder, backend=computes),
+    )
+
+
+def _resolve(
+    model_set: ModelSet,
+    names: tuple[str, str],
+    cache_dir: Path | None,
+    require_offline: bool,
+    chosen: Precision,
+    digest_record: Path | None,
+) -> ResolvedModels:
     if model_set == "embedded":
         return _embedded(chosen, None)
     online = not (require_offline or hub.offline())
-    names = (classifier_name, embedder_name)
     # The defaults exist, so where nothing can be had the registries, and with them torch, need not be asked.
     if (
         model_set == "auto"
@@ -78,8 +104,8 @@ def resolve_models(
         return _embedded(chosen, _fell_back(names, "none of their weights are cached"))
     record = DigestRecord(digest_record)
     try:
-        classifier = _named("classifier", classifier_name, chosen, cache_dir, online, record)
-        embedder = _named("embedder", embedder_name, chosen, cache_dir, online, record)
+        classifier = _named("classifier", names[0], chosen, cache_dir, online, record)
+        embedder = _named("embedder", names[1], chosen, cache_dir, online, record)
     except WeightsUnavailable as unavailable:
         if model_set == "production":
             raise

@@ -49,10 +49,12 @@ class Classifier:
         import torch
 
         with torch.inference_mode():
-            pixels = self.pixels(batch)
-            if not len(pixels):
-                return torch.zeros(0, len(self.names), device=self.device)
-            return torch.softmax(self.model(pixels).float(), dim=1)
+            pixels = self.pixels.on_device(batch)
+            return self.outputs(pixels) if len(pixels) else torch.zeros(0, len(self.names), device=self.device)
+
+    def outputs(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Probabilities of bytes that lie on the device, as plain torch operations: what is compiled or exported."""
+        return self.model(self.pixels.normalised(pixels)).float().softmax(dim=1)
 
 
 def load_classifier(spec: ModelSpec, device: str = "auto", precision: AskedPrecision = "auto") -> Classifier:

@@ -36,7 +36,7 @@ def to_dtype(spec: ModelSpec) -> torch.dtype:
     """The torch dtype of a spec's precision."""
     import torch
 
-    return torch.bfloat16 if spec.precision == "bf16" else torch.float32
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(spec.precision, torch.float32)
 
 
 def memory_format_of(model: torch.nn.Module) -> torch.memory_format:
@@ -73,12 +73,22 @@ class PixelInput:
         self.scale, self.shift = 1 / (255 * std), -mean / std
 
     def __call__(self, batch: np.ndarray | torch.Tensor) -> torch.Tensor:
+        return self.normalised(self.on_device(batch))
+
+    def on_device(self, batch: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """The bytes of a batch where the model is. Raises ValueError for anything but uint8, N × 3 × H × W."""
         import torch
 
         pixels = torch.from_numpy(np.ascontiguousarray(batch)) if isinstance(batch, np.ndarray) else batch
         if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
             raise ValueError(f"a batch is uint8, N × 3 × height × width, not {pixels.dtype} {tuple(pixels.shape)}")
-        floats = pixels.to(self.device, non_blocking=True).to(torch.float32, memory_format=self.memory_format)
+        return pixels.to(self.device, non_blocking=True)
+
+    def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """What the model eats, from bytes on its device."""
+        import torch
+
+        floats = pixels.to(torch.float32, memory_format=self.memory_format)
         if floats.shape[-2:] != (self.size_px, self.size_px) and len(floats):
             mode = self.interpolation if self.interpolation in ("bicubic", "bilinear") else "bicubic"
             floats = torch.nn.functional.interpolate(

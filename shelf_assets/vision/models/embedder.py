@@ -43,10 +43,14 @@ class Embedder:
         import torch
 
         with torch.inference_mode():
-            pixels = self.pixels(batch)
+            pixels = self.pixels.on_device(batch)
             if not len(pixels):
                 return np.zeros((0, self.dimension), np.float32)
-            return _unit(self.model.encode_image(pixels))
+            return self.outputs(pixels).cpu().numpy()
+
+    def outputs(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Vectors of bytes that lie on the device, as plain torch operations: what is compiled or exported."""
+        return _unit(self.model.encode_image(self.pixels.normalised(pixels)))
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors (float32, N × D) of texts."""
@@ -56,7 +60,7 @@ class Embedder:
         with torch.inference_mode():
             for start in range(0, len(texts), _TEXTS_PER_PASS):
                 tokens = self.tokenize(list(texts[start : start + _TEXTS_PER_PASS]))
-                vectors.append(_unit(self.model.encode_text(tokens.to(self.device))))
+                vectors.append(_unit(self.model.encode_text(tokens.to(self.device))).cpu().numpy())
         return np.concatenate(vectors)
 
     @property
@@ -125,7 +129,7 @@ def _packaged(spec: ModelSpec) -> tuple[Any, Callable[[list[str]], torch.Tensor]
     return model, tokenize
 
 
-def _unit(vectors: torch.Tensor) -> np.ndarray:
+def _unit(vectors: torch.Tensor) -> torch.Tensor:
     import torch
 
-    return torch.nn.functional.normalize(vectors.float(), dim=1).cpu().numpy()
+    return torch.nn.functional.normalize(vectors.float(), dim=1)

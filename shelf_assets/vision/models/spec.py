@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from shelf_assets.vision.digests import canonical_digest, preprocess_digest
-from shelf_assets.vision.models.precision import Precision
+from shelf_assets.vision.models.precision import Backend, Precision
 
 TaskName = Literal["classifier", "embedder"]
 Source = Literal["hub", "packaged", "random"]
@@ -41,7 +41,7 @@ class ModelSpec:
 
     `mean` and `std` are of RGB pixels in 0..1; `image_size_px` is the side the model was made for.
     `architecture` is timm's or open_clip's name, `pretrained` the tag of the weights ("" for packaged and
-    random ones).
+    random ones). `calibration` is the sha256 of a quantized model's file: another calibration is another model.
     """
 
     task: TaskName
@@ -56,16 +56,24 @@ class ModelSpec:
     interpolation: str
     image_size_px: int
     random_seed: int | None = None
+    backend: Backend = "torch"
+    calibration: str | None = None
 
     @cached_property
     def model_digest(self) -> str:
-        """sha256 of architecture, the sha256 of each file, precision, and the seed of random weights."""
+        """sha256 of architecture, the sha256 of each file, backend, precision, calibration, and the seed of random weights.
+
+        Whatever changes the numbers that come out changes the digest, so that rows of two kinds never mix.
+        """
         described: dict[str, object] = {
             "task": self.task,
             "architecture": self.architecture,
             "files": {file.role: file.sha256 for file in self.files},
+            "backend": self.backend,
             "precision": self.precision,
         }
+        if self.calibration is not None:
+            described["calibration"] = self.calibration
         if self.random_seed is not None:
             described["random_seed"] = self.random_seed
         return canonical_digest(described)

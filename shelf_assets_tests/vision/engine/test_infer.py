@@ -6,29 +6,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
-from shelf_assets.vision.predict import BATCHES_AHEAD, Task, read_ahead, run_tasks
+from shelf_assets.vision.engine import PixelBatch, Task, read_ahead, run_tasks
+from shelf_assets.vision.engine.infer import BATCHES_AHEAD
 
 DEADLINE_SECONDS = 20
 
 
-@dataclass(frozen=True)
-class Batch:
-    image_ids: list[str]
-    sha256s: list[str]
-    pixels: np.ndarray
-
-
-def batch(*numbers: int) -> Batch:
+def batch(*numbers: int) -> PixelBatch:
     """Photos whose pixels are all their number."""
     ids = [f"photo-{number}" for number in numbers]
     pixels = np.stack([np.full((3, 2, 2), number, np.uint8) for number in numbers])
-    return Batch(ids, [f"sha-{number}" for number in numbers], pixels)
+    return PixelBatch(ids, [f"sha-{number}" for number in numbers], pixels)
 
 
 def keys(*numbers: int) -> set[tuple[str, str]]:
@@ -45,10 +39,10 @@ class Store:
     def __init__(self) -> None:
         self.chunks: list[list[int]] = []
 
-    def commit(self, rows: list[dict[str, Any]]) -> None:
-        for row in rows:
+    def commit(self, rows: pl.DataFrame) -> None:
+        for row in rows.iter_rows(named=True):
             assert row["image_id"] == f"photo-{row['value']}" and row["sha256"] == f"sha-{row['value']}"
-        self.chunks.append([row["value"] for row in rows])
+        self.chunks.append(rows["value"].to_list())
 
     @property
     def rows(self) -> list[int]:
@@ -56,7 +50,14 @@ class Store:
 
 
 def task(store: Store, missing: set[tuple[str, str]], **changes: Any) -> Task:
-    named = {"name": "model", "infer": first_pixel, "commit": store.commit, "timer": nullcontext, "chunk_images": 100}
+    """A task whose model is `infer`, a function from pixels to dictionaries of columns."""
+    infer = changes.pop("infer", first_pixel)
+
+    def submit(pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
+        rows = pl.DataFrame(infer(pixels))
+        return lambda: rows
+
+    named = {"name": "model", "submit": submit, "commit": store.commit, "timer": nullcontext, "chunk_images": 100}
     return Task(missing=missing, **{**named, **changes})
 
 
@@ -141,7 +142,7 @@ def test_inferred_photos_lost_when_a_later_batch_fails() -> None:
 def test_inferred_photos_lost_when_a_shard_cannot_be_read() -> None:
     store = Store()
 
-    def torn() -> Iterator[Batch]:
+    def torn() -> Iterator[PixelBatch]:
         yield batch(1, 2)
         raise OSError("shard 2 of the day is torn")
 
@@ -166,7 +167,7 @@ def test_inferred_photos_lost_by_ctrl_c() -> None:
 def test_one_models_rows_lost_because_anothers_table_refuses() -> None:
     store = Store()
 
-    def refused(_: list[dict[str, Any]]) -> None:
+    def refused(_: pl.DataFrame) -> None:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="disk is full"):
@@ -177,7 +178,7 @@ def test_one_models_rows_lost_because_anothers_table_refuses() -> None:
 
 def test_a_model_that_answers_for_too_few_photos() -> None:
     store = Store()
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="1 rows for 2 photos"):
         run_tasks([batch(1, 2)], [task(store, keys(1, 2), infer=lambda pixels: first_pixel(pixels)[:1])], ignore)
 
 
@@ -224,3 +225,57 @@ def test_a_reading_thread_that_outlives_its_consumer() -> None:
     read.close()
 
     assert eventually(lambda: not any(thread.is_alive() for thread in started))
+
+
+def test_a_device_that_waits_for_each_batchs_answer() -> None:
+    """The second batch is submitted before the first one's answer is asked for, and no third."""
+    told: list[str] = []
+
+    def submit(pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
+        number = int(pixels[0, 0, 0, 0])
+        told.append(f"submit {number}")
+
+        def answer() -> pl.DataFrame:
+            told.append(f"answer {number}")
+            return pl.DataFrame(first_pixel(pixels))
+
+        return answer
+
+    store = Store()
+    run_tasks([batch(1), batch(2), batch(3)], [task(store, keys(1, 2, 3), submit=submit)], ignore)
+
+    assert told == ["submit 1", "submit 2", "answer 1", "submit 3", "answer 2", "answer 3"]
+    assert store.rows == [1, 2, 3]
+
+
+def test_an_answer_under_way_lost_because_another_models_failed() -> None:
+    def never(pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
+        def answer() -> pl.DataFrame:
+            raise RuntimeError("the device was lost")
+
+        return answer
+
+    store = Store()
+    with pytest.raises(RuntimeError, match="device was lost"):
+        run_tasks([batch(1, 2)], [task(Store(), keys(1, 2), submit=never), task(store, keys(1, 2))], ignore)
+
+    assert store.rows == [1, 2]
+
+
+def test_a_pass_that_ends_early_and_leaves_its_reader_open() -> None:
+    closed = threading.Event()
+
+    def batches() -> Iterator[PixelBatch]:
+        try:
+            for number in range(1_000):
+                yield batch(number)
+        finally:
+            closed.set()
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_tasks(batches(), [task(Store(), keys(0))], interrupted)
+
+    assert closed.is_set()

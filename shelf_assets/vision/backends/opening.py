@@ -1,0 +1,136 @@
+"""Opening a model on this machine: exported or loaded on first use, proven against float32 on the first photos it sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shelf_assets.vision.backends import Answer, Network
+from shelf_assets.vision.backends.parity import ParityLimits, measure
+from shelf_assets.vision.backends.store import Card, CompiledModels
+from shelf_assets.vision.models.errors import ModelError
+from shelf_assets.vision.models.precision import on_gpu
+from shelf_assets.vision.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from shelf_assets.vision.models import Classifier, Embedder
+
+# Photos whose float32 outputs are computed beside the backend's: some seconds once, for a figure that means something.
+PROOF_IMAGES = 64
+# A late photo or two would cost loading the float32 model and say nothing new.
+_WORTH_PROVING = 8
+
+
+class OpenModel:
+    """A spec's network with its card. Nothing is loaded before it is asked for; torch only where there is no export yet.
+
+    `batch_images` 0 leaves the batch to the backend. Raises BackendRefused on the first photos, where a backend is too far
+    from float32, and ModelError where it cannot run here.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        store: CompiledModels,
+        *,
+        device: str = "auto",
+        limits: ParityLimits | None = None,
+        batch_images: int = 0,
+        compiled: bool = False,
+    ) -> None:
+        self.spec, self.store, self.limits = spec, store, limits or ParityLimits()
+        self._asked_device, self._batch_images, self._compiled = device, batch_images, compiled
+        self._reference: Classifier | Embedder | None = None
+        self._compared: list[tuple[np.ndarray, np.ndarray]] = []
+        # Torch in float32 is what every other way is measured by.
+        self._proven = spec.backend == "torch" and spec.precision == "fp32"
+
+    @cached_property
+    def network(self) -> Network:
+        if self.spec.backend == "openvino":
+            return self._open_openvino()
+        from shelf_assets.vision.backends.graph import load
+        from shelf_assets.vision.backends.torch_network import TorchNetwork
+
+        loaded = load(self.spec, self._asked_device)
+        if self._card is None:
+            self._keep(_labels(loaded))
+        return TorchNetwork(loaded, self._batch_images, self._compiled)
+
+    @property
+    def batch_images(self) -> int:
+        return self._batch_images or self.network.batch_images
+
+    @property
+    def card(self) -> Card:
+        """What is known of the model; making it is part of opening the network."""
+        if self._card is None:
+            _ = self.network
+        assert self._card is not None  # opening has kept one
+        return self._card
+
+    def submit(self, pixels: np.ndarray) -> Answer:
+        """Start on a batch; the first photos that this machine ever shows the model prove it."""
+        answer = self.network.submit(pixels)
+        if not self._proven and len(pixels):
+            self._prove(pixels, answer())
+        return answer
+
+    @cached_property
+    def _place(self) -> Path:
+        return self.store.place_of(self.spec, "gpu" if on_gpu(self._asked_device) else "cpu")
+
+    @property
+    def _card(self) -> Card | None:
+        return self.store.card(self._place)
+
+    def _open_openvino(self) -> Network:
+        from shelf_assets.vision.backends.openvino_network import OpenVinoNetwork, export
+
+        if self._card is None:
+            if self.spec.precision == "int8":
+                raise ModelError(
+                    f"the calibrated {self.spec.model_id} is not in {self._place}: run `shelf calibrate` again"
+                )
+            loaded = self._float32()
+            self._keep(_labels(loaded), lambda folder: export(loaded, folder))
+        return OpenVinoNetwork(self._place, self.spec.precision)
+
+    def _prove(self, pixels: np.ndarray, outputs: np.ndarray) -> None:
+        """Compare with float32 until PROOF_IMAGES have been seen, here or in an earlier process; refuse below the limits."""
+        card = self.card
+        parity = card.parity
+        if parity is None or (parity.photos < PROOF_IMAGES and len(pixels) >= _WORTH_PROVING):
+            from shelf_assets.vision.backends.graph import outputs_of
+
+            self._compared.append((outputs_of(self._float32(), pixels), outputs))
+            references, found = (np.concatenate(side) for side in zip(*self._compared, strict=True))
+            parity = measure(self.spec.task, references, found)
+            self.store.keep(self._place, replace(card, parity=parity))
+        parity.require(self.limits, f"{self.spec.model_id} in {self.spec.precision} on {self.spec.backend}")
+        if parity.photos >= PROOF_IMAGES or not self._compared:
+            self._proven, self._reference, self._compared = True, None, []
+
+    def _float32(self) -> Classifier | Embedder:
+        from shelf_assets.vision.backends.graph import load
+
+        if self._reference is None:
+            self._reference = load(
+                replace(self.spec, backend="torch", precision="fp32", calibration=None), self._device()
+            )
+        return self._reference
+
+    def _device(self) -> str:
+        return "cpu" if self.spec.backend == "openvino" else self._asked_device
+
+    def _keep(self, labels: tuple[str, ...] | None, make: Any = None) -> None:
+        self.store.keep(self._place, Card(self.spec.model_id, self.spec.model_digest, labels), make)
+
+
+def _labels(loaded: Classifier | Embedder) -> tuple[str, ...] | None:
+    names = getattr(loaded, "names", None)
+    return tuple(names) if names is not None else None

@@ -1,0 +1,131 @@
+"""One decode, every model: how often a photo is read and decoded, whatever stage asks first and wherever tensors rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from shelf_assets.lake.object_store import ObjectStore
+from shelf_assets.settings import load_settings
+from shelf_assets.vision import decode, inspect, preprocess
+from shelf_assets.vision.headers import Header
+from shelf_assets_tests.stories.photos import photo, photos, truncated
+from shelf_assets_tests.stories.support import DAY, STAGES, Shop, assert_same
+
+PREDICTIONS = ("classifications", "clip_embeddings")
+
+
+class Work:
+    """Counts reads and decodes of each photo, by its bytes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reads: Counter[str] = Counter()
+        self.decodes: Counter[bytes] = Counter()
+        get, decoded = ObjectStore.get, decode.decoded
+
+        def counting_get(store: ObjectStore, key: str) -> bytes:
+            if key.startswith("images/"):
+                self.reads[key] += 1
+            return get(store, key)
+
+        @contextmanager
+        def counting_decoded(data: bytes, header: Header, shrink: int) -> Iterator[np.ndarray]:
+            self.decodes[data] += 1
+            with decoded(data, header, shrink) as picture:
+                yield picture
+
+        monkeypatch.setattr(ObjectStore, "get", counting_get)
+        for module in (inspect, preprocess):
+            monkeypatch.setattr(module, "decoded", counting_decoded)
+
+    def clear(self) -> None:
+        self.reads.clear()
+        self.decodes.clear()
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    return Work(monkeypatch)
+
+
+def redecoding(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setenv("SHELF_TENSORS", "redecode")
+    return Shop(load_settings(), shop.overrides, shop.instance)
+
+
+def test_a_photo_read_or_decoded_twice_on_its_way_to_the_tables(shop: Shop, work: Work) -> None:
+    shop.land(DAY, {**photos(range(4)), "cut short": truncated()})
+    shop.run(DAY)
+
+    assert set(work.reads.values()) == {1} and len(work.reads) == 5
+    assert set(work.decodes.values()) == {1} and len(work.decodes) == 5
+    assert shop.rows("clip_embeddings").height == 4
+
+
+def test_a_model_that_decodes_again_what_rests_as_tensors(shop: Shop, work: Work) -> None:
+    shop.land(DAY, photos(range(4)))
+    shop.run(DAY)
+    work.clear()
+
+    shop.with_models(2).run(DAY)
+
+    assert not work.reads and not work.decodes
+    assert shop.rows("classifications").height == 8
+
+
+def test_two_models_that_decode_twice_where_no_tensors_rest(shop: Shop, work: Work) -> None:
+    shop.land(DAY, photos(range(4)))
+    shop.run(DAY, stages=["raw_images"])
+    shop.drop_tensors(DAY)
+    work.clear()
+
+    shop.run(DAY, stages=PREDICTIONS)
+
+    assert set(work.decodes.values()) == {1} and len(work.decodes) == 4
+    assert shop.tensors(DAY)["reason"].null_count() == 4, "what was decoded on the way is handed on to be stored"
+    assert shop.rows("classifications").height == shop.rows("clip_embeddings").height == 4
+
+
+def test_answers_that_depend_on_where_the_pixels_came_from(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.land(DAY, {**photos(range(5)), "again": photo(0), "cut short": truncated()})
+    shop.run(DAY)
+    stored = shop.snapshot()
+    for table in PREDICTIONS:
+        (shop.settings.lake_folder / "tables" / table).rename(shop.settings.lake_folder / f"{table} of stored tensors")
+    shop.drop_tensors(DAY)
+
+    again = redecoding(shop, monkeypatch)
+    again.run(DAY)
+
+    assert_same(again.snapshot(), stored)
+    assert again.tensors(DAY).is_empty(), "no tensors rest where the settings say so"
+
+
+def test_a_day_without_stored_tensors_that_a_check_holds(
+    shop: Shop, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = redecoding(shop, monkeypatch)
+    shop.land(DAY, photos(range(4)))
+    (run,) = shop.run(DAY)
+
+    assert shop.work(run) == {"raw_images": 4, "classifications": 4, "clip_embeddings": 4}
+    # Once to judge it, at an eighth of its size, and once for both models.
+    assert set(work.decodes.values()) == {2}
+    work.clear()
+    (again,) = shop.run(DAY, stages=STAGES)
+    assert shop.work(again) == {} and not work.decodes
+
+
+def test_a_photo_that_vanished_after_it_was_judged_and_is_lost(shop: Shop) -> None:
+    """Its tensor was cut from the bytes that were judged."""
+    keys = shop.land(DAY, photos(range(3)))
+    shop.run(DAY, stages=["raw_images"])
+    shop.lake.objects.delete(keys[:1])
+
+    shop.run(DAY, stages=STAGES[1:])
+
+    assert shop.rows("classifications").height == 3
