@@ -76,7 +76,7 @@ def _work_of(
     geometry = geometry_of(settings)
     tensors = lake.tensors(day, geometry.digest(), geometry.size_px)
     # Tensors of new objects are cut where those are judged.
-    without_tensor = tensors.missing(accepted).height if settings.tensors == "stored" else 0
+    without_tensor = tensors.missing(accepted).height if settings.tensors_ahead else 0
     predictable = accepted.join(tensors.failures(), on="sha256", how="anti")
     work.append(("image_tensors", None, "accepted, without tensor", without_tensor))
     for predictor in models.predictors([CLASSIFICATIONS, CLIP_EMBEDDINGS]):

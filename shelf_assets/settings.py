@@ -99,6 +99,10 @@ class Settings(BaseSettings):
     decode_threads: int = Field(
         0, ge=0, le=256, description="Decodes at once; 0: one a core. Decoders release the GIL."
     )
+    decoder: Literal["cpu", "gpu"] = Field(
+        "cpu",
+        description="gpu: nvJPEG where the models run, the CPU for what it refuses; its tensors have a digest of their own.",
+    )
     tensors: Literal["stored", "redecode"] = Field(
         "stored",
         description="stored: tensors rest in shards for the next model. redecode: none rest, each run decodes (decision 008).",
@@ -233,6 +237,11 @@ class Settings(BaseSettings):
     @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
+
+    @property
+    def tensors_ahead(self) -> bool:
+        """Whether tensors are made before anybody infers: by the stages on CPUs, and kept."""
+        return self.tensors == "stored" and self.decoder == "cpu"
 
     @property
     def decode_slots(self) -> int:

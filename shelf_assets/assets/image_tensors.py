@@ -14,7 +14,7 @@ from shelf_assets.observe.meter import Meter
 from shelf_assets.observe.progress import Progress
 from shelf_assets.partitions import daily
 from shelf_assets.resources.lake import LakeResource
-from shelf_assets.resources.pixels import tensor_maker
+from shelf_assets.resources.pixels import decoded_photos
 from shelf_assets.resources.tensor_io import TensorIOManager, TensorStream
 from shelf_assets.vision.engine import Clock
 
@@ -43,15 +43,15 @@ def image_tensors(
 ) -> dg.MaterializeResult[TensorStream]:
     day = day_of(context)
     accepted = raw_images.filter(status=ACCEPTED)
-    # Where tensors do not rest, whoever infers decodes: there is nothing to make ahead.
-    missing = tensor_io.day(day).missing(accepted) if lake.settings.tensors == "stored" else accepted.clear()
+    # Otherwise whoever infers decodes.
+    missing = tensor_io.day(day).missing(accepted) if lake.settings.tensors_ahead else accepted.clear()
     progress = Progress(f"image_tensors {day}", missing.height, context.log.info)
     meter = Meter("image_tensors", images=missing.height, bytes_read=int(missing["size_bytes"].sum()))
     clock = Clock()
 
     def stream() -> Iterator[Tensor | TensorFailure]:
         with meter.running():
-            for item in lake.read_each(missing, tensor_maker(missing, tensor_io.geometry), clock):
+            for item in decoded_photos(lake, missing, clock):
                 yield item
                 progress.advance()
 

@@ -1,17 +1,16 @@
 """The marts: dbt_bi's models as assets by day, its tests as checks. SQL belongs in dbt_bi."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
 from shelf_assets.automation.conditions import late_safe
 from shelf_assets.compute import CPU_POD, OWNERS_ANALYTICS, POOL_DUCKDB
 from shelf_assets.observe.progress import Progress
 from shelf_assets.partitions import daily
-from shelf_assets.resources.dbt import PROJECT_DIR, manifest_path
+from shelf_assets.resources.dbt import PROJECT_DIR, dbt_vars, export_days, manifest_path, target_path
+from shelf_assets.resources.dbt_command import DagsterDbtTranslator, DbtCommand, DbtProject, dbt_assets
 from shelf_assets.settings import Settings
 
 
@@ -33,7 +32,7 @@ def build_marts(settings: Settings) -> dg.AssetsDefinition:
 
     @dbt_assets(
         manifest=manifest_path(settings),
-        project=DbtProject(project_dir=PROJECT_DIR, target_path=settings.home / "dbt" / "target"),
+        project=DbtProject(project_dir=PROJECT_DIR, target_path=target_path(settings)),
         dagster_dbt_translator=ShelfTranslator(),
         partitions_def=daily,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -41,24 +40,14 @@ def build_marts(settings: Settings) -> dg.AssetsDefinition:
         op_tags=CPU_POD,
         name="marts",
     )
-    def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+    def marts(context: dg.AssetExecutionContext, dbt: DbtCommand) -> Iterator[Any]:
         days = context.partition_key_range
         nodes = len(context.selected_asset_keys) + len(context.selected_asset_check_keys)
         span = days.start if days.start == days.end else f"{days.start} to {days.end}"
         progress = Progress(f"marts {span}", nodes, context.log.info)
-        command = ["build", "--vars", json.dumps(dbt_vars(days, settings))]
-        for event in dbt.cli(command, context=context).stream():
+        export_days(days.start, days.end)
+        for event in dbt.cli(["build", "--vars", dbt_vars(settings)], context=context).stream():
             yield event
             progress.advance(isinstance(event, (dg.Output, dg.AssetCheckResult)))
 
     return marts
-
-
-def dbt_vars(days: dg.PartitionKeyRange, settings: Settings) -> dict[str, object]:
-    """dbt's variables for a range of days, both included."""
-    return {
-        "first_day": days.start,
-        "last_day": days.end,
-        "low_confidence": settings.low_confidence,
-        "eur_per_hour": settings.eur_per_hour,
-    }

@@ -83,14 +83,14 @@ def judged_objects(
 ) -> pl.DataFrame:
     """Rows of `raw_images`, one per unread object, before the ledger has looked for duplicates.
 
-    Where tensors rest, those of good photos are cut from the decode that proves them and stored on the way: one decode a
+    Where tensors are made ahead, those of good photos are cut from the decode that proves them and stored on the way: one decode a
     photo (docs/decisions/009). They are keyed by the photo's bytes, so a run that is killed, or whose rows the ledger turns
     down, leaves at worst a tensor that nobody asks for.
     """
     settings = lake.settings
     limits = Limits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
     tensors = tensor_io.day(day)
-    geometry = tensor_io.geometry if settings.tensors == "stored" else None
+    geometry = tensor_io.geometry if settings.tensors_ahead else None
     stored = tensors.stored() if unread.height else set()
 
     def judged(listed: StoredObject, data: bytes | None) -> tuple[dict[str, object], np.ndarray | None]:

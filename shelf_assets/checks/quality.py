@@ -71,9 +71,9 @@ def every_photo_is_a_tensor_or_a_reason(
     geometry = geometry_of(lake.settings)
     accepted = lake.lake.accepted(day)
     index = lake.lake.tensors(day, geometry.digest(), geometry.size_px).index()
-    # Where tensors do not rest, a photo without one is decoded by whoever infers; only failures are recorded.
-    rest = lake.settings.tensors == "stored"
-    lost = accepted.join(index, on="sha256", how="anti") if rest else accepted.clear()
+    # Where tensors are not made ahead, a photo without one is decoded by whoever infers; only failures are recorded.
+    ahead = lake.settings.tensors_ahead
+    lost = accepted.join(index, on="sha256", how="anti") if ahead else accepted.clear()
     without = accepted.join(index.filter(pl.col("reason").is_not_null()).drop("image_id"), on="sha256")
     # An object that somebody deleted or overwrote says nothing of our decoder, and would hold its day for ever.
     failed = without.filter(~pl.col("reason").is_in(TRANSIENT_REASONS))

@@ -152,4 +152,4 @@ def parity_limits(settings: Settings) -> "ParityLimits":
 
 def geometry_of(settings: Settings) -> Geometry:
     """The geometry that the settings ask for; the measured default where they are silent."""
-    return Geometry(fit=settings.fit) if settings.fit else Geometry()
+    return Geometry(fit=settings.fit or Geometry.fit, decoder=settings.decoder)

@@ -5,6 +5,7 @@ What is decoded on the way is handed on to be stored, unless the settings say th
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import polars as pl
 
 from shelf_assets.lake.object_store import StoredObject
@@ -12,9 +13,13 @@ from shelf_assets.lake.shards import Tensor, TensorDay, TensorFailure
 from shelf_assets.resources.lake import LakeResource
 from shelf_assets.resources.models import geometry_of
 from shelf_assets.vision.engine import Clock
-from shelf_assets.vision.intake import pixels_of
+from shelf_assets.vision.gpu_decode import BATCH_PHOTOS, tensors_on_gpu
+from shelf_assets.vision.intake import pixels_of, unchanged
 from shelf_assets.vision.preprocess import Geometry, Undecodable
 from shelf_assets.vision.reasons import Reason
+
+# An accepted photo whose bytes are those that were accepted.
+Fetched = tuple[str, str, bytes]
 
 
 def pixels_of_day(
@@ -31,25 +36,75 @@ def pixels_of_day(
         return
     keep = lake.settings.tensors == "stored"
     with tensors.writer(lake.settings.shard_images) as store:
-        for item in lake.read_each(missing, tensor_maker(missing, geometry_of(lake.settings)), clock):
-            if isinstance(item, Tensor):
-                yield item
+        for item in decoded_photos(lake, missing, clock):
             # That an object is gone says something of the moment: whoever runs next shall look again.
             if keep or (isinstance(item, TensorFailure) and item.reason != Reason.gone):
                 store.add(item)
+            if isinstance(item, Tensor):
+                yield item
+
+
+def decoded_photos(
+    lake: LakeResource, photos: pl.DataFrame, clock: Clock | None = None
+) -> Iterator[Tensor | TensorFailure]:
+    """Read and decode accepted photos, in their order: each is its tensor, or the reason why there is none."""
+    geometry = geometry_of(lake.settings)
+    if geometry.decoder == "cpu":
+        yield from lake.read_each(photos, tensor_maker(photos, geometry), clock)
+        return
+    fetched: list[Fetched] = []
+    for item in lake.read_each(photos, _fetcher(photos), clock):
+        if isinstance(item, TensorFailure):
+            yield item
+            continue
+        fetched.append(item)
+        if len(fetched) == BATCH_PHOTOS:
+            yield from _decoded_on_gpu(fetched, geometry)
+            fetched = []
+    yield from _decoded_on_gpu(fetched, geometry)
 
 
 def tensor_maker(
     photos: pl.DataFrame, geometry: Geometry
 ) -> Callable[[StoredObject, bytes | None], Tensor | TensorFailure]:
     """What makes the tensor of each of the photos (key, image_id, sha256), or says why there is none."""
-    identities = {key: (image_id, sha256) for key, image_id, sha256 in photos["key", "image_id", "sha256"].iter_rows()}
+    identities = _identities(photos)
 
     def tensor_of(stored: StoredObject, data: bytes | None) -> Tensor | TensorFailure:
         image_id, sha256 = identities[stored.key]
         try:
             return Tensor(image_id, sha256, pixels_of(data, sha256, geometry))
         except Undecodable as failed:
-            return TensorFailure(image_id, sha256, str(failed.reason), failed.detail or "")
+            return _failure(image_id, sha256, failed)
 
     return tensor_of
+
+
+def _fetcher(photos: pl.DataFrame) -> Callable[[StoredObject, bytes | None], Fetched | TensorFailure]:
+    identities = _identities(photos)
+
+    def fetch(stored: StoredObject, data: bytes | None) -> Fetched | TensorFailure:
+        image_id, sha256 = identities[stored.key]
+        try:
+            return image_id, sha256, unchanged(data, sha256)
+        except Undecodable as failed:
+            return _failure(image_id, sha256, failed)
+
+    return fetch
+
+
+def _decoded_on_gpu(fetched: list[Fetched], geometry: Geometry) -> Iterator[Tensor | TensorFailure]:
+    made = tensors_on_gpu([data for _, _, data in fetched], geometry) if fetched else []
+    for (image_id, sha256, _), found in zip(fetched, made, strict=True):
+        if isinstance(found, np.ndarray):
+            yield Tensor(image_id, sha256, found)
+        else:
+            yield _failure(image_id, sha256, found)
+
+
+def _failure(image_id: str, sha256: str, failed: Undecodable) -> TensorFailure:
+    return TensorFailure(image_id, sha256, str(failed.reason), failed.detail or "")
+
+
+def _identities(photos: pl.DataFrame) -> dict[str, tuple[str, str]]:
+    return {key: (image_id, sha256) for key, image_id, sha256 in photos["key", "image_id", "sha256"].iter_rows()}

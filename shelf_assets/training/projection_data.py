@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shelf_assets.vision.digests import canonical_digest
-from shelf_assets.vision.preprocess import Geometry, to_tensor
+from shelf_assets.vision.engine import decode_each
+from shelf_assets.vision.preprocess import Geometry, Undecodable
 
 if TYPE_CHECKING:
     from shelf_assets.vision.models import Classifier, Embedder
@@ -127,7 +128,7 @@ class Towers:
 
     def features(self, key: str, count: int, photos: Iterable[bytes]) -> tuple[np.ndarray, np.ndarray]:
         """Features (2 × N × 1280, fp32) and ImageNet probabilities (N × 1000) of photos, through the
-        project's `to_tensor`.
+        project's own decode.
         """
         geometry = Geometry()
         key = canonical_digest([key, geometry.digest(), self.classifier.spec.model_digest])[:16]
@@ -135,7 +136,7 @@ class Towers:
         if not all(path.exists() for path in paths):
             views: list[list[np.ndarray]] = [[], []]
             imagenet = []
-            for number, batch in enumerate(_batches(to_tensor(photo, geometry) for photo in photos)):
+            for number, batch in enumerate(_batches(decode_each(photos, geometry))):
                 log.info("features %d of %d", min(count, (number + 1) * _BATCH), count)
                 seen, probabilities = self._look(batch)
                 views[0].append(seen)
@@ -179,9 +180,11 @@ class Towers:
         return self.embedder.spec.file("text").sha256
 
 
-def _batches(tensors: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def _batches(tensors: Iterable[np.ndarray | Undecodable]) -> Iterator[np.ndarray]:
     batch: list[np.ndarray] = []
     for tensor in tensors:
+        if isinstance(tensor, Undecodable):
+            raise tensor  # a training set is curated: one broken file there is a mistake
         batch.append(tensor)
         if len(batch) == _BATCH:
             yield np.stack(batch)

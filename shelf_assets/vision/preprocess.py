@@ -26,7 +26,7 @@ VERSION = 2
 OVERSAMPLING = 2
 
 # How a stored picture becomes upright: transposed first, then mirrored along x, along y. Exif 2.32, tag 0x0112.
-_UPRIGHT = {
+UPRIGHT = {
     1: (False, False, False),
     2: (False, True, False),
     3: (False, True, True),
@@ -51,6 +51,8 @@ class Geometry:
     fit: Literal["crop", "pad", "squash"] = "crop"
     interpolation: Literal["bicubic"] = "bicubic"
     pad_value: int = 128
+    decoder: Literal["cpu", "gpu"] = "cpu"
+    """gpu: decoded and resized by `gpu_decode`, whose pixels differ from these by a fraction of a level on average."""
 
     def __post_init__(self) -> None:
         if self.fit not in ("crop", "pad", "squash") or self.interpolation != "bicubic":
@@ -63,6 +65,8 @@ class Geometry:
         described = asdict(self)
         if self.fit != "pad":
             del described["pad_value"]
+        if self.decoder == "cpu":
+            del described["decoder"]
         return canonical_digest({"version": VERSION, "oversampling": OVERSAMPLING} | described)
 
 
@@ -98,11 +102,11 @@ def _counting_side(header: Header, geometry: Geometry) -> int:
 def _upright(picture: np.ndarray, header: Header, shrink: int, geometry: Geometry) -> np.ndarray:
     """Cut, resize and turn. Everything is computed on the original's size, so that shrinking on load moves nothing."""
     size = geometry.size_px
-    transposed, mirrored_x, mirrored_y = _UPRIGHT[header.exif_orientation]
+    transposed, mirrored_x, mirrored_y = UPRIGHT[header.exif_orientation]
     width, height = header.width_px, header.height_px
     if transposed:
         width, height = height, width
-    whole_x, whole_y = _fitted(width, height, geometry)
+    whole_x, whole_y = fitted(width, height, geometry)
     kept_x, kept_y = min(size, whole_x), min(size, whole_y)
     # Where the kept window begins in the resized upright picture, then in the stored one: turned on 224 px, not on 12
     # MP.
@@ -127,7 +131,7 @@ def _upright(picture: np.ndarray, header: Header, shrink: int, geometry: Geometr
     return padded
 
 
-def _fitted(width: int, height: int, geometry: Geometry) -> tuple[int, int]:
+def fitted(width: int, height: int, geometry: Geometry) -> tuple[int, int]:
     """Size (x, y) of the whole upright picture after resizing, before anything is cut or padded."""
     size = geometry.size_px
     if geometry.fit == "squash":

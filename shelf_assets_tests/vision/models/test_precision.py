@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shelf_assets.vision.models import precision
-from shelf_assets.vision.models.precision import resolve_precision
+from shelf_assets.vision.models import ModelError, precision
+from shelf_assets.vision.models.precision import require_together, resolve_backend, resolve_precision
 
 
 @pytest.fixture
@@ -50,3 +50,29 @@ def test_a_planning_pod_and_a_gpu_pod_of_one_cluster_name_the_same_keys(machine:
 
 def test_asked_precision_is_not_overruled(machine: Path) -> None:
     assert resolve_precision("fp32", device="cuda", on_cluster=True) == "fp32"
+
+
+def test_a_planning_pod_and_a_gpu_pod_of_one_cluster_name_the_same_backend(machine: Path) -> None:
+    planning = resolve_backend("auto", on_cluster=True)
+    (machine / "nvidiactl").touch()
+    assert planning == resolve_backend("auto", on_cluster=True) == "torch"
+
+
+def test_a_gpu_left_idle_by_a_cpu_backend(machine: Path) -> None:
+    (machine / "nvidiactl").touch()
+    assert resolve_backend("auto") == "torch"
+    with pytest.raises(ModelError, match="SHELF_BACKEND=openvino runs on CPUs"):
+        resolve_backend("openvino", device="cuda:0")
+
+
+def test_a_missing_backend_found_out_at_the_first_photo(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "find_spec", lambda name: None)
+    assert resolve_backend("auto") == "torch"
+    with pytest.raises(ModelError, match=r"install shelf-assets\[cpu\]"):
+        resolve_backend("openvino")
+
+
+@pytest.mark.parametrize(("backend", "asked"), [("torch", "int8"), ("openvino", "fp16"), ("torch", "fp16")])
+def test_a_precision_that_its_backend_would_quietly_replace(machine: Path, backend: str, asked: str) -> None:
+    with pytest.raises(ModelError, match=f"SHELF_PRECISION={asked}"):
+        require_together(backend, asked, "cpu")  # type: ignore[arg-type]

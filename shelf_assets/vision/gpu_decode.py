@@ -1,0 +1,117 @@
+"""JPEGs decoded, turned and resized on a GPU, by nvJPEG through torchvision; what it will not take goes the CPU's way, one by one.
+
+The pixels are close to `preprocess`'s and not the same (another inverse DCT, no shrinking on load), so tensors made here have
+a geometry, and a digest, of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shelf_assets.vision.headers import Header, read_header
+from shelf_assets.vision.inspect import taken_format
+from shelf_assets.vision.preprocess import UPRIGHT, Geometry, fitted, to_tensor
+from shelf_assets.vision.reasons import Undecodable
+
+if TYPE_CHECKING:
+    import torch
+
+# Decoded at full size before they are resized: 32 photos of 12 MP are 1.2 GB on the device.
+BATCH_PHOTOS = 32
+
+Decode = Callable[[list[Any]], list[Any]]
+
+
+class NoGpu(RuntimeError):
+    """Decoding on a GPU was asked for where there is none."""
+
+
+def tensors_on_gpu(
+    photos: Sequence[bytes], geometry: Geometry, decode: Decode | None = None
+) -> list[np.ndarray | Undecodable]:
+    """Tensors (uint8, 3 × size × size) of photos, each of them decoded on the GPU or else on the CPU.
+
+    `decode` takes encoded JPEGs as uint8 tensors and gives RGB pictures (uint8, 3 × H × W); the default is nvJPEG on the
+    first CUDA device. Raises NoGpu without one.
+    """
+    decode = decode or _nvjpeg()
+    headers = [_baseline_header(data) for data in photos]
+    chosen = [position for position, header in enumerate(headers) if header is not None]
+    pictures = _decoded([photos[position] for position in chosen], decode)
+    by_position = dict(zip(chosen, pictures, strict=True))
+    found: list[np.ndarray | Undecodable] = []
+    for position, (data, header) in enumerate(zip(photos, headers, strict=True)):
+        picture = by_position.get(position)
+        if header is None or picture is None or tuple(picture.shape[1:]) != (header.height_px, header.width_px):
+            found.append(_on_cpu(data, geometry))
+        else:
+            found.append(_cut(picture, header, geometry))
+    return found
+
+
+def _nvjpeg() -> Decode:
+    import torch
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    if not torch.cuda.is_available():
+        raise NoGpu(
+            "SHELF_DECODER=gpu, and this process has no CUDA device: choose SHELF_DECODER=cpu, or run it on a GPU pod"
+        )
+    return lambda encoded: decode_jpeg(encoded, mode=ImageReadMode.RGB, device="cuda")
+
+
+def _baseline_header(data: bytes) -> Header | None:
+    """The header of a JPEG of one scan; None for everything else, broken files included."""
+    try:
+        header = read_header(data, taken_format(data))
+    except Undecodable:
+        return None
+    return header if header.format == "jpeg" and header.is_complete and header.scans <= 1 else None
+
+
+def _decoded(photos: Sequence[bytes], decode: Decode) -> list[torch.Tensor | None]:
+    """Pictures of all photos in one call; one by one where a call fails, and None for those that fail alone."""
+    import torch
+
+    if not photos:
+        return []
+    encoded = [torch.frombuffer(bytearray(data), dtype=torch.uint8) for data in photos]
+    try:
+        return list(decode(encoded))
+    except RuntimeError:
+        if len(photos) == 1:
+            return [None]
+    return [_decoded([data], decode)[0] for data in photos]
+
+
+def _cut(picture: torch.Tensor, header: Header, geometry: Geometry) -> np.ndarray:
+    """Turn, resize and cut as `preprocess` does, by torch on the picture's device."""
+    import torch
+
+    transposed, mirrored_x, mirrored_y = UPRIGHT[header.exif_orientation]
+    upright = picture.transpose(1, 2) if transposed else picture
+    axes = [axis for axis, mirrored in ((2, mirrored_x), (1, mirrored_y)) if mirrored]
+    upright = upright.flip(axes) if axes else upright
+    height, width = upright.shape[1:]
+    whole_x, whole_y = fitted(width, height, geometry)
+    whole = torch.nn.functional.interpolate(
+        upright[None].float(), size=(whole_y, whole_x), mode="bicubic", antialias=True
+    )[0]
+    size = geometry.size_px
+    kept_x, kept_y = min(size, whole_x), min(size, whole_y)
+    x, y = round((whole_x - kept_x) / 2), round((whole_y - kept_y) / 2)
+    kept = whole[:, y : y + kept_y, x : x + kept_x].round().clamp(0, 255).to(torch.uint8)
+    tensor = torch.full((3, size, size), geometry.pad_value, dtype=torch.uint8, device=kept.device)
+    top, left = (size - kept_y) // 2, (size - kept_x) // 2
+    tensor[:, top : top + kept_y, left : left + kept_x] = kept
+    return np.asarray(tensor.cpu().numpy())
+
+
+def _on_cpu(data: bytes, geometry: Geometry) -> np.ndarray | Undecodable:
+    try:
+        return to_tensor(data, geometry)
+    except Undecodable as failed:
+        return failed

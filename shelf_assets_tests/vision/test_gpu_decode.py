@@ -1,0 +1,91 @@
+"""Decoding on a GPU: the same picture as on the CPU, and the CPU for what nvJPEG refuses.
+
+Without a GPU torchvision's CPU decoder stands in for nvJPEG behind the same call: turning, resizing, cutting and falling back
+are the code that runs on a device.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.io import ImageReadMode, decode_jpeg
+
+from shelf_assets.vision.gpu_decode import NoGpu, tensors_on_gpu
+from shelf_assets.vision.preprocess import Geometry, to_tensor
+from shelf_assets.vision.reasons import Undecodable
+from shelf_assets_tests.vision.pictures import difference, encoded, scene, turned
+
+GPU = Geometry(decoder="gpu")
+
+
+def decode(photos: list[torch.Tensor]) -> list[torch.Tensor]:
+    found = decode_jpeg(photos, mode=ImageReadMode.RGB)
+    assert isinstance(found, list)
+    return found
+
+
+def test_tensors_of_both_decoders_under_one_digest() -> None:
+    assert GPU.digest() != Geometry().digest()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+def test_a_photo_turned_or_cut_otherwise_than_on_the_cpu(fit: str, orientation: int) -> None:
+    data = turned(scene(640, 480), orientation, quality=95)
+    (found,) = tensors_on_gpu([data], Geometry(fit=fit, decoder="gpu"), decode)  # type: ignore[arg-type]
+    assert isinstance(found, np.ndarray) and found.dtype == np.uint8
+    expected = to_tensor(data, Geometry(fit=fit))  # type: ignore[arg-type]
+    assert difference(found, expected) < 1.5, "a wrong turn is tens of levels apart"
+
+
+def test_real_photos_that_look_different(shared_data: Path) -> None:
+    photos = [path.read_bytes() for path in sorted((shared_data / "phone-photos").glob("*.jpg"))[:4]]
+    for data, found in zip(photos, tensors_on_gpu(photos, GPU, decode), strict=True):
+        assert isinstance(found, np.ndarray)
+        assert difference(found, to_tensor(data, Geometry())) < 1.0
+
+
+def test_one_photo_that_the_device_refuses_takes_the_others_with_it() -> None:
+    photos = [encoded(scene(300, 200)), encoded(scene(200, 300)), encoded(scene(250, 250))]
+    refused = photos[1]
+    calls: list[int] = []
+
+    def picky(batch: list[torch.Tensor]) -> list[torch.Tensor]:
+        calls.append(len(batch))
+        if any(bytes(photo.numpy()) == refused for photo in batch):
+            raise RuntimeError("nvjpegDecode failed: 5")
+        return decode(batch)
+
+    found = tensors_on_gpu(photos, GPU, picky)
+    assert calls == [3, 1, 1, 1]
+    assert np.array_equal(found[1], to_tensor(refused, Geometry()))  # type: ignore[arg-type]
+    assert all(isinstance(each, np.ndarray) for each in found)
+
+
+def test_other_formats_and_broken_files_that_end_the_batch() -> None:
+    whole = encoded(scene(300, 200))
+    photos = [
+        encoded(scene(300, 200), "PNG"),
+        whole,
+        whole[:500],
+        encoded(scene(300, 200), progressive=True),
+        b"milk, eggs",
+    ]
+    asked: list[int] = []
+
+    def counting(batch: list[torch.Tensor]) -> list[torch.Tensor]:
+        asked.append(len(batch))
+        return decode(batch)
+
+    found = tensors_on_gpu(photos, GPU, counting)
+    assert asked == [1], "only a JPEG of one scan goes to the device"
+    assert [type(each) for each in found] == [np.ndarray, np.ndarray, Undecodable, np.ndarray, Undecodable]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_missing_gpu_told_as_a_broken_photo() -> None:
+    with pytest.raises(NoGpu, match="SHELF_DECODER=cpu"):
+        tensors_on_gpu([encoded(scene(300, 200))], GPU)
