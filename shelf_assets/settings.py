@@ -49,7 +49,8 @@ class Settings(BaseSettings):
         "ViT-B-32/laion2b_s34b_b79k", description="Production embedder: open_clip ARCHITECTURE/PRETRAINED."
     )
     backend: Literal["auto", "torch", "openvino"] = Field(
-        "auto", description="What runs the models. auto: torch on GPUs and clusters, OpenVINO on CPUs where it is installed."
+        "auto",
+        description="What runs the models. auto: torch on GPUs and clusters, OpenVINO on CPUs where it is installed.",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         "auto",
@@ -57,13 +58,23 @@ class Settings(BaseSettings):
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     batch_size: int = Field(
-        0, ge=0, le=4096, description="Photos in one forward pass; 0: 16 on CPUs, what memory and speed suggest on GPUs."
+        0,
+        ge=0,
+        le=4096,
+        description="Photos in one forward pass; 0: 16 on CPUs, what memory and speed suggest on GPUs.",
     )
     torch_compile: bool = Field(
-        False, description="Hand models to torch.compile: minutes at the first batch of every process, some speed after it."
+        False,
+        description="Hand models to torch.compile: minutes at the first batch of every process, some speed after it.",
     )
     parity_cosine: float = Field(
-        0.995, ge=0, le=1, description="Least mean cosine between a backend's outputs and float32's; below it is refused."
+        0.995,
+        ge=0,
+        le=1,
+        description="Least mean cosine between a backend's outputs and float32's; below it is refused.",
+    )
+    parity_cosine_labelled: float = Field(
+        0.98, ge=0, le=1, description="The same where accuracy on labelled photos is known, which then decides."
     )
     parity_top1: float = Field(
         0.85, ge=0, le=1, description="Least share of photos on which a backend names float32's best label."

@@ -51,8 +51,6 @@ def _hint(message: str) -> str:
         )
     if any(word in plain for word in ("No space left", "StorageFull", "File too large", "Disk quota exceeded")):
         return f"the disk is full; what was there before is untouched. Free room and run it again ({first})"
-    if "empty path segment" in plain:
-        return f"this client cannot read one of the keys there; delete or rename that object ({first})"
     if any(word in plain for word in ("error sending request", "Connection refused", "dns error", "(Connect)")):
         return f"no server answers; look at AWS_ENDPOINT_URL and the network ({first})"
     return first

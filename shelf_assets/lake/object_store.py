@@ -209,7 +209,9 @@ class ObjectStore:
                         for meta in page:
                             # A bucket is listed in order, so that its last key says all; a folder is not.
                             last = meta["path"]
-                            seen = {last} if self.on_s3 else seen | {last}
+                            if self.on_s3:
+                                seen.clear()
+                            seen.add(last)
                             yield StoredObject(last, meta["size"], meta["e_tag"] or "", meta["last_modified"])
                     return
                 except GenericError as error:

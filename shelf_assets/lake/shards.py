@@ -49,15 +49,6 @@ class TensorFailure:
 
 
 @dataclass(frozen=True)
-class TensorBatch:
-    """`pixels`: uint8, N × 3 × size × size, in the order of `image_ids` and `sha256s`."""
-
-    image_ids: list[str]
-    sha256s: list[str]
-    pixels: np.ndarray
-
-
-@dataclass(frozen=True)
 class Written:
     tensors: int
     failures: int
@@ -140,22 +131,6 @@ class TensorDay:
                     image_id, sha256 = wanted_rows[row]
                     yield Tensor(image_id, sha256, pixels)
 
-    def batches(self, wanted: pl.DataFrame, batch_size: int) -> Iterator[TensorBatch]:
-        """Tensors of the wanted photos (image_id, sha256) in batches of batch_size, one record batch in memory."""
-        index = self.index().filter(pl.col("reason").is_null())
-        chosen = index.join(wanted.unique(["image_id", "sha256"]), on=["image_id", "sha256"], how="semi")
-        pending: list[tuple[str, str, np.ndarray]] = []
-        for (shard,), rows in chosen.group_by("shard", maintain_order=True):
-            wanted_rows = dict(zip(rows["row"], zip(rows["image_id"], rows["sha256"], strict=True), strict=True))
-            for row, pixels in self._rows(str(shard), wanted_rows):
-                if row in wanted_rows:
-                    pending.append((*wanted_rows[row], pixels))
-                    if len(pending) == batch_size:
-                        yield _batch(pending)
-                        pending = []
-        if pending:
-            yield _batch(pending)
-
     def _rows(self, shard: str, wanted: Container[int]) -> Iterator[tuple[int, np.ndarray]]:
         """The rows of those record batches that hold a wanted row, whose pixels are views of what was read."""
         entry = json.loads(self.store.get(self.prefix + shard.removesuffix(".arrow") + ".json"))
@@ -227,10 +202,6 @@ def _pixels(record_batch: pa.RecordBatch, size_px: int) -> np.ndarray:
     column = record_batch.column("pixels")
     flat = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, 3, size_px, size_px)
     return flat[column.offset : column.offset + len(column)]
-
-
-def _batch(rows: list[tuple[str, str, np.ndarray]]) -> TensorBatch:
-    return TensorBatch([row[0] for row in rows], [row[1] for row in rows], np.stack([row[2] for row in rows]))
 
 
 class ShardWriter:

@@ -147,7 +147,12 @@ def compiled_models(settings: Settings) -> "CompiledModels":
 def parity_limits(settings: Settings) -> "ParityLimits":
     from shelf_assets.vision.backends.parity import ParityLimits
 
-    return ParityLimits(settings.parity_cosine, settings.parity_top1, settings.parity_accuracy_points)
+    return ParityLimits(
+        cosine=settings.parity_cosine,
+        cosine_labelled=settings.parity_cosine_labelled,
+        top1_agreement=settings.parity_top1,
+        accuracy_points=settings.parity_accuracy_points,
+    )
 
 
 def geometry_of(settings: Settings) -> Geometry:

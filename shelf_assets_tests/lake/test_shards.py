@@ -14,6 +14,7 @@ import pytest
 
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.shards import ROWS_PER_RECORD_BATCH, Tensor, TensorDay, TensorFailure
+from shelf_assets.vision.engine import batched
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.rows import DAY, sha
 
@@ -39,7 +40,7 @@ def wanted(*numbers: int) -> pl.DataFrame:
 
 def read_back(day: TensorDay, photos: pl.DataFrame, batch_size: int = 32) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
-    for batch in day.batches(photos, batch_size):
+    for batch in batched(day.read(photos), batch_size):
         assert batch.pixels.dtype == np.uint8 and batch.pixels.shape == (len(batch.image_ids), 3, SIZE_PX, SIZE_PX)
         assert not set(batch.image_ids) & set(found), "a photo is read twice"
         found |= dict(zip(batch.image_ids, batch.pixels, strict=True))
@@ -60,7 +61,7 @@ def test_batches_are_of_another_size_or_hold_unwanted_photos(disk_lake: LakeUnde
     day = day_of(disk_lake.lake)
     day.write(tensors(200), shard_images=130)
     photos = wanted(3, 64, 65, 129, 130, 199, 500)
-    sizes = [len(batch.image_ids) for batch in day.batches(photos, 4)]
+    sizes = [len(batch.image_ids) for batch in batched(day.read(photos), 4)]
     assert sizes == [4, 2]
     assert set(read_back(day, photos)) == {"i3", "i64", "i65", "i129", "i130", "i199"}
 
@@ -123,7 +124,7 @@ def test_days_or_geometries_share_tensors(disk_lake: LakeUnderTest) -> None:
     day_of(disk_lake.lake).write(tensors(3), shard_images=10)
     other = disk_lake.lake.tensors(DAY, "another-geometry", SIZE_PX)
     assert other.missing(wanted(0, 1, 2)).height == 3
-    assert list(other.batches(wanted(0, 1, 2), 2)) == []
+    assert list(batched(other.read(wanted(0, 1, 2)), 2)) == []
 
 
 def test_an_empty_stream_leaves_files(disk_lake: LakeUnderTest) -> None:
@@ -142,13 +143,14 @@ from shelf_assets_tests.lake.rows import DAY, sha
 from shelf_assets.lake.shards import Tensor
 url, images = sys.argv[1], int(sys.argv[2])
 from shelf_assets.observe.meter import peak_memory_bytes as peak
+from shelf_assets.vision.engine import batched
 pixels = np.zeros((3, 224, 224), np.uint8)
 def day_of(digest): return Lake(url).tensors(DAY, digest, 224)
 def round_trip(digest, count):
     day = day_of(digest)
     day.write((Tensor(f"i{n}", sha(n), pixels) for n in range(count)), shard_images=images)
     photos = pl.DataFrame({"image_id": [f"i{n}" for n in range(count)], "sha256": [sha(n) for n in range(count)]})
-    assert sum(len(batch.image_ids) for batch in day.batches(photos, 32)) == count
+    assert sum(len(batch.image_ids) for batch in batched(day.read(photos), 32)) == count
 round_trip("warm", 64)
 before = peak()
 round_trip("cold", images)

@@ -19,6 +19,7 @@ from PIL import Image
 from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets.lake.shards import Tensor, TensorDay
 from shelf_assets.training.projection_data import Towers
+from shelf_assets.vision.engine import batched
 from shelf_assets.vision.intake import pixels_of
 from shelf_assets.vision.preprocess import Geometry, Undecodable, tensor_digest, to_tensor
 from shelf_assets.vision.reasons import Reason
@@ -150,7 +151,7 @@ def test_the_asset_s_shards_hold_different_pixels(tmp_path: Path) -> None:
     wanted = pl.DataFrame({"image_id": list(hashes), "sha256": list(hashes.values())})
     held = {
         name: tensor_digest(pixels)
-        for batch in day.batches(wanted, 3)
+        for batch in batched(day.read(wanted), 3)
         for name, pixels in zip(batch.image_ids, batch.pixels, strict=True)
     }
     assert held == {name: tensor_digest(to_tensor(data, CROP)) for name, data in PARITY.items()}

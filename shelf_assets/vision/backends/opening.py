@@ -109,7 +109,9 @@ class OpenModel:
 
             self._compared.append((outputs_of(self._float32(), pixels), outputs))
             references, found = (np.concatenate(side) for side in zip(*self._compared, strict=True))
-            parity = measure(self.spec.task, references, found)
+            measured = measure(self.spec.task, references, found)
+            # What calibration found out on labelled photos stays known.
+            parity = measured if parity is None else parity.seen_on(measured)
             self.store.keep(self._place, replace(card, parity=parity))
         parity.require(self.limits, f"{self.spec.model_id} in {self.spec.precision} on {self.spec.backend}")
         if parity.photos >= PROOF_IMAGES or not self._compared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,10 @@ def export(loaded: Classifier | Embedder, folder: Path) -> None:
 
     openvino = import_openvino()
     example = torch.zeros((2, 3, 224, 224), dtype=torch.uint8)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # The shape checks are constants on purpose, and which tracer OpenVINO uses is its own affair.
+        for category in (torch.jit.TracerWarning, FutureWarning, UserWarning):
+            warnings.simplefilter("ignore", category)
         converted = openvino.convert_model(PixelsToOutputs(loaded).eval(), example_input=example)
     converted.reshape({converted.inputs[0]: [-1, 3, 224, 224]})
     # Full float32: what is rounded here would be lost for every precision.
@@ -87,5 +91,8 @@ def quantize(source: Path, photos: np.ndarray, folder: Path) -> None:
         preset=nncf.QuantizationPreset.MIXED,
         model_type=nncf.ModelType.TRANSFORMER if is_transformer else None,
         subset_size=len(batches),
+        # Without VNNI, products of bytes are summed in 16 bits and saturate: on such a CPU EfficientNet-Lite0 kept 72 % of its
+        # labels and lost 1 to 2 points of accuracy. Weights of half the range never saturate: 88 %, and no point lost.
+        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
     )
     openvino.save_model(quantized, str(folder / MODEL), compress_to_fp16=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,9 +21,13 @@ class BackendRefused(ModelError):
 
 @dataclass(frozen=True)
 class ParityLimits:
-    """The least that is accepted: mean cosine of outputs, share of equal top labels, points of accuracy lost."""
+    """The least that is accepted: mean cosine of outputs, share of equal top labels, points of accuracy lost.
+
+    Where accuracy on labelled photos is known it decides, and the cosine may be as low as `cosine_labelled`.
+    """
 
     cosine: float = 0.995
+    cosine_labelled: float = 0.98
     top1_agreement: float = 0.85
     accuracy_points: float = 0.5
 
@@ -46,8 +50,9 @@ class Parity:
     def require(self, limits: ParityLimits, what: str) -> None:
         """Raise BackendRefused where a figure lies below its limit."""
         complaints = []
-        if self.photos and self.cosine_mean < limits.cosine:
-            complaints.append(f"mean cosine {self.cosine_mean:.4f}, at least {limits.cosine}")
+        least = limits.cosine if self.accuracy_change_points is None else limits.cosine_labelled
+        if self.photos and self.cosine_mean < least:
+            complaints.append(f"mean cosine {self.cosine_mean:.4f}, at least {least}")
         if (
             self.top1_agreement is not None
             and self.photos >= FEWEST_FOR_TOP1
@@ -61,9 +66,12 @@ class Parity:
         if complaints:
             raise BackendRefused(
                 f"{what} is too far from the model in float32 on {self.photos} photos: {'; '.join(complaints)}. Choose another "
-                "SHELF_PRECISION or SHELF_BACKEND, or lower the limit (SHELF_PARITY_COSINE, SHELF_PARITY_TOP1, "
-                "SHELF_PARITY_ACCURACY_POINTS) knowingly"
+                "SHELF_PRECISION or SHELF_BACKEND, or lower the limit (SHELF_PARITY_…) knowingly"
             )
+
+    def seen_on(self, others: Parity) -> Parity:
+        """The figures of other photos, with what labelled ones have shown."""
+        return replace(others, labelled_photos=self.labelled_photos, accuracy_change_points=self.accuracy_change_points)
 
     def facts(self) -> dict[str, float]:
         """What is known of it, for metadata."""

@@ -19,6 +19,7 @@ from shelf_assets_tests.stories.photos import photo
 
 pytest.importorskip("nncf", reason="NNCF is not installed (extra cpu)")
 pytestmark = pytest.mark.slow
+LENIENT = ParityLimits(0.9, 0.9, 0.5, 100)
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +32,14 @@ def test_int8_that_replaces_float32_or_changes_with_each_process(tmp_path: Path,
     spec = embedded_spec("embedder", "fp32")
     labels = [f"class {number % 4}" for number in range(len(pictures))]
 
-    done = calibrate(spec, store, pictures[:16], pictures[16:], Labelled(pictures, labels), ParityLimits(0.9, 0.5, 100))
+    done = calibrate(spec, store, pictures[:16], pictures[16:], Labelled(pictures, labels), LENIENT)
 
     assert done.parity.photos == 8 and 0.9 < done.parity.cosine_mean < 1
     assert done.parity.labelled_photos == 24 and done.accuracy_percent is not None
     asked = replace(spec, backend="openvino", precision="int8")
     assert store.calibrated(asked) == done.spec
     assert done.spec.model_digest not in (spec.model_digest, asked.model_digest)
-    model = OpenModel(done.spec, store, device="cpu", limits=ParityLimits(0.9, 0.5, 100))
+    model = OpenModel(done.spec, store, device="cpu", limits=LENIENT)
     answers = model.submit(pictures[16:])()
     float32 = OpenModel(replace(spec, backend="openvino"), store, device="cpu").submit(pictures[16:])()
     cosines = (answers * float32).sum(axis=1)

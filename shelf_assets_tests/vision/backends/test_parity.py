@@ -14,7 +14,7 @@ from shelf_assets.vision.backends.parity import (
     measure,
 )
 
-LIMITS = ParityLimits(cosine=0.99, top1_agreement=0.9, accuracy_points=0.5)
+LIMITS = ParityLimits(cosine=0.99, cosine_labelled=0.9, top1_agreement=0.9, accuracy_points=0.5)
 
 
 def probabilities(count: int, classes: int = 10, seed: int = 0) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_scores_that_agree_at_the_top_alone_taken_for_equal() -> None:
 def test_vectors_that_point_elsewhere_pass() -> None:
     rough = measure("embedder", vectors(40), vectors(40, noise=0.5))
     assert 0.8 < rough.cosine_least <= rough.cosine_mean < 0.95
-    with pytest.raises(BackendRefused, match=r"ViT in bf16 .* on 40 photos.*SHELF_PARITY_COSINE"):
+    with pytest.raises(BackendRefused, match=r"ViT in bf16 .* on 40 photos.*SHELF_PARITY_"):
         rough.require(LIMITS, "ViT in bf16")
 
 
@@ -67,6 +67,19 @@ def test_lost_accuracy_passes_or_a_gain_is_refused() -> None:
     with pytest.raises(BackendRefused, match=r"0\.8 points of accuracy lost"):
         Parity(100, 0.999, 0.99, labelled_photos=300, accuracy_change_points=-0.8).require(LIMITS, "model")
     Parity(100, 0.999, 0.99, labelled_photos=300, accuracy_change_points=2.0).require(LIMITS, "model")
+
+
+def test_a_rough_backend_refused_though_labelled_photos_clear_it_or_taken_without_them() -> None:
+    rough = Parity(100, 0.95, 0.9)
+    with pytest.raises(BackendRefused, match="mean cosine"):
+        rough.require(LIMITS, "model")
+    Parity(100, 0.95, 0.9, labelled_photos=300, accuracy_change_points=0.0).require(LIMITS, "model")
+
+
+def test_other_photos_that_make_known_accuracy_forgotten() -> None:
+    known = Parity(12, 0.95, 0.9, labelled_photos=300, accuracy_change_points=-0.2)
+    seen = known.seen_on(Parity(64, 0.96, 0.91, top1_agreement=0.9))
+    assert (seen.photos, seen.cosine_mean, seen.labelled_photos, seen.accuracy_change_points) == (64, 0.96, 300, -0.2)
 
 
 def test_accuracy_that_counts_a_photo_as_its_own_teacher() -> None:

@@ -1,0 +1,85 @@
+"""How figures are written down: Markdown tables, names of scenarios, numbers short enough to compare. Knows no goal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+KINDS = {"small": "348 px", "large": "8–16 MP"}
+STORES = {"disk": "disk", "s3": "S3"}
+LACKING = "–"
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    titles = list(header)
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def scenario_name(scenario: dict[str, Any]) -> str:
+    return f"{KINDS[scenario['photos']]}, {STORES[scenario['store']]}"
+
+
+def title(result: dict[str, Any], way: str) -> str:
+    """The way's name on the page, with the precision that its models ran in, or were to run in."""
+    asked = result["ways"][way]["precision"]
+    precision = result["precision"].get(way, None if asked == "auto" else asked)
+    name = str(result["ways"][way]["title"])
+    return f"{name}, {precision}" if precision else name
+
+
+def number(value: float | None) -> str:
+    """Three digits that mean something."""
+    if value is None:
+        return LACKING
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def ratio(found: dict[str, float] | None, clock: str = "cpu") -> str:
+    """A ratio with its range over the runs."""
+    if found is None:
+        return LACKING
+    return f"{found[f'{clock}_median']:.2f} ({found[f'{clock}_least']:.2f}–{found[f'{clock}_most']:.2f})"
+
+
+def ways_of(result: dict[str, Any], *roles: str) -> Iterator[str]:
+    """Names of the ways with one of these roles, as they stand in the table of ways."""
+    return (name for name, way in result["ways"].items() if way["role"] in roles)
+
+
+def first_of_ours(result: dict[str, Any], scenario: dict[str, Any], *, int8: bool = False) -> str | None:
+    """Our way that the goals are about: the first that ran in a float format, or in int8."""
+    for name in ways_of(result, "ours"):
+        if name in scenario["ways"] and (result["precision"][name] == "int8") == int8:
+            return name
+    return None
+
+
+def best_rival(result: dict[str, Any], scenario: dict[str, Any]) -> str | None:
+    """The rival that spent the fewest CPU seconds a photo; all run the weights at the precision that ours has by itself."""
+    ran = [name for name in ways_of(result, "rival") if name in scenario["ways"]]
+    return min(ran, key=lambda name: scenario["ways"][name]["cpu_seconds_per_1000"], default=None)
+
+
+def models_alone_cpu_ms(result: dict[str, Any], scenario: dict[str, Any], way: str) -> float | None:
+    """CPU-ms of the way's models alone; the rivals share `loader`'s."""
+    if way not in scenario["ways"]:
+        return None
+    own: float | None = scenario["ways"][way]["models_alone_cpu_ms"]
+    if own is None and result["ways"][way]["role"] == "rival" and "loader" in scenario["ways"]:
+        shared: float | None = scenario["ways"]["loader"]["models_alone_cpu_ms"]
+        return shared
+    return own
+
+
+def around_cpu_ms(scenario: dict[str, Any], way: str) -> float | None:
+    """CPU-ms of one more photo beside the models; None where the runs differ by more than the figure itself."""
+    around = scenario["ways"][way]["around"] if way in scenario["ways"] else None
+    if (
+        around is None
+        or around["cpu_ms_per_photo_most"] - around["cpu_ms_per_photo_least"] > around["cpu_ms_per_photo"]
+    ):
+        return None
+    return float(around["cpu_ms_per_photo"])
