@@ -65,7 +65,7 @@ def test_a_secret_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "value", "told"),
     [
         ("SHELF_MODELS", "best", ["SHELF_MODELS", "production", "embedded"]),
-        ("SHELF_BATCH_SIZE", "0", ["SHELF_BATCH_SIZE", "greater than or equal to 1"]),
+        ("SHELF_BATCH_SIZE", "-1", ["SHELF_BATCH_SIZE", "greater than or equal to 0"]),
         ("SHELF_LAKE", "/a/folder", ["SHELF_LAKE", "file:///", "s3://"]),
         ("SHELF_BATCHSIZE", "8", ["SHELF_BATCHSIZE", "SHELF_BATCH_SIZE"]),
     ],

@@ -93,7 +93,6 @@ def test_new_photos_left_out_of_a_stage(disk_lake: LakeUnderTest) -> None:
 
     assert causes(plan(disk_lake.lake)) == {
         ("raw_images", "new objects"): 3,
-        ("image_tensors", "new objects (at most)"): 3,
         ("classifications", "new objects (at most)"): 3,
         ("clip_embeddings", "new objects (at most)"): 3,
     }

@@ -35,7 +35,7 @@ FAULTS = [
     Fault(WRITE, "clip_embeddings", after=True),
     # The cost of the first and of the last stage: before anything, and after everything, is committed.
     Fault(WRITE, "stage_runs", nth=1, after=True),
-    Fault(WRITE, "stage_runs", nth=4),
+    Fault(WRITE, "stage_runs", nth=3),
 ]
 
 
