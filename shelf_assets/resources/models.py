@@ -57,7 +57,7 @@ class Predictor:
         answer = self.model.submit(pixels)
         if self.asset == CLIP_EMBEDDINGS:
             return lambda: pl.DataFrame({"embedding": pl.Series(answer(), dtype=pl.List(pl.Float32))})
-        return lambda: top_labels(answer(), self.model.card.labels or (), self.settings.top_k)
+        return lambda: top_labels(answer(), self.model.labels, self.settings.top_k)
 
     def facts(self) -> dict[str, object]:
         """What ran, for metadata: the device, and how true the backend is to float32."""

@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from shelf_assets.vision.backends import Answer, Network
 from shelf_assets.vision.backends.parity import ParityLimits, measure
+from shelf_assets.vision.backends.reference import Reference
 from shelf_assets.vision.backends.store import Card, CompiledModels
 from shelf_assets.vision.models.errors import ModelError
 from shelf_assets.vision.models.precision import on_gpu
 from shelf_assets.vision.models.spec import ModelSpec
-
-if TYPE_CHECKING:
-    from shelf_assets.vision.models import Classifier, Embedder
 
 # Photos whose float32 outputs are computed beside the backend's: some seconds once, for a figure that means something.
 PROOF_IMAGES = 64
@@ -44,7 +42,7 @@ class OpenModel:
     ) -> None:
         self.spec, self.store, self.limits = spec, store, limits or ParityLimits()
         self._asked_device, self._batch_images, self._compiled = device, batch_images, compiled
-        self._reference: Classifier | Embedder | None = None
+        self._reference = Reference(spec, "cpu" if spec.backend == "openvino" else device)
         self._compared: list[tuple[np.ndarray, np.ndarray]] = []
         # Torch in float32 is what every other way is measured by.
         self._proven = spec.backend == "torch" and spec.precision == "fp32"
@@ -58,7 +56,8 @@ class OpenModel:
 
         loaded = load(self.spec, self._asked_device)
         if self._card is None:
-            self._keep(_labels(loaded))
+            names = getattr(loaded, "names", None)
+            self._keep(tuple(names) if names is not None else None)
         return TorchNetwork(loaded, self._batch_images, self._compiled)
 
     @property
@@ -72,6 +71,11 @@ class OpenModel:
             _ = self.network
         assert self._card is not None  # opening has kept one
         return self._card
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """A classifier's class names in the order of its outputs."""
+        return self.card.labels or ()
 
     def submit(self, pixels: np.ndarray) -> Answer:
         """Start on a batch; the first photos that this machine ever shows the model prove it."""
@@ -89,15 +93,14 @@ class OpenModel:
         return self.store.card(self._place)
 
     def _open_openvino(self) -> Network:
-        from shelf_assets.vision.backends.openvino_network import OpenVinoNetwork, export
+        from shelf_assets.vision.backends.openvino_network import OpenVinoNetwork
 
         if self._card is None:
             if self.spec.precision == "int8":
                 raise ModelError(
                     f"the calibrated {self.spec.model_id} is not in {self._place}: run `shelf calibrate` again"
                 )
-            loaded = self._float32()
-            self._keep(_labels(loaded), lambda folder: export(loaded, folder))
+            self._keep(self._reference.labels(), self._reference.export)
         return OpenVinoNetwork(self._place, self.spec.precision)
 
     def _prove(self, pixels: np.ndarray, outputs: np.ndarray) -> None:
@@ -105,9 +108,7 @@ class OpenModel:
         card = self.card
         parity = card.parity
         if parity is None or (parity.photos < PROOF_IMAGES and len(pixels) >= _WORTH_PROVING):
-            from shelf_assets.vision.backends.graph import outputs_of
-
-            self._compared.append((outputs_of(self._float32(), pixels), outputs))
+            self._compared.append((self._reference.outputs(pixels), outputs))
             references, found = (np.concatenate(side) for side in zip(*self._compared, strict=True))
             measured = measure(self.spec.task, references, found)
             # What calibration found out on labelled photos stays known.
@@ -115,24 +116,8 @@ class OpenModel:
             self.store.keep(self._place, replace(card, parity=parity))
         parity.require(self.limits, f"{self.spec.model_id} in {self.spec.precision} on {self.spec.backend}")
         if parity.photos >= PROOF_IMAGES or not self._compared:
-            self._proven, self._reference, self._compared = True, None, []
-
-    def _float32(self) -> Classifier | Embedder:
-        from shelf_assets.vision.backends.graph import load
-
-        if self._reference is None:
-            self._reference = load(
-                replace(self.spec, backend="torch", precision="fp32", calibration=None), self._device()
-            )
-        return self._reference
-
-    def _device(self) -> str:
-        return "cpu" if self.spec.backend == "openvino" else self._asked_device
+            self._proven, self._compared = True, []
+            self._reference.close()
 
     def _keep(self, labels: tuple[str, ...] | None, make: Any = None) -> None:
         self.store.keep(self._place, Card(self.spec.model_id, self.spec.model_digest, labels), make)
-
-
-def _labels(loaded: Classifier | Embedder) -> tuple[str, ...] | None:
-    names = getattr(loaded, "names", None)
-    return tuple(names) if names is not None else None
