@@ -52,8 +52,11 @@ check: $(STAMP)  ## lint, format, types, dbt parse for both targets, links in th
 dev: $(STAMP)  ## the Dagster UI on 127.0.0.1:$(PORT), with the daemon that runs schedules and sensors
 	$(BIN)/shelf dev --port $(PORT)
 
-bench: $(STAMP)  ## this pipeline beside the plain way and beside the models alone; writes docs/benchmarks/
-	$(BIN)/python -m shelf_assets_tests.bench
+bench: $(STAMP)  ## this pipeline beside the plain way, its rivals and its models alone, to docs/benchmarks/; BENCH=--quick is a first look
+	@VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet --no-deps --require-hashes \
+		--target "$(SHELF_HOME)/bench/clip-retrieval" -r shelf_assets_tests/bench/clip_retrieval.txt \
+		|| echo "clip-retrieval could not be fetched; the bench goes on without it"
+	BENCH_CLIP_RETRIEVAL="$(SHELF_HOME)/bench/clip-retrieval" $(BIN)/python -m shelf_assets_tests.bench $(BENCH)
 
 lock: $(STAMP)  ## resolve pyproject.toml again into requirements/
 	printf 'uv\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/uv.txt

@@ -11,23 +11,12 @@ from shelf_assets.automation.arrivals import build_arrivals_sensor
 from shelf_assets.automation.freshness import due_in_the_morning, with_freshness
 from shelf_assets.automation.run_status import run_failures
 from shelf_assets.automation.schedules import NIGHTLY_JOB, build_nightly_schedule
+from shelf_assets.automation.upkeep import UPKEEP_JOB, build_upkeep_schedule
 from shelf_assets.checks.contracts import contract_checks
 from shelf_assets.checks.quality import quality_checks
+from shelf_assets.executor import build_executor
 from shelf_assets.resources.build import build_resources
 from shelf_assets.settings import Settings, load_settings
-
-
-def build_executor(settings: Settings) -> dg.ExecutorDefinition:
-    if settings.executor == "k8s":
-        # The Kubernetes client costs a fifth of the package's import, which every step's process pays.
-        from dagster_k8s import k8s_job_executor
-
-        config: dict[str, object] = {"job_image": settings.k8s_image} if settings.k8s_image else {}
-        return k8s_job_executor.configured(config)
-    if settings.executor == "in_process":
-        return dg.in_process_executor
-    # Unset, max_concurrent counts the node's cores; two steps hold two models in memory at most.
-    return dg.multiprocess_executor.configured({"max_concurrent": settings.max_concurrent_steps})
 
 
 def build_defs(settings: Settings, resource_overrides: dict[str, object] | None = None) -> dg.Definitions:
@@ -38,8 +27,8 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
             due_in_the_morning(settings.nightly_hour_utc),
         ),
         asset_checks=[*contract_checks, *quality_checks],
-        jobs=[NIGHTLY_JOB],
-        schedules=[build_nightly_schedule(settings)],
+        jobs=[NIGHTLY_JOB, UPKEEP_JOB],
+        schedules=[build_nightly_schedule(settings), build_upkeep_schedule(settings)],
         sensors=[
             build_arrivals_sensor(settings),
             run_failures,

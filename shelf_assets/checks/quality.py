@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, TRANSIENT_REASONS
+from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, TRANSIENT_REASONS, accepted_twice
 from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.observe.landing import digest
 from shelf_assets.partitions import daily, partition_day
@@ -50,12 +50,8 @@ def every_object_has_a_row(context: dg.AssetCheckExecutionContext, lake: LakeRes
 )
 def no_bytes_accepted_twice(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
     day = partition_day(context.partition_key)
-    accepted = lake.lake.table(RAW_IMAGES.name).scan().filter(pl.col("status") == ACCEPTED)
-    mine = accepted.filter(pl.col("day") == day).select("sha256").unique()
-    twice = accepted.join(mine, on="sha256", how="semi").group_by("sha256").len().filter(pl.col("len") > 1).collect()
-    return dg.AssetCheckResult(
-        passed=twice.is_empty(), description=_first_few("sha256 accepted more than once", twice["sha256"])
-    )
+    twice = accepted_twice(lake.lake.table(RAW_IMAGES.name).scan(), day)
+    return dg.AssetCheckResult(passed=twice.is_empty(), description=_first_few("sha256 accepted more than once", twice))
 
 
 @dg.asset_check(

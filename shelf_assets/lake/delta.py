@@ -1,6 +1,7 @@
 """How a commit is made safe: a declared table on delta-rs, created first, read at one version, committed optimistically.
 
-The one way to write a table. Which rows may be written belongs in `ledger`, what a row is in `schemas`.
+The one way to write a table. Which rows may be written belongs in `ledger`, what a row is in `schemas`, when files are
+packed or deleted in `upkeep`.
 
 Safety rests on Delta's application transactions: a commit names the lock(s) it decided under, and delta-rs refuses it when
 a commit after the version that was read carries the same name. The loser reads again and asks its rule again. So two runs
@@ -12,7 +13,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from urllib.parse import unquote, urlsplit
@@ -22,7 +23,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from shelf_assets.lake.errors import explained
-from shelf_assets.lake.ledger import RULES, Change
+from shelf_assets.lake.ledger import RULES, Change, the_day_as_it_is
 from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets.lake.schemas import Rule, SchemaError, TableSpec, conform, require_day
 
@@ -58,11 +59,17 @@ class LakeTable:
         self.uri = uri
         self.storage_options = dict(storage_options or {})
 
-    def open(self) -> DeltaTable | None:
-        """The table at its newest version, or None before its first commit. Any other failure is raised."""
+    @property
+    def objects(self) -> ObjectStore:
+        """The table's folder: its data files and its log."""
+        options = {key: value for key, value in self.storage_options.items() if key != "allow_http"}
+        return ObjectStore(self.uri, options)
+
+    def open(self, version: int | None = None) -> DeltaTable | None:
+        """The table at this version or its newest one, or None before its first commit. Any other failure is raised."""
         with explained(f"opening table {self.spec.name}", self.uri):
             try:
-                return DeltaTable(self.uri, storage_options=self.storage_options)
+                return DeltaTable(self.uri, version=version, storage_options=self.storage_options)
             except TableNotFoundError:
                 self._require_bucket()
                 return None
@@ -71,9 +78,14 @@ class LakeTable:
         table = self.open()
         return None if table is None else table.version()
 
-    def scan(self, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
-        """Rows of the days from first_day to last_day (both included; all days without), in the declared columns."""
-        return self._within(self._scan(self.open()), first_day, last_day)
+    def scan(
+        self, first_day: date | None = None, last_day: date | None = None, *, opened: DeltaTable | None = None
+    ) -> pl.LazyFrame:
+        """Rows of the days from first_day to last_day (both included; all days without), in the declared columns.
+
+        Of the version that the caller has `opened`, else of the newest.
+        """
+        return self._within(self._scan(opened or self.open()), first_day, last_day)
 
     def commit(self, rows: pl.DataFrame, *, days: Sequence[date] = (), info: Mapping[str, str] | None = None) -> Commit:
         """Write what the table's rule allows of `rows`; at most one new version, none when nothing is new.
@@ -83,28 +95,62 @@ class LakeTable:
         """
         rows = conform(rows, self.spec)
         self._refuse_foreign_days(rows, days)
-        for attempt in range(MAX_ATTEMPTS):
+        own_days = rows["day"].unique().sort().to_list()
+
+        def decide(table: DeltaTable) -> Change | None:
+            return RULES[self.spec.rule](rows, self._scan(table), self.spec) if rows.height else None
+
+        return self._commit(decide, own_days, info or {}, MAX_ATTEMPTS)
+
+    def rewrite(
+        self,
+        day: date,
+        *,
+        needed: Callable[[DeltaTable], bool],
+        attempts: int,
+        info: Mapping[str, str] | None = None,
+    ) -> Commit:
+        """Put the day's rows in place of themselves, in as few files as their size asks for: no row comes, goes or changes.
+
+        Under the lock of whoever writes that day, so that neither loses the other's rows. Not by delta-rs' own OPTIMIZE:
+        it takes no lock, and two of them at once leave every row twice. `needed` is asked of each version that is tried.
+        Raises CommitConflict after `attempts`.
+        """
+
+        def decide(table: DeltaTable) -> Change | None:
+            return the_day_as_it_is(require_day(day), self._scan(table)) if needed(table) else None
+
+        return self._commit(decide, [day], info or {}, attempts)
+
+    def _commit(
+        self,
+        decide: Callable[[DeltaTable], Change | None],
+        days: Sequence[date],
+        info: Mapping[str, str],
+        attempts: int,
+    ) -> Commit:
+        for attempt in range(attempts):
             table = self._ensure()
-            change = RULES[self.spec.rule](rows, self._scan(table), self.spec) if rows.height else None
+            change = decide(table)
             if change is None:
                 return Commit(table.version(), committed=False, rows_new=0)
             try:
                 with explained(f"writing table {self.spec.name}", self.uri):
-                    self._write(table, change, rows, info or {})
+                    self._write(table, change, self._locks(days), info)
             except CommitFailedError as conflict:
                 log.info("%s: another writer came first (%s); deciding again", self.spec.name, conflict)
                 _pause(attempt)
                 continue
-            other_days = sorted(set(change.replaced_days) - set(rows["day"].unique().to_list()))
+            other_days = sorted(set(change.replaced_days) - set(days))
             return Commit(table.version(), committed=True, rows_new=change.rows_new, other_days=tuple(other_days))
         raise CommitConflict(
-            f"{self.spec.name}: {MAX_ATTEMPTS} commits in a row lost to other writers; nothing was written, run it again"
+            f"{self.spec.name}: {attempts} commits in a row lost to other writers; nothing was written, run it again"
         )
 
-    def _write(self, table: DeltaTable, change: Change, rows: pl.DataFrame, info: Mapping[str, str]) -> None:
+    def _write(self, table: DeltaTable, change: Change, locks: Sequence[str], info: Mapping[str, str]) -> None:
         properties = CommitProperties(
             custom_metadata=dict(info),
-            app_transactions=[Transaction(lock, time.time_ns()) for lock in self._locks(rows)],
+            app_transactions=[Transaction(lock, time.time_ns()) for lock in locks],
             max_commit_retries=MAX_ATTEMPTS,
         )
         frame = conform(change.rows, self.spec).to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -115,11 +161,11 @@ class LakeTable:
         else:
             write_deltalake(table, frame, mode="append", commit_properties=properties)
 
-    def _locks(self, rows: pl.DataFrame) -> list[str]:
+    def _locks(self, days: Sequence[date]) -> list[str]:
         # Which photo is the original is a question over all days; every other rule looks at its own days only.
         if self.spec.rule is Rule.SETTLE_OBJECTS:
             return [self.spec.name]
-        return [f"{self.spec.name}/{day}" for day in rows["day"].unique().sort().to_list()]
+        return [f"{self.spec.name}/{day}" for day in days]
 
     def _refuse_foreign_days(self, rows: pl.DataFrame, days: Sequence[date]) -> None:
         mine = {require_day(day) for day in days}
@@ -164,8 +210,7 @@ class LakeTable:
     def _require_bucket(self) -> None:
         # A bucket that does not exist has no table either: reading it as empty would hide a misspelt SHELF_LAKE.
         if self.uri.startswith("s3://"):
-            options = {key: value for key, value in self.storage_options.items() if key != "allow_http"}
-            next(ObjectStore(self.uri, options).list("_delta_log"), None)
+            next(self.objects.list("_delta_log"), None)
 
     def _scan(self, table: DeltaTable | None) -> pl.LazyFrame:
         if table is None:

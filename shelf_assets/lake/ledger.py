@@ -58,10 +58,13 @@ def settle_objects(incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec)
     days = incoming["day"].unique().to_list()
     kept = resting.filter(pl.col("day").is_in(days)).join(incoming, on=key, how="anti")
     hashes = incoming.filter(status=ACCEPTED)["sha256"].unique()
+    # Three columns of all days, not fifteen: this look is the one cost of a commit that grows with the days.
+    wanted = ["sha256", "image_id", "key"]
     elsewhere = table.filter(
         (pl.col("status") == ACCEPTED) & pl.col("sha256").is_in(hashes.implode()) & ~pl.col("day").is_in(days)
-    ).collect()
-    originals = pl.concat([elsewhere, kept.filter(status=ACCEPTED), same_bytes]).select("sha256", "image_id", "key")
+    )
+    here = pl.concat([kept.filter(status=ACCEPTED), same_bytes])
+    originals = pl.concat([elsewhere.select(wanted).collect(), here.select(wanted)])
     settled = mark_duplicates(incoming, originals)
     return Change(pl.concat([kept, settled]), replaced_days=tuple(days), rows_new=settled.height)
 
@@ -125,6 +128,12 @@ def insert_missing(incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec)
     return Change(pl.concat([kept, new]), replaced_days=tuple(days), rows_new=new.height)
 
 
+def the_day_as_it_is(day: date, table: pl.LazyFrame) -> Change | None:
+    """Every row of the day in place of itself: how upkeep packs a day's files."""
+    rows = table.filter(pl.col("day") == day).collect()
+    return Change(rows, replaced_days=(day,)) if rows.height else NOTHING
+
+
 RULES: dict[Rule, Callable[[pl.DataFrame, pl.LazyFrame, TableSpec], Change | None]] = {
     Rule.SETTLE_OBJECTS: settle_objects,
     Rule.INSERT_MISSING: insert_missing,
@@ -143,3 +152,12 @@ def missing_predictions(
     """The accepted photos (image_id, sha256) that have no row yet for this model and this preprocessing."""
     done = resting.filter(model_digest=model_digest, preprocess_digest=preprocess_digest)
     return accepted.select("image_id", "sha256").join(done, on=["image_id", "sha256"], how="anti")
+
+
+def accepted_twice(table: pl.LazyFrame, day: date) -> pl.Series:
+    """The sha256 of the day's accepted photos that raw_images accepts more than once, on whatever day."""
+    accepted = table.filter(pl.col("status") == ACCEPTED).select("day", "sha256")
+    # Asked by value: a join would hold the hashes of all days in memory.
+    mine = accepted.filter(pl.col("day") == day).select("sha256").unique().collect()["sha256"]
+    found = accepted.filter(pl.col("sha256").is_in(mine.implode())).group_by("sha256").len()
+    return found.filter(pl.col("len") > 1).collect()["sha256"]

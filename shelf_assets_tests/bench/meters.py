@@ -8,7 +8,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,16 +42,42 @@ def timed(span: Span) -> Iterator[Span]:
         span.cpu_seconds += cpu_seconds() - cpu
 
 
-class TreeMemory:
-    """Peak memory of a process and all its children, in bytes: sum of PSS, where a shared page counts once."""
+# A loader's worker may end between the listing and the look.
+_GONE = (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLookupError)
+
+
+def tree_cpu_seconds() -> dict[str, float]:
+    """User and system time of this process and of every living one below it, each for itself, by process id."""
+    found = {}
+    for process in _tree(psutil.Process()):
+        with suppress(*_GONE):
+            found[str(process.pid)] = _own_cpu_seconds(process)
+    return found
+
+
+def _tree(root: psutil.Process) -> list[psutil.Process]:
+    return [root, *root.children(recursive=True)]
+
+
+def _own_cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+class TreeWatch:
+    """A process and all its children watched from outside, five times a second: peak memory, and CPU time of each.
+
+    Memory is the sum of PSS, where a shared page counts once. CPU time is for those whose end their parents do not see.
+    """
 
     def __init__(self, pid: int) -> None:
         self.process = psutil.Process(pid)
         self.peak_bytes = 0
+        self._last_seen: dict[str, tuple[float, float]] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, name="memory", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="tree-watch", daemon=True)
 
-    def __enter__(self) -> TreeMemory:
+    def __enter__(self) -> TreeWatch:
         self._thread.start()
         return self
 
@@ -59,14 +85,19 @@ class TreeMemory:
         self._stop.set()
         self._thread.join()
 
-    def _sample(self) -> None:
+    def cpu_seconds_between(self, began: float, before: dict[str, float], after: dict[str, float]) -> float:
+        """Seconds of the tree between two looks of its own; a process that ended between them counts as last seen here."""
+        seen = {pid: spent for pid, (moment, spent) in self._last_seen.items() if moment >= began}
+        return sum(max(0.0, spent - before.get(pid, 0.0)) for pid, spent in (seen | after).items())
+
+    def _watch(self) -> None:
         while True:
-            total = 0
-            for process in [self.process, *self.process.children(recursive=True)]:
-                try:
-                    total += process.memory_full_info().pss
-                except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLookupError):
-                    continue  # a loader's worker that ended between the listing and the look
+            total, moment = 0, time.monotonic()
+            with suppress(*_GONE):
+                for process in _tree(self.process):
+                    with suppress(*_GONE):
+                        self._last_seen[str(process.pid)] = (moment, _own_cpu_seconds(process))
+                        total += process.memory_full_info().pss
             self.peak_bytes = max(self.peak_bytes, total)
             if self._stop.wait(_SAMPLE_SECONDS):
                 return

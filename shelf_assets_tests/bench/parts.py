@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,8 +18,10 @@ from shelf_assets.vision.intake import judge, pixels_of
 from shelf_assets_tests.bench import pipeline_way
 from shelf_assets_tests.bench.meters import cpu_ms_per_item
 from shelf_assets_tests.bench.place import DAY, Place
-from shelf_assets_tests.bench.plain_way import Photos, PlainModels, list_keys, transform_of, upright, write_plain
 from shelf_assets_tests.bench.ways import GEOMETRY, Models
+
+if TYPE_CHECKING:
+    from shelf_assets_tests.bench.plain_way import PlainModels
 
 MAX_PHOTOS = 24
 _RUNS = iter(range(1_000_000))
@@ -26,6 +29,7 @@ _RUNS = iter(range(1_000_000))
 
 def of_pipeline(place: Place, models: Models) -> dict[str, float]:
     """The pipeline's parts. A Delta commit costs the same for one photo and for thousands: it is given whole."""
+    lake, _ = pipeline_way.resources(place)
     listing = place.photos().listing(DAY).head(MAX_PHOTOS)
     photos = {key: place.photos().objects.get(key) for key in listing["key"]}
     sha256_of = {key: hashlib.sha256(data).hexdigest() for key, data in photos.items()}
@@ -48,13 +52,13 @@ def of_pipeline(place: Place, models: Models) -> dict[str, float]:
     resting = day_of(fresh())
     resting.write(tensors, len(tensors))
     return {
-        "read (of 2)": cpu_ms_per_item(lambda: list(pipeline_way.read_each(place, listing, take)), count),
-        "judge": cpu_ms_per_item(lambda: [judge(len(data), data, limits) for data in photos.values()], count),
-        "decode to tensor": cpu_ms_per_item(
-            lambda: [pixels_of(data, sha256_of[key], GEOMETRY) for key, data in photos.items()], count
+        "read": cpu_ms_per_item(lambda: list(lake.read_each(listing, take)), count),
+        "sha256": cpu_ms_per_item(lambda: [hashlib.sha256(data) for data in photos.values()], count),
+        "judge and cut the tensor, one decode": cpu_ms_per_item(
+            lambda: [judge(len(data), data, limits, GEOMETRY) for data in photos.values()], count
         ),
         "write shard": cpu_ms_per_item(lambda: day_of(fresh()).write(tensors, len(tensors)), count),
-        "read shard": cpu_ms_per_item(lambda: list(resting.batches(wanted, models.batch_size)), count),
+        "read shard": cpu_ms_per_item(lambda: list(resting.read(wanted)), count),
         "each Delta commit, whole": cpu_ms_per_item(
             lambda: fresh().results().table("clip_embeddings").commit(_embeddings(tensors, models), days=[DAY]), 1
         ),
@@ -63,6 +67,9 @@ def of_pipeline(place: Place, models: Models) -> dict[str, float]:
 
 def of_plain(place: Place, models: PlainModels) -> dict[str, float]:
     """The plain way's parts; reading and decoding happen once for each of the two models."""
+    # It brings torch, which the process of a way that does not need it is not to hold.
+    from shelf_assets_tests.bench.plain_way import Photos, list_keys, transform_of, upright, write_plain
+
     keys = list_keys(place)[:MAX_PHOTOS]
     transform = transform_of(models.specs[0])
     photos = Photos(place, keys, transform)
@@ -74,8 +81,8 @@ def of_plain(place: Place, models: PlainModels) -> dict[str, float]:
     held = [read(key) for key in keys]
     vectors = np.zeros((len(keys), 512)).tolist()
     return {
-        "read (of 2)": cpu_ms_per_item(lambda: [read(key) for key in keys], len(keys)),
-        "decode and transform (of 2)": cpu_ms_per_item(
+        "read (done twice)": cpu_ms_per_item(lambda: [read(key) for key in keys], len(keys)),
+        "decode and transform (done twice)": cpu_ms_per_item(
             lambda: [transform(upright(io.BytesIO(data))) for data in held], len(keys)
         ),
         "each Delta write, whole": cpu_ms_per_item(

@@ -1,32 +1,30 @@
-"""This pipeline, stage by stage through the product's own functions: judge, tensors, predict, commit. No Dagster.
+"""This pipeline, stage by stage through the product's own functions: judge and cut, predict, commit. No Dagster runs.
 
-The same calls as in the assets of the same names; what differs is that nothing is logged and no run exists.
+The same calls as in the assets of the same names; what differs is that nothing is logged, no run exists, and photos and
+results lie in lakes of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+import os
 
 import numpy as np
 import polars as pl
 
-from shelf_assets.assets.image_tensors import tensor_maker
-from shelf_assets.assets.raw_images import row_of
+from shelf_assets.assets.raw_images import judged_objects
 from shelf_assets.lake.ledger import missing_predictions, unread_objects
-from shelf_assets.lake.object_store import StoredObject
+from shelf_assets.lake.shards import TensorDay
+from shelf_assets.observe.progress import Progress
+from shelf_assets.resources.lake import LakeResource
 from shelf_assets.resources.models import CLASSIFICATIONS, CLIP_EMBEDDINGS, Predictor
-from shelf_assets.settings import load_settings
-from shelf_assets.vision.inspect import Limits
-from shelf_assets.vision.intake import judge
-from shelf_assets.vision.predict import Task, run_tasks
+from shelf_assets.resources.pixels import decoded_photos, pixels_of_day
+from shelf_assets.resources.tensor_io import TensorIOManager
+from shelf_assets.vision.engine import Task, batched, run_tasks
 from shelf_assets_tests.bench.meters import Span, timed
 from shelf_assets_tests.bench.place import DAY, Place
 from shelf_assets_tests.bench.ways import GEOMETRY, Models, Outcome
 
-Result = TypeVar("Result")
 STAGES = ("raw_images", "image_tensors", "predictions")
-SETTINGS = load_settings()
 
 
 def run(place: Place, models: Models) -> Outcome:
@@ -34,92 +32,82 @@ def run(place: Place, models: Models) -> Outcome:
     stages = {name: Span() for name in STAGES}
     inference = {"classifier": Span(), "embedder": Span()}
     total = Span()
+    lake, tensor_io = resources(place)
     with timed(total):
         with timed(stages["raw_images"]):
-            images = raw_images(place)
+            images = raw_images(place, lake, tensor_io)
         with timed(stages["image_tensors"]):
-            image_tensors(place)
+            image_tensors(place, lake, tensor_io)
         with timed(stages["predictions"]):
-            predictions(place, models, inference)
+            predictions(place, lake, tensor_io.day(DAY), models, inference)
     outcome = Outcome(images, total, stages | {f"of which {name}": span for name, span in inference.items()})
     _read_back(place, outcome)
     return outcome
 
 
-def raw_images(place: Place) -> int:
-    table, photos = place.results().table("raw_images"), place.photos()
-    limits = Limits(max_bytes=SETTINGS.max_photo_bytes, max_pixels=SETTINGS.max_photo_pixels)
-    unread = unread_objects(photos.listing(DAY), table.scan(DAY, DAY).collect())
-
-    def judged(stored: StoredObject, data: bytes | None) -> dict[str, object]:
-        return row_of(DAY, stored, judge(stored.size_bytes, data, limits))
-
-    rows = list(read_each(place, unread, judged))
-    table.commit(pl.DataFrame(rows, schema=table.spec.schema), days=[DAY])
-    return len(rows)
+def resources(place: Place) -> tuple[LakeResource, TensorIOManager]:
+    """The lake of the photos, and the tensors of the lake of the results."""
+    os.environ.update(place.environment())
+    return LakeResource(url=place.photos_url), TensorIOManager(lake=LakeResource(url=place.results_url))
 
 
-def image_tensors(place: Place) -> None:
-    lake = place.results()
-    tensors = lake.tensors(DAY, GEOMETRY.digest(), GEOMETRY.size_px)
-    missing = tensors.missing(lake.accepted(DAY))
-    tensors.write(read_each(place, missing, tensor_maker(missing, GEOMETRY)), SETTINGS.shard_images)
+def raw_images(place: Place, lake: LakeResource, tensor_io: TensorIOManager) -> int:
+    table = place.results().table("raw_images")
+    unread = unread_objects(lake.lake.listing(DAY), table.scan(DAY, DAY).collect())
+    rows = judged_objects(lake, tensor_io, DAY, unread, Progress("raw_images", unread.height, _unheard))
+    table.commit(rows, days=[DAY])
+    return rows.height
 
 
-def predictions(place: Place, models: Models, inference: dict[str, Span]) -> None:
-    lake = place.results()
-    accepted = lake.accepted(DAY)
-    tensors = lake.tensors(DAY, GEOMETRY.digest(), GEOMETRY.size_px)
-
-    loaded = {CLASSIFICATIONS: models.classifier, CLIP_EMBEDDINGS: models.embedder}
-    tasks = [
-        _task(place, _predictor(asset, model), accepted, span)
-        for (asset, model), span in zip(loaded.items(), inference.values(), strict=True)
-    ]
-    run_tasks(tensors.batches(accepted, models.batch_size), tasks, lambda _: None)
+def image_tensors(place: Place, lake: LakeResource, tensor_io: TensorIOManager) -> None:
+    tensors = tensor_io.day(DAY)
+    missing = tensors.missing(place.results().accepted(DAY))
+    tensors.write(decoded_photos(lake, missing), lake.settings.shard_images)
 
 
-def _predictor(asset: str, model: Any) -> Predictor:
-    digest = model.spec.preprocess_digest({"digest": GEOMETRY.digest()})
-    return Predictor(asset, model.spec, digest, SETTINGS, model)
+def predictions(
+    place: Place, lake: LakeResource, tensors: TensorDay, models: Models, inference: dict[str, Span]
+) -> None:
+    photos = place.results().accepted(DAY).join(tensors.failures(), on="sha256", how="anti")
+    opened = {CLASSIFICATIONS: models.classifier, CLIP_EMBEDDINGS: models.embedder}
+    tasks = []
+    for (asset, model), span in zip(opened.items(), inference.values(), strict=True):
+        predictor = Predictor(
+            asset, model.spec, model.spec.preprocess_digest({"digest": GEOMETRY.digest()}), lake.settings
+        )
+        # Loaded once for all runs; what it is in the product is the same class.
+        predictor.model = model
+        tasks.append(_task(place, predictor, photos, span))
+    run_tasks(batched(pixels_of_day(lake, tensors, photos), models.batch_size), tasks, lambda _: None)
 
 
-def _task(place: Place, predictor: Predictor, accepted: pl.DataFrame, span: Span) -> Task:
+def _task(place: Place, predictor: Predictor, photos: pl.DataFrame, span: Span) -> Task:
     table = place.results().table(predictor.asset)
-    identity = {
-        "day": DAY,
-        "model_id": predictor.spec.model_id,
-        "model_digest": predictor.spec.model_digest,
-        "preprocess_digest": predictor.preprocess_digest,
-    }
+    spec = predictor.spec
     resting = table.scan(DAY, DAY).select("image_id", "sha256", "model_digest", "preprocess_digest").collect()
-    missing = missing_predictions(accepted, resting, identity["model_digest"], identity["preprocess_digest"])
+    missing = missing_predictions(photos, resting, spec.model_digest, predictor.preprocess_digest)
 
-    def commit(rows: list[dict[str, Any]]) -> None:
-        table.commit(pl.DataFrame([identity | row for row in rows], schema=table.spec.schema), days=[DAY])
+    def commit(rows: pl.DataFrame) -> None:
+        identified = rows.with_columns(
+            day=pl.lit(DAY),
+            model_id=pl.lit(spec.model_id),
+            model_digest=pl.lit(spec.model_digest),
+            preprocess_digest=pl.lit(predictor.preprocess_digest),
+        )
+        table.commit(identified, days=[DAY])
 
     return Task(
         name=predictor.asset,
         missing=set(missing.iter_rows()),
-        infer=predictor.infer,
+        submit=predictor.submit,
         commit=commit,
         timer=lambda: timed(span),
-        chunk_images=SETTINGS.commit_images,
+        chunk_images=predictor.settings.commit_images,
     )
 
 
-def read_each(
-    place: Place, photos: pl.DataFrame, work: Callable[[StoredObject, bytes | None], Result]
-) -> Iterator[Result]:
-    columns = photos.select("key", "size_bytes", "etag", "received_at")
-    return place.photos().objects.read_each(
-        (StoredObject(*row) for row in columns.iter_rows()),
-        work,
-        in_flight_objects=SETTINGS.in_flight_objects,
-        in_flight_bytes=SETTINGS.in_flight_bytes,
-        work_slots=SETTINGS.decode_slots,
-        skip_above_bytes=SETTINGS.max_photo_bytes,
-    )
+def _unheard(line: str) -> None:
+    pass
 
 
 def _read_back(place: Place, outcome: Outcome) -> None:

@@ -46,6 +46,19 @@ class Place:
     def for_run(self, name: str) -> Place:
         return replace(self, results_url=f"{self.results_url}/{name}")
 
+    def environment(self) -> dict[str, str]:
+        """The store's variables, as every client reads them; none for a folder."""
+        if self.store == "disk":
+            return {}
+        options = self.storage_options
+        return {
+            "AWS_ACCESS_KEY_ID": options["access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": options["secret_access_key"],
+            "AWS_REGION": options["region"],
+            "AWS_ENDPOINT_URL": options["endpoint"],
+            "AWS_ALLOW_HTTP": "true",
+        }
+
     def land(self, photos: PhotoSet) -> None:
         objects = self.photos().objects
         for name, data in photos.files:

@@ -20,29 +20,72 @@ from deltalake import write_deltalake
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+from torchvision.transforms.functional import normalize
 
 from shelf_assets_tests.bench.meters import Span, timed
 from shelf_assets_tests.bench.place import DAY, Place
-from shelf_assets_tests.bench.ways import GEOMETRY, TOP_K, Models, Outcome
+from shelf_assets_tests.bench.ways import GEOMETRY, TOP_K, Outcome, Settings, Way, Weights, hollow_vectors, load_weights
 
 STAGES = ("classifications", "clip_embeddings")
 
 
+def start(way: Way, settings: Settings) -> PlainWay:
+    return PlainWay(way, settings)
+
+
+class PlainWay:
+    def __init__(self, way: Way, settings: Settings) -> None:
+        self.models, self.settings = PlainModels(load_weights(settings.batch_size, way.precision)), settings
+
+    def about(self) -> dict[str, Any]:
+        return {"precision": "fp32"}
+
+    def run(self, place: Place, hollow: bool) -> Outcome:
+        return run(place, HollowPlainModels(self.models) if hollow else self.models, self.settings.loader_workers)
+
+    def models_alone(self, tensors: np.ndarray) -> Outcome:
+        """On float32 that lies ready: what its forward passes alone cost."""
+        models = self.models
+        unit = torch.from_numpy(tensors).float() / 255
+        floats = [normalize(unit, spec.mean, spec.std) for spec in models.specs]
+        total, stages = Span(), {"classifier": Span(), "embedder": Span()}
+        with torch.no_grad(), timed(total):
+            for start in range(0, len(tensors), models.batch_size):
+                with timed(stages["classifier"]):
+                    models.classify(floats[0][start : start + models.batch_size])
+                with timed(stages["embedder"]):
+                    models.embed(floats[1][start : start + models.batch_size])
+        return Outcome(len(tensors), total, stages)
+
+    def parts(self, place: Place) -> dict[str, float]:
+        from shelf_assets_tests.bench import parts
+
+        return parts.of_plain(place, self.models)
+
+    def close(self) -> None:
+        pass
+
+
+# Shorter side to 224 px, bicubic with antialias, centre crop.
+_CUT = [
+    transforms.Resize(GEOMETRY.size_px, interpolation=transforms.InterpolationMode.BICUBIC, antialias=True),
+    transforms.CenterCrop(GEOMETRY.size_px),
+]
+
+
 def transform_of(spec: Any) -> Callable[[Image.Image], torch.Tensor]:
-    """Shorter side to 224 px, bicubic with antialias, centre crop, float32 in 0..1, the model's mean and deviation."""
-    return transforms.Compose(
-        [
-            transforms.Resize(GEOMETRY.size_px, interpolation=transforms.InterpolationMode.BICUBIC, antialias=True),
-            transforms.CenterCrop(GEOMETRY.size_px),
-            transforms.ToTensor(),
-            transforms.Normalize(spec.mean, spec.std),
-        ]
-    )
+    """Cut, then float32 in 0..1 with the model's mean and deviation."""
+    return transforms.Compose([*_CUT, transforms.ToTensor(), transforms.Normalize(spec.mean, spec.std)])
 
 
 def upright(file: Any) -> Image.Image:
     with Image.open(file) as image:
         return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def exact_pixels(file: Any) -> np.ndarray:
+    """The same photo before it becomes floats: uint8, 3 × 224 × 224."""
+    return np.asarray(transforms.Compose(_CUT)(upright(file))).transpose(2, 0, 1)
 
 
 class Photos(Dataset):
@@ -96,12 +139,12 @@ def list_keys(place: Place) -> list[str]:
 class PlainModels:
     """The same weights in float32 and torch's default memory layout."""
 
-    def __init__(self, models: Models) -> None:
-        self.batch_size = models.batch_size
-        self.names = models.classifier.names
-        self.specs = (models.classifier.spec, models.embedder.spec)
-        self.classifier = models.classifier.model.float().to(memory_format=torch.contiguous_format).eval()
-        self.embedder = models.embedder.model.float().to(memory_format=torch.contiguous_format).eval()
+    def __init__(self, weights: Weights) -> None:
+        self.batch_size = weights.batch_size
+        self.names = weights.classifier.names
+        self.specs = (weights.classifier.spec, weights.embedder.spec)
+        self.classifier = weights.classifier.model.float().to(memory_format=torch.contiguous_format).eval()
+        self.embedder = weights.embedder.model.float().to(memory_format=torch.contiguous_format).eval()
 
     def classify(self, floats: torch.Tensor) -> dict[str, list[Any]]:
         scores, classes = self.classifier(floats).softmax(dim=1).topk(TOP_K, dim=1)
@@ -112,7 +155,22 @@ class PlainModels:
         return {"embedding": torch.nn.functional.normalize(self.embedder.encode_image(floats), dim=1).tolist()}
 
 
-def run(place: Place, models: PlainModels, workers: int) -> Outcome:
+class HollowPlainModels:
+    """Answers at once, without a model."""
+
+    def __init__(self, models: PlainModels) -> None:
+        self.batch_size, self.specs, self.labels = models.batch_size, models.specs, models.names[:TOP_K]
+
+    def classify(self, floats: torch.Tensor) -> dict[str, list[Any]]:
+        count = len(floats)
+        scores = [[0.1] * TOP_K] * count
+        return {"label": [self.labels[0]] * count, "labels": [self.labels] * count, "scores": scores}
+
+    def embed(self, floats: torch.Tensor) -> dict[str, list[Any]]:
+        return {"embedding": hollow_vectors(len(floats)).tolist()}
+
+
+def run(place: Place, models: PlainModels | HollowPlainModels, workers: int) -> Outcome:
     """The listed photos through each model in turn, each with a decode of its own."""
     total, stages = Span(), {name: Span() for name in STAGES}
     with timed(total):
@@ -136,7 +194,7 @@ def _one_model(
     place: Place,
     keys: list[str],
     table: str,
-    models: PlainModels,
+    models: PlainModels | HollowPlainModels,
     which: int,
     infer: Callable[[torch.Tensor], dict[str, list[Any]]],
     workers: int,

@@ -1,17 +1,13 @@
-"""The picture of the bench: CPU milliseconds per photo, each way a bar, the models' share marked. Measures nothing."""
+"""The picture of the bench: CPU milliseconds per photo, each way a bar, its models' share dark. Measures nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-_STAGE_COLOURS = {
-    "raw_images": "#8ecae6",
-    "image_tensors": "#219ebc",
-    "around the models": "#ffb703",
-    "models": "#264653",
-}
-_PLAIN, _EAGER = "#bbbbbb", "#888888"
+from shelf_assets_tests.bench.tables import first_of_ours, models_alone_cpu_ms, scenario_name, title
+
+_COLOURS = {"ours": ("#1d6f8a", "#8ecae6"), "plain": ("#666666", "#c8c8c8"), "rival": ("#9a5b13", "#f2c078")}
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
@@ -21,41 +17,38 @@ def plot(result: dict[str, Any], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    scenarios = result["scenarios"]
-    size = (3.4 * len(scenarios) + 1, 4.2)
+    scenarios, ways = result["scenarios"], list(result["ways"])
+    size = (3.2 + 2.9 * len(scenarios), 1.5 + 0.42 * len(ways))
     figure, axes = pyplot.subplots(1, len(scenarios), figsize=size, sharey=True, squeeze=False)
     for axis, scenario in zip(axes[0], scenarios, strict=True):
-        medians = scenario["medians"]
-        bottom = 0.0
-        for name, height in _stages(medians["pipeline"]["stage_cpu_ms"]).items():
-            axis.bar("pipeline", height, bottom=bottom, color=_STAGE_COLOURS[name], label=name)
-            bottom += height
-        eager = min(medians["eager"]["cpu_seconds_per_1000"], medians["plain"]["cpu_seconds_per_1000"])
-        axis.bar("plain", eager, color=_EAGER, label="eager models alone")
-        rest = medians["plain"]["cpu_seconds_per_1000"] - eager
-        axis.bar("plain", rest, bottom=eager, color=_PLAIN, label="rest of the plain way")
-        floor = medians["models"]["cpu_seconds_per_1000"]
-        axis.bar("models\nalone", floor, color=_STAGE_COLOURS["models"])
-        axis.axhline(floor, color="black", linewidth=0.8, linestyle=":")
-        speedup = scenario["ratios"]["plain_over_pipeline_cpu"]["median"]
-        photos = "348 px" if scenario["photos"] == "small" else "8–16 MP"
-        axis.set_title(f"{photos}, {scenario['store']}\n{speedup:.2f}× the plain way")
+        ours = first_of_ours(result, scenario)
+        longest = max((found["cpu_seconds_per_1000"] for found in scenario["ways"].values()), default=1)
+        for row, way in enumerate(ways):
+            dark, light = _COLOURS[result["ways"][way]["role"]]
+            found = scenario["ways"].get(way)
+            if found is None:
+                axis.text(0.02 * longest, row, "not measured", va="center", fontsize=7, color="#777777")
+                continue
+            whole = found["cpu_seconds_per_1000"]
+            models = min(whole, models_alone_cpu_ms(result, scenario, way) or 0)
+            axis.barh(row, models, color=dark)
+            axis.barh(row, whole - models, left=models, color=light)
+            said = f"{whole:.0f}"
+            if ours and way != ours:
+                said += f"  ({scenario['ratios'][way][ours]['cpu_median']:.1f}×)"
+            axis.text(whole + 0.02 * longest, row, said, va="center", fontsize=7)
+        axis.set_xlim(0, 1.35 * longest)
+        axis.set_title(scenario_name(scenario), fontsize=9)
+        axis.set_xlabel("CPU-ms per photo", fontsize=8)
+        axis.tick_params(labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0][0].set_ylabel("CPU-ms per photo")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=len(labels), frameon=False, fontsize=8)
+    axes[0][0].set_yticks(range(len(ways)), [title(result, way) for way in ways], fontsize=8)
+    axes[0][0].invert_yaxis()
     machine = result["machine"]
-    figure.suptitle(f"{machine['cpu']}, {machine['cores']} cores, {result['precision']['pipeline']}", fontsize=9)
-    figure.tight_layout(rect=(0, 0.06, 1, 1))
-    figure.savefig(path, dpi=110)
+    figure.suptitle(
+        f"{machine['cpu']}, {machine['cores']} cores. Dark: the models alone; light: all the rest; in brackets: times ours",
+        fontsize=8,
+    )
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
     pyplot.close(figure)
-
-
-def _stages(spent: dict[str, float]) -> dict[str, float]:
-    models = spent["of which classifier"] + spent["of which embedder"]
-    return {
-        "models": models,
-        "raw_images": spent["raw_images"],
-        "image_tensors": spent["image_tensors"],
-        "around the models": max(0.0, spent["predictions"] - models),
-    }

@@ -83,3 +83,15 @@ def around_cpu_ms(scenario: dict[str, Any], way: str) -> float | None:
     ):
         return None
     return float(around["cpu_ms_per_photo"])
+
+
+def one_more_photo(scenario: dict[str, Any], above: str, below: str) -> float | None:
+    """The ratio of two ways' CPU time for one more photo: without what a run of each costs however small."""
+    if around_cpu_ms(scenario, above) is None or around_cpu_ms(scenario, below) is None:
+        return None
+    photos = scenario["facts"]["photos"]
+    costs = [
+        scenario["ways"][way]["cpu_seconds_per_1000"] - scenario["ways"][way]["around"]["cpu_ms_per_run"] / photos
+        for way in (above, below)
+    ]
+    return float(costs[0] / costs[1])

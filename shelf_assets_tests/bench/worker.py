@@ -1,8 +1,8 @@
-"""One way in a process of its own: loads its models once, then runs whatever a line on standard input asks for.
+"""One way in a process of its own: loads its models once, then does whatever a line on standard input asks for.
 
-A process a way, kept for the whole bench, because importing torch costs more than a run. The plain way's process also
-runs its models alone. Answers are lines of JSON on the standard output that the process was started with; what
-libraries print goes to standard error.
+A process a way, kept for the whole bench, because importing torch costs more than a run. Answers are lines of JSON on the
+standard output that the process was started with; what libraries print goes to standard error. A way that fails answers with
+its reason.
 """
 
 from __future__ import annotations
@@ -11,135 +11,109 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+import traceback
 from typing import Any
 
 from shelf_assets_tests.bench.meters import Span, cpu_seconds, peak_rss_bytes, reset_peak_rss, timed
 from shelf_assets_tests.bench.place import Place
-from shelf_assets_tests.bench.ways import GEOMETRY, Outcome, load_models
-
-PROCESSES = ("pipeline", "plain", "models")
+from shelf_assets_tests.bench.ways import BY_NAME, GEOMETRY, Outcome, Running, Settings, WayUnavailable, start
 
 
 class Worker:
-    def __init__(self, way: str, batch_size: int, threads: int, loader_workers: int, precision: str) -> None:
-        import numpy as np
-        import torch
+    """The verbs that the harness knows."""
 
-        torch.set_num_threads(threads)
-        self.way, self.loader_workers = way, loader_workers
-        self.models = load_models(batch_size, "fp32" if way == "plain" else precision)
-        self.plain: Any = None
-        if way == "plain":
-            from shelf_assets_tests.bench.plain_way import PlainModels
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self._tensors: dict[tuple[str, int], Any] = {}
 
-            self.plain = PlainModels(self.models)
-        self._tensors: dict[str, Any] = {}
-        self._warm_up(np.zeros((batch_size, 3, GEOMETRY.size_px, GEOMETRY.size_px), np.uint8))
-
-    def about(self) -> dict[str, Any]:
-        import torch
-        import torchvision
-
-        return {
-            "precision": self.models.precision,
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-            "models": [self.models.classifier.spec.model_id, self.models.embedder.spec.model_id],
-        }
-
-    def run(self, place: Place, way: str, results: str) -> dict[str, Any]:
-        work = self._work(place, way)
+    def run(self, place: Place, results: str | None = None, hollow: bool = False) -> dict[str, Any]:
         reset_peak_rss()
-        outcome = work()
-        figures = outcome.figures() | {"peak_rss_bytes": peak_rss_bytes()}
-        if outcome.keys:
+        outcome = self.running.run(place, hollow)
+        if results:
             import numpy as np
 
             np.savez(
                 results, keys=outcome.keys, labels=outcome.labels, scores=outcome.scores, embeddings=outcome.embeddings
             )
-        return figures
+        return outcome.figures() | {"peak_rss_bytes": peak_rss_bytes()}
+
+    def models_alone(self, place: Place, photos: int) -> dict[str, Any]:
+        outcome: Outcome | None = self.running.models_alone(self._ready(place, photos))
+        return outcome.figures() if outcome else {}
 
     def parts(self, place: Place) -> dict[str, float]:
-        from shelf_assets_tests.bench import parts
+        parts: dict[str, float] = self.running.parts(place)  # type: ignore[attr-defined]
+        return parts
 
-        return parts.of_plain(place, self.plain) if self.way == "plain" else parts.of_pipeline(place, self.models)
+    def fidelity(self, place: Place, photos: int) -> dict[str, float]:
+        from shelf_assets_tests.bench import floors
 
-    def floor(self, place: Place) -> dict[str, Any]:
-        from shelf_assets.vision.models.device import to_dtype
-        from shelf_assets_tests.bench import models_way
+        return floors.fidelity(place, photos)
 
-        return {
-            "peak_gflops_per_core": models_way.peak_gflops(to_dtype(self.models.classifier.spec)),
-            "gflop_per_image": models_way.GFLOP_PER_IMAGE,
-            "forward_cpu_ms_by_layout": models_way.layouts(self._ready(place), self.models),
-        }
+    def peaks(self, place: Place, precisions: list[str]) -> dict[str, float]:
+        from shelf_assets_tests.bench import floors
 
-    def _work(self, place: Place, way: str) -> Callable[[], Outcome]:
-        if way == "pipeline":
-            from shelf_assets_tests.bench import pipeline_way
+        return {precision: floors.peak_gflops(precision) for precision in precisions}
 
-            return lambda: pipeline_way.run(place, self.models)
-        if way == "plain":
-            from shelf_assets_tests.bench import plain_way
-
-            return lambda: plain_way.run(place, self.plain, self.loader_workers)
-        from shelf_assets_tests.bench import models_way
-
-        tensors = self._ready(place)
-        if way == "models":
-            return lambda: models_way.run_uint8(tensors, self.models)
-        return lambda: models_way.run_eager(tensors, self.plain)
-
-    def _ready(self, place: Place) -> Any:
-        """The photos of a place as one array of tensors, made once."""
+    def _ready(self, place: Place, photos: int) -> Any:
+        """The first photos of a place as one array of tensors, made once."""
         import numpy as np
 
         from shelf_assets.vision.preprocess import to_tensor
 
-        if place.photos_url not in self._tensors:
+        asked = (place.photos_url, photos)
+        if asked not in self._tensors:
             objects = place.photos().objects
-            keys = sorted(stored.key for stored in objects.list(place.prefix))
-            self._tensors = {place.photos_url: np.stack([to_tensor(objects.get(key), GEOMETRY) for key in keys])}
-        return self._tensors[place.photos_url]
-
-    def _warm_up(self, batch: Any) -> None:
-        from shelf_assets_tests.bench import models_way
-
-        if self.plain is None:
-            models_way.run_uint8(batch, self.models)
-        else:
-            models_way.run_eager(batch, self.plain)
+            keys = sorted(stored.key for stored in objects.list(place.prefix))[:photos]
+            self._tensors = {asked: np.stack([to_tensor(objects.get(key), GEOMETRY) for key in keys])}
+        return self._tensors[asked]
 
 
 def main() -> None:
     options = argparse.ArgumentParser()
-    options.add_argument("way", choices=PROCESSES)
-    options.add_argument("--batch-size", type=int, required=True)
-    options.add_argument("--threads", type=int, required=True)
-    options.add_argument("--loader-workers", type=int, required=True)
-    options.add_argument("--precision", required=True)
+    options.add_argument("way", choices=BY_NAME)
+    options.add_argument("settings", type=json.loads)
     asked = options.parse_args()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    start = Span()
+    opened = Span()
     before = cpu_seconds()
-    with timed(start):
-        worker = Worker(asked.way, asked.batch_size, asked.threads, asked.loader_workers, asked.precision)
+    try:
+        with timed(opened):
+            running = _start(asked.way, Settings(**asked.settings))
+    except Exception as error:  # noqa: BLE001 - whatever a library raises is the reason on the page
+        _answer(answers, _failure(error))
+        return
     # What Python spent before this line counts as start-up too.
-    startup = {"wall_seconds": start.wall_seconds, "cpu_seconds": start.cpu_seconds + before}
-    _answer(answers, worker.about() | {"startup": startup})
-    for line in sys.stdin:
-        command = json.loads(line)
-        place = Place(**command["place"])
-        if command["do"] == "run":
-            _answer(answers, worker.run(place, command["way"], command["results"]))
-        elif command["do"] == "parts":
-            _answer(answers, worker.parts(place))
-        else:
-            _answer(answers, worker.floor(place))
+    start_up = {"wall_seconds": opened.wall_seconds, "cpu_seconds": opened.cpu_seconds + before}
+    try:
+        _answer(answers, running.about() | {"start_up": start_up})
+        worker = Worker(running)
+        for line in sys.stdin:
+            command = json.loads(line)
+            verb, place = command.pop("do"), Place(**command.pop("place"))
+            try:
+                _answer(answers, getattr(worker, verb)(place, **command))
+            except Exception as error:  # noqa: BLE001 - as above
+                _answer(answers, _failure(error))
+    finally:
+        running.close()
+
+
+def _start(name: str, settings: Settings) -> Running:
+    way = BY_NAME[name]
+    if way.backend == "torch":
+        import torch
+
+        torch.set_num_threads(settings.threads)
+    return start(way, settings)
+
+
+def _failure(error: Exception) -> dict[str, str]:
+    if not isinstance(error, WayUnavailable):
+        traceback.print_exc()
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return {"failed": said[0] if isinstance(error, WayUnavailable) else f"{type(error).__name__}: {said[0]}"}
 
 
 def _answer(answers: Any, said: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from shelf_assets.lake.ledger import (
     ACCEPTED,
     DUPLICATE,
     REJECTED,
+    accepted_twice,
     insert_missing,
     missing_predictions,
     settle_objects,
@@ -136,6 +137,24 @@ def test_objects_that_are_known_with_their_etag_are_not_read_again() -> None:
         photo("c", 3)["key"],
         photo("a", "new", OTHER_DAY)["key"],
     ]
+
+
+def test_bytes_that_are_accepted_twice_are_found_from_either_day_and_from_no_other() -> None:
+    third = OTHER_DAY + timedelta(days=1)
+    table = photos(
+        [
+            photo("a", "same"),
+            photo("b", "same", OTHER_DAY),
+            photo("c", "same", third, status=DUPLICATE),
+            photo("d", 4, third),
+        ]
+    ).lazy()
+    assert (
+        accepted_twice(table, DAY).to_list()
+        == accepted_twice(table, OTHER_DAY).to_list()
+        == [photo("a", "same")["sha256"]]
+    )
+    assert accepted_twice(table, third).is_empty()
 
 
 prediction_rows = st.lists(

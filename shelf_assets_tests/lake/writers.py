@@ -13,6 +13,7 @@ import polars as pl
 from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.schemas import STAGE_RUNS, Column
+from shelf_assets.lake.upkeep import Policy, tend
 from shelf_assets_tests.lake.rows import stage_runs
 
 PROCESSES = 8
@@ -46,6 +47,12 @@ def commit_runs(lake: Lake, writer: str, commits: int, day: date) -> int:
     """Commit one row of stage_runs at a time; returns how many the table said are new."""
     table = lake.table("stage_runs")
     return sum(table.commit(stage_runs([f"{writer}-{n}"], day)).rows_new for n in range(commits))
+
+
+def tend_often(lake: Lake, table: str, policy: Policy, times: int) -> int:
+    """Upkeep of a table again and again; returns how many days it packed."""
+    done = [tend(lake.table(table), policy) for _ in range(times)]
+    return sum(len(evidence.packed) for evidence in done if evidence is not None)
 
 
 def commit_grown(lake: Lake, run_id: str, day: date) -> int:

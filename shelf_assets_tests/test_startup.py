@@ -1,0 +1,68 @@
+"""What a process pays before its first work. Seconds belong in `bench/startup.py`; here are the imports that cost them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shelf_assets_tests.conftest import repo_root
+from shelf_assets_tests.graph import Graph, built_graph
+
+MODELS = ["torch", "torchvision", "timm", "open_clip", "transformers", "openvino", "nncf", "onnxruntime"]
+# dbt and networkx come with dagster-dbt unless it is imported by way of `resources/dbt_command.py`, pandas with
+# dagster-deltalake and pyarrow.dataset, boto3 with dagster-aws. sqlglot and requests are dagster-dbt's own.
+CLIENTS = ["mlflow", "kubernetes", "boto3", "botocore", "pandas", "pyarrow.dataset", "dbt", "networkx", "scipy", "cv2"]
+FIND = """
+import importlib, json, sys
+imported, unwanted = json.loads(sys.argv[1])
+importlib.import_module(imported)
+print(json.dumps([name for name in unwanted if name in sys.modules]))
+"""
+WHO = "run it with `python -X importtime -c 'import {}'` to see by whom"
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    return built_graph(tmp_path_factory.mktemp("graph"))
+
+
+def found_after_import(imported: str, unwanted: list[str], home: Path) -> list[str]:
+    """Which of `unwanted` a fresh process holds once it has imported `imported`."""
+    done = subprocess.run(
+        [sys.executable, "-c", FIND, json.dumps([imported, unwanted])],
+        cwd=repo_root,
+        env=os.environ | {"SHELF_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_code_location_imports_what_it_does_not_use(graph: Graph) -> None:
+    """Every step's process, every sensor and the code server pay for this import."""
+    location = "shelf_assets.definitions"
+    found = found_after_import(location, MODELS + CLIENTS, graph.settings.home)
+    assert not found, f"importing {location} imports {', '.join(found)}; {WHO.format(location)}"
+
+
+def test_help_waits_for_dagster(tmp_path: Path) -> None:
+    heavy = ["dagster", "polars", "pyarrow", "numpy", "deltalake", *MODELS, *CLIENTS]
+    found = found_after_import("shelf_assets.cli", heavy, tmp_path)
+    assert not found, f"importing shelf_assets.cli imports {', '.join(found)}; {WHO.format('shelf_assets.cli')}"
+
+
+def test_steps_fork_from_a_process_with_threads(graph: Graph) -> None:
+    """A lock that a thread holds at the fork is held for ever in the child: polars must not be there."""
+    from shelf_assets.executor import build_executor
+
+    schema = build_executor(graph.settings.model_copy(update={"executor": "multiprocess"})).config_schema
+    [preloaded] = schema.resolve_config({}).value["config"]["start_method"]["forkserver"]["preload_modules"]
+    found = found_after_import(preloaded, ["polars", "pyarrow", "numpy", "deltalake", "dbt"], graph.settings.home)
+    assert not found, f"the process that steps fork from imports {', '.join(found)}"
