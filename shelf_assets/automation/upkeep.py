@@ -73,7 +73,7 @@ def build_upkeep_schedule(settings: Settings) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="upkeep",
         job=UPKEEP_JOB,
-        # Weekly: a week's late photos cost readers little (decision 007), and packing a day daily would rewrite its old
+        # Weekly: a week's late photos cost readers little (decision 011), and packing a day daily would rewrite its old
         # rows for each of them. Sunday, an hour and a half after the nightly run has started, when it has long ended.
         cron_schedule=f"45 {(settings.nightly_hour_utc + 1) % 24} * * 0",
         execution_timezone="UTC",

@@ -105,7 +105,7 @@ def _upkeep(tables: Mapping[str, Any]) -> str:
         "rows read back",
         "deleted (MB)",
         "commits since a checkpoint",
-        "s",
+        "s (CPU)",
         "MB more",
     )
     return _rows((*heads, "s, again"), rows)
