@@ -1,5 +1,6 @@
-"""The bench: this pipeline beside the plain way of the field and beside the models alone, same photos and weights.
+"""The bench: this pipeline beside the plain way of the field, its rivals and the models alone, same photos and weights.
 
-Read in this order: photos, place, ways (pipeline_way, plain_way, models_way), worker, session, report. Nothing of
-the product belongs here; the ways call it.
+Read in this order: photos, place, ways (the table of them; our_way, plain_way, loader_way, daft_way, ray_way,
+clip_retrieval_way), worker and process, session, figures, goals, report. What stands beside them measures one thing each and
+says so. Nothing of the product belongs here; the ways call it.
 """
