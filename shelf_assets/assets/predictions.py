@@ -69,11 +69,11 @@ def predictions(
     # A photo that cannot be decoded is nobody's work: it would have the models loaded for nothing, run after run.
     failed = image_tensors.failures()
     photos = raw_images.filter(status=ACCEPTED).join(failed, on="sha256", how="anti")
+    clock = Clock()
     passes = [
-        _ModelPass(context, lake, predictor, photos)
+        _ModelPass(context, lake, predictor, photos, clock)
         for predictor in models.predictors(sorted(key.to_user_string() for key in context.selected_asset_keys))
     ]
-    clock = Clock()
     due = [each for each in passes if each.missing.height]
     if due:
         wanted = photos.join(pl.concat([each.missing for each in due]), on=["image_id", "sha256"], how="semi")
@@ -99,6 +99,7 @@ class _ModelPass:
         lake: LakeResource,
         predictor: Predictor,
         photos: pl.DataFrame,
+        clock: Clock,
     ) -> None:
         self.context, self.lake, self.predictor = context, lake, predictor
         self.day = day_of(context)
@@ -107,7 +108,7 @@ class _ModelPass:
         self.missing = missing_predictions(
             photos, resting.collect(), predictor.spec.model_digest, predictor.preprocess_digest
         )
-        self.meter = Meter(predictor.asset, model_id=predictor.spec.model_id)
+        self.meter = Meter(predictor.asset, model_id=predictor.spec.model_id, others_cpu_seconds=clock.cpu_seconds)
         self.commit = self.table.commit(TABLES[predictor.asset].empty())
 
     def task(self) -> Task:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -27,7 +28,11 @@ def peak_memory_bytes() -> int:
 
 @dataclass
 class Meter:
-    """Adds up what one stage spends; `with meter.running():` may be entered many times."""
+    """Adds up what one stage spends; `with meter.running():` may be entered many times.
+
+    Its CPU time is the process's, since libraries compute on threads of their own; `others_cpu_seconds` tells what other
+    stages have spent so far, so that what they spend meanwhile is not counted here.
+    """
 
     stage: str
     model_id: str | None = None
@@ -36,15 +41,20 @@ class Meter:
     bytes_read: int = 0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
+    others_cpu_seconds: Callable[[], float] = lambda: 0.0
 
     @contextmanager
     def running(self):
-        wall, cpu = time.perf_counter(), _cpu_seconds()
+        wall, cpu = time.perf_counter(), self._own_cpu_seconds()
         try:
             yield self
         finally:
             self.wall_seconds += time.perf_counter() - wall
-            self.cpu_seconds += _cpu_seconds() - cpu
+            # A stage that ends its own span meanwhile has it counted as a whole, with what it spent before ours began.
+            self.cpu_seconds += max(0.0, self._own_cpu_seconds() - cpu)
+
+    def _own_cpu_seconds(self) -> float:
+        return _cpu_seconds() - self.others_cpu_seconds()
 
     @property
     def images_per_second(self) -> float:

@@ -34,16 +34,6 @@ class Clock:
         finally:
             self._add(stage, time.perf_counter() - wall, time.thread_time() - cpu)
 
-    @contextmanager
-    def timed_process(self, stage: str) -> Iterator[None]:
-        """Time work that a library spreads over threads of its own: the process's CPU less what other stages spent meanwhile."""
-        wall, cpu, others = time.perf_counter(), time.process_time(), self._thread_seconds()
-        try:
-            yield
-        finally:
-            meanwhile = self._thread_seconds() - others
-            self._add(stage, time.perf_counter() - wall, max(0.0, time.process_time() - cpu - meanwhile))
-
     def figures(self) -> dict[str, float]:
         """`<stage>_wall_seconds` and `<stage>_cpu_seconds` of every stage, for metadata."""
         return {
@@ -52,7 +42,8 @@ class Clock:
             for clock in ("wall", "cpu")
         }
 
-    def _thread_seconds(self) -> float:
+    def cpu_seconds(self) -> float:
+        """CPU seconds of all stages so far."""
         with self._lock:
             return sum(spent.cpu_seconds for spent in self.stages.values())
 
