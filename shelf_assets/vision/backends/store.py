@@ -7,7 +7,6 @@ A card says what is known of a model on this kind of machine: its labels, and ho
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -102,20 +101,28 @@ class CompiledModels:
             return None
 
     def keep(self, place: Path, card: Card, make: Callable[[Path], None] | None = None) -> Card:
-        """Put a model there, whole or not at all: `make` writes its files into a folder, the card comes last."""
+        """Put a model there, whole or not at all: `make` writes its files into a folder. Without it only the card is new."""
         dated = replace(card, made_at=datetime.now(UTC).isoformat(timespec="seconds"))
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".making-") as making:
             fresh = Path(making) / "model"
-            if place.exists() and make is None:
-                shutil.copytree(place, fresh, copy_function=os.link)
-                (fresh / CARD).unlink(missing_ok=True)
-            else:
-                fresh.mkdir()
-            if make is not None:
-                make(fresh)
+            fresh.mkdir()
             (fresh / CARD).write_bytes(dated.to_json())
-            _replace(fresh, place)
+            if make is None:
+                place.mkdir(exist_ok=True)
+                (fresh / CARD).replace(place / CARD)
+                return dated
+            make(fresh)
+            try:
+                fresh.rename(place)
+            except OSError:
+                here = self.card(place)
+                # The same was made before, or meanwhile by another process; only another calibration takes its place.
+                if here is None or here.sha256 != card.sha256:
+                    place.rename(Path(making) / "old")
+                    fresh.rename(place)
+                else:
+                    (fresh / CARD).replace(place / CARD)
         return dated
 
     def calibrated(self, spec: ModelSpec) -> ModelSpec:
@@ -181,15 +188,3 @@ def _shared_key(spec: ModelSpec, name: str) -> str:
 def _copy(source: Path, target: Path) -> None:
     for name in (MODEL, WEIGHTS):
         shutil.copy2(source / name, target / name)
-
-
-def _replace(fresh: Path, place: Path) -> None:
-    """Move a folder into its place; who comes second replaces the first, and both are whole."""
-    try:
-        fresh.rename(place)
-    except OSError:
-        if not place.exists():
-            raise
-        old = fresh.with_name("old")
-        place.rename(old)
-        fresh.rename(place)
