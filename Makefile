@@ -33,7 +33,7 @@ demo: $(STAMP)  ## land photos (PHOTOS=folder, else drawn ones), run DAYS=n days
 	$(BIN)/shelf demo --days $(DAYS) $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: $(STAMP) browser  ## every test; what a machine lacks is skipped with a sentence
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -rs
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -rs
 
 browser:
 	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || test "$$(id -u)" != 0 \

@@ -54,7 +54,6 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @_linux
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.xdist_group("bench")
 class TestOneRun:
     def test_a_way_whose_figures_are_missing(self, result: dict[str, Any]) -> None:
         (scenario,) = result["scenarios"]

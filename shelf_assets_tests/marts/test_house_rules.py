@@ -11,7 +11,7 @@ import pytest
 from shelf_assets.lake.schemas import TABLES
 from shelf_assets_tests.marts.dbt_runner import DBT_PROJECT, DbtRunner, succeeded
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt")]
+pytestmark = [pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from shelf_assets_tests.marts.conftest import Marts, Story
 from shelf_assets_tests.marts.dbt_runner import LOW_CONFIDENCE, PRICES, succeeded
 from shelf_assets_tests.marts.small_lake import EMPTY_DAY, FULL_DAY, LAST_DAY, SmallLake, prediction
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt")]
+pytestmark = [pytest.mark.slow]
 
 VERSION = ["day", "model_id", "model_digest", "preprocess_digest"]
 

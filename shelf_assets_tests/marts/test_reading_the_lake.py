@@ -90,7 +90,6 @@ def test_without_keys_the_role_of_the_pod_is_asked() -> None:
 
 @pytest.mark.s3
 @pytest.mark.slow
-@pytest.mark.xdist_group("dbt")
 def test_marts_of_a_lake_on_s3_are_those_of_a_folder(s3_lake: Any, tmp_path: Path) -> None:
     write_three_days(SmallLake(s3_lake.url))
     on_s3 = DbtRunner(tmp_path, s3_lake.url)

@@ -9,7 +9,7 @@ import pytest
 from shelf_assets_tests.ui.conftest import PHOTOS_PER_DAY, Materialized
 from shelf_assets_tests.ui.servers import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("ui")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_a_day_goes_through_the_whole_graph(materialized: Materialized) -> None:

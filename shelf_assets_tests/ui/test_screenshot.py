@@ -15,7 +15,7 @@ from PIL import Image
 from shelf_assets.partitions import daily
 from shelf_assets_tests.ui.conftest import Materialized
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800), pytest.mark.xdist_group("ui")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
 
 KEPT_IN = os.environ.get("SHELF_TEST_KEEP_PICTURES")  # now: the tests' UI runs without any setting of ours
 SIZE_PX = {"width": 2880, "height": 1440}

@@ -16,7 +16,7 @@ from shelf_assets_tests.stories.photos import photo
 from shelf_assets_tests.ui.conftest import PHOTOS_PER_DAY, Materialized
 from shelf_assets_tests.ui.servers import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("ui")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 CHAIN_SECONDS = 600
 INTAKE = "select photos_in from daily_intake_quality where day = ?"
