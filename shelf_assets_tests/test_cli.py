@@ -17,7 +17,7 @@ from shelf_assets.lake.object_store import image_id_of
 from shelf_assets.partitions import today_utc
 from shelf_assets_tests.stories.photos import photos, truncated
 
-VERBS = ("demo", "land", "run", "plan", "status", "dev", "config", "show")
+VERBS = ("demo", "land", "run", "plan", "calibrate", "status", "upkeep", "dev", "config", "show")
 WIDTH = 240
 YESTERDAY = today_utc() - timedelta(days=1)
 

@@ -15,13 +15,16 @@ def story_of(lake: Lake, image_id: str) -> list[tuple[str, Facts]]:
     """(title, facts) of every row about the photo: as received, its copies, its predictions with model and input."""
     chapters: list[tuple[str, Facts]] = []
     objects = lake.table("raw_images").scan()
-    for row in objects.filter(pl.col("image_id") == image_id).sort("day").collect().iter_rows(named=True):
+    received = objects.filter(pl.col("image_id") == image_id).sort("day").collect()
+    for row in received.iter_rows(named=True):
         chapters.append((f"received {row['received_at']:%Y-%m-%d %H:%M:%S} UTC: {_verdict(row)}", _told(row)))
     copies = objects.filter(pl.col("duplicate_of") == image_id).select("day", "image_id", "key").collect()
     for copy in copies.iter_rows(named=True):
         chapters.append((f"also sent on {copy['day']}", _told(copy)))
+    # A prediction has its photo's day. Without it the vectors of every day would be read for an id that tells no time.
+    own = pl.col("day").is_in(received["day"].unique().to_list()) & (pl.col("image_id") == image_id)
     for name in ("classifications", "clip_embeddings"):
-        rows = lake.table(name).scan().filter(pl.col("image_id") == image_id).sort("inferred_at").collect()
+        rows = lake.table(name).scan().filter(own).sort("inferred_at").collect()
         for row in rows.iter_rows(named=True):
             chapters.append((f"{name} by {row['model_id']}", _told(row)))
     return chapters
