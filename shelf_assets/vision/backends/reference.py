@@ -5,16 +5,21 @@ torch and a model's weights are more than a gigabyte. In the process of a step t
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
+from multiprocessing import TimeoutError as TookTooLong
 from multiprocessing import get_context
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from shelf_assets.vision.models.errors import ModelError
 from shelf_assets.vision.models.spec import ModelSpec
+
+# Loading torch and a large model takes a minute on a busy machine. A process that was killed never answers.
+_ANSWER_SECONDS = 600
 
 
 class Reference:
@@ -23,7 +28,7 @@ class Reference:
     def __init__(self, spec: ModelSpec, device: str) -> None:
         self._spec = replace(spec, backend="torch", precision="fp32", calibration=None)
         self._device = device
-        self._process: ProcessPoolExecutor | None = None
+        self._process: Pool | None = None
 
     def labels(self) -> tuple[str, ...] | None:
         """A classifier's class names in the order of its outputs; None of an embedder."""
@@ -41,14 +46,23 @@ class Reference:
 
     def close(self) -> None:
         if self._process is not None:
-            self._process.shutdown(wait=True)
+            self._process.terminate()
+            self._process.join()
             self._process = None
 
     def _ask(self, question: Any, *arguments: Any) -> Any:
         if self._process is None:
-            # Not forked: a fork of a process with threads of its own may wait for ever on a lock that one of them held.
-            self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-        return self._process.submit(question, self._spec, self._device, *arguments).result()
+            # Not forked: a fork of a process with threads of its own may wait for ever on a lock that one of them held. A
+            # pool's process is a daemon, ended with ours; that of an executor would be waited for at our end, for ever.
+            self._process = get_context("spawn").Pool(1)
+        try:
+            return self._process.apply_async(question, (self._spec, self._device, *arguments)).get(_ANSWER_SECONDS)
+        except TookTooLong:
+            self.close()
+            raise ModelError(
+                f"the process that runs {self._spec.model_id} in float32 gave no answer in {_ANSWER_SECONDS} s: it was killed, "
+                "perhaps for memory; it wants 2 GB beside this one"
+            ) from None
 
 
 @lru_cache(maxsize=1)

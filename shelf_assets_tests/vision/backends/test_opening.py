@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,7 @@ def test_torch_imported_for_a_model_that_was_exported(store: CompiledModels, pla
 import json, sys
 import numpy as np
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from shelf_assets.vision.backends.opening import OpenModel
 from shelf_assets.vision.backends.store import CompiledModels
@@ -91,6 +93,21 @@ print(json.dumps([shape, [name for name in ("torch", "timm", "openvino_telemetry
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert child.returncode == 0, child.stderr
     assert json.loads(child.stdout.splitlines()[-1]) == [[16, 1000], []]
+
+
+def prove_a_few(folder: Path) -> None:
+    """What a step's process does on a day of two photos."""
+    exported(CompiledModels(folder), "classifier").submit(np.zeros((2, 3, 224, 224), np.uint8))()
+
+
+def test_a_step_whose_process_never_ends_because_its_photos_were_few(tmp_path: Path) -> None:
+    """The reference is still there for more photos; Dagster's steps are children of multiprocessing, which wait for theirs."""
+    step = get_context("spawn").Process(target=prove_a_few, args=(tmp_path,))
+    step.start()
+    step.join(timeout=180)
+    ended = step.exitcode
+    step.kill()
+    assert ended == 0
 
 
 def test_a_model_that_sends_telemetry(store: CompiledModels) -> None:
