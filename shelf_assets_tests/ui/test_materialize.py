@@ -34,9 +34,7 @@ def test_a_backfill_makes_every_day_of_its_range(materialized: Materialized) -> 
     first, last = materialized.backfilled[0], materialized.backfilled[-1]
     photos = materialized.lake.table("raw_images").scan(first, last).collect()
     assert dict(photos.group_by("day").len().iter_rows()) == dict.fromkeys(materialized.backfilled, PHOTOS_PER_DAY)
-    stages = (
-        materialized.lake.table("stage_runs").scan(first, last).filter(pl.col("stage") == "image_tensors").collect()
-    )
+    stages = materialized.lake.table("stage_runs").scan(first, last).filter(pl.col("stage") == "raw_images").collect()
     assert sorted(stages["day"]) == materialized.backfilled
     assert stages["run_id"].n_unique() == len(materialized.backfilled), "a day is the unit that fits one pod"
 
