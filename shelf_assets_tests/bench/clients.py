@@ -5,15 +5,12 @@ All read the same objects whole into memory; what is done with the bytes afterwa
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import importlib.metadata
-import json
 import os
-import signal
-import sys
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +21,7 @@ from typing import Any
 
 from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets_tests.bench.meters import Span, machine, timed
-from shelf_assets_tests.bench.photos import REPO_ROOT
+from shelf_assets_tests.bench.turns import command
 from shelf_assets_tests.servers import BUCKET, S3Server, seaweedfs
 
 PREFIX = "bench"
@@ -47,7 +44,7 @@ class Load:
 LOADS = (Load("small", 22_000, 1_000, 2_000), Load("large", 2_600_000, 64, 128))
 
 
-class Client:
+class Client(ABC):
     """One way to read; a subclass says how. Every way keeps at most `IN_FLIGHT` objects under way."""
 
     def __init__(self, server: S3Server) -> None:
@@ -58,11 +55,13 @@ class Client:
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
             return sum(pool.map(self.size_of, keys))
 
+    @abstractmethod
     def size_of(self, key: str) -> int:
-        raise NotImplementedError
+        """Read one object; its bytes."""
 
+    @abstractmethod
     def list(self, prefix: str) -> int:
-        raise NotImplementedError
+        """How many objects there are under the prefix."""
 
 
 class ObstoreThreads(Client):
@@ -310,19 +309,5 @@ def page(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m shelf_assets_tests.bench.clients", description=__doc__)
-    parser.add_argument("--turns", type=int, default=5, help="turns, of which medians are told (%(default)s)")
-    parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
-    asked = parser.parse_args()
-    # Ended from outside, the server and the temporary folder go as well.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    result = run(asked.turns, lambda line: print(line, flush=True))
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "s3-clients.json").write_text(json.dumps(result, indent=1) + "\n")
-    (asked.out / "s3-clients.md").write_text(page(result))
-    print(asked.out / "s3-clients.md")
-
-
 if __name__ == "__main__":
-    main()
+    command("shelf_assets_tests.bench.clients", __doc__, "s3-clients", run, page)

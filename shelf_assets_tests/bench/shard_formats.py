@@ -6,15 +6,8 @@ as they are with their libraries' own calls.
 
 from __future__ import annotations
 
-import argparse
-import io
-import json
-import signal
-import sys
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -22,20 +15,17 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
-import simplejpeg
-from PIL import Image
-from safetensors.numpy import load, save
 
 from shelf_assets.lake.shards import Tensor
 from shelf_assets.vision.engine import batched
 from shelf_assets.vision.preprocess import Geometry, to_tensor
 from shelf_assets_tests.bench.meters import Span, machine, timed
-from shelf_assets_tests.bench.photos import REPO_ROOT, Kind, PhotoSet, photo_set
+from shelf_assets_tests.bench.photos import Kind, PhotoSet, photo_set
 from shelf_assets_tests.bench.place import DAY, Place, open_store
+from shelf_assets_tests.bench.shard_formats_page import page
+from shelf_assets_tests.bench.tensor_formats import FORMATS, SHAPE
+from shelf_assets_tests.bench.turns import command
 
-SHAPE = (3, 224, 224)
 SHARD_SIZES = (64, 256, 1024, 4096)
 PHOTOS: dict[Kind, int] = {"small": 256, "large": 26}
 BATCH = 32
@@ -47,114 +37,6 @@ EUR_PER_1000_GETS = 0.0004
 EUR_PER_1000_PUTS = 0.005
 PHOTOS_A_MONTH = 5_000 * 30
 KEPT_DAYS = (3, 7, 30)
-
-
-@dataclass(frozen=True)
-class Format:
-    """How N × 3 × 224 × 224 pixels become bytes and pixels again."""
-
-    write: Callable[[np.ndarray], bytes]
-    read: Callable[[bytes], Iterator[np.ndarray]]
-
-
-def _table(pixels: np.ndarray) -> pa.RecordBatch:
-    width = pixels[0].nbytes
-    values = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(pixels), [None, pa.py_buffer(pixels)])
-    return pa.record_batch([values], names=["pixels"])
-
-
-def _views(column: pa.FixedSizeBinaryArray) -> np.ndarray:
-    flat = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, *SHAPE)
-    return flat[column.offset : column.offset + len(column)]
-
-
-def _write_arrow(pixels: np.ndarray, compression: str | None) -> bytes:
-    sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression=compression)
-    with pa.ipc.new_stream(sink, _table(pixels[:1]).schema, options=options) as writer:
-        for start in range(0, len(pixels), 64):
-            writer.write_batch(_table(pixels[start : start + 64]))
-    return sink.getvalue().to_pybytes()
-
-
-def _read_arrow(data: bytes) -> Iterator[np.ndarray]:
-    for batch in pa.ipc.open_stream(data):
-        yield from _views(batch.column(0))
-
-
-def _write_parquet(pixels: np.ndarray, compression: str) -> bytes:
-    sink = pa.BufferOutputStream()
-    table = pa.Table.from_batches([_table(pixels)])
-    pq.write_table(
-        table, sink, compression=compression, use_dictionary=False, row_group_size=64, write_statistics=False
-    )
-    return sink.getvalue().to_pybytes()
-
-
-def _read_parquet(data: bytes) -> Iterator[np.ndarray]:
-    for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches(batch_size=64):
-        yield from _views(batch.column(0))
-
-
-def _read_raw(data: bytes) -> Iterator[np.ndarray]:
-    yield from np.frombuffer(data, np.uint8).reshape(-1, *SHAPE)
-
-
-def _encoded(pixels: np.ndarray, **options: Any) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(file, **options)
-    return file.getvalue()
-
-
-def _decoded(data: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-
-
-def _jpeg(pixels: np.ndarray) -> bytes:
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels.transpose(1, 2, 0)), quality=90, colorsubsampling="420")
-
-
-def _write_tar(pixels: np.ndarray, encode: Callable[[np.ndarray], bytes]) -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as tar:
-        for number, each in enumerate(pixels):
-            data = encode(each)
-            member = tarfile.TarInfo(f"{number:05}")
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return target.getvalue()
-
-
-def _read_tar(data: bytes, decode: Callable[[bytes], np.ndarray]) -> Iterator[np.ndarray]:
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        for member in tar:
-            file = tar.extractfile(member)
-            assert file is not None
-            yield decode(file.read())
-
-
-FORMATS: dict[str, Format] = {
-    "Arrow, as now": Format(partial(_write_arrow, compression=None), _read_arrow),
-    "Arrow, lz4": Format(partial(_write_arrow, compression="lz4"), _read_arrow),
-    "Arrow, zstd": Format(partial(_write_arrow, compression="zstd"), _read_arrow),
-    "Parquet": Format(partial(_write_parquet, compression="none"), _read_parquet),
-    "Parquet, zstd": Format(partial(_write_parquet, compression="zstd"), _read_parquet),
-    "raw, as in .npy": Format(lambda pixels: pixels.tobytes(), _read_raw),
-    "safetensors": Format(lambda pixels: save({"pixels": pixels}), lambda data: iter(load(data)["pixels"])),
-    "tar of PNG": Format(
-        partial(_write_tar, encode=partial(_encoded, format="PNG", compress_level=1)),
-        partial(_read_tar, decode=_decoded),
-    ),
-    "tar of lossless WebP": Format(
-        partial(_write_tar, encode=partial(_encoded, format="WEBP", lossless=True, quality=0, method=0)),
-        partial(_read_tar, decode=_decoded),
-    ),
-    "tar of JPEG q90 (lossy)": Format(
-        partial(_write_tar, encode=_jpeg),
-        partial(_read_tar, decode=lambda data: simplejpeg.decode_jpeg(data).transpose(2, 0, 1)),
-    ),
-}
 
 
 def batches(pixels: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -333,92 +215,5 @@ def run(turns: int, say: Callable[[str], None]) -> dict[str, Any]:
     return result
 
 
-def page(result: dict[str, Any]) -> str:
-    here = result["machine"]
-    lines = [
-        "# Tensors at rest",
-        "",
-        f"`python -m shelf_assets_tests.bench.shard_formats` on {here['cores']} cores of {here['cpu']}; load average at the",
-        f"start {here['load_average_1m']}. Medians of {result['turns']} turns, all ways in each turn. CPU milliseconds per image,",
-        "of the client alone: what SeaweedFS spends on loopback is not counted, though it runs on the same cores, so that",
-        "images/s on S3 are what both reach together, with whatever else the machine did. Pixels are uint8, 3 × 224 × 224, of",
-        "; ".join(f"{facts['photos']} {facts['source']}" for facts in result["photos"].values()) + ".",
-        "Reading ends in copied batches of 32, as a model takes them. What follows from it:",
-        "[decision 008](../decisions/008-tensor-shards.md).",
-        "",
-        "## Formats, in memory",
-        "",
-        "| format | photos | bytes/image | write, CPU-ms | read, CPU-ms | mean difference, of 255 |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for row in result["formats"]:
-        lines.append(
-            f"| {row['format']} | {row['photos']} | {row['bytes_per_image']:,} | {row['write_cpu_ms']:.3f} "
-            f"| {row['read_cpu_ms']:.3f} | {row['mean_difference_of_255']:g} |"
-        )
-    lines += [
-        "",
-        "## Shard sizes, this project's writer and reader",
-        "",
-        "| store | images a shard | MB | write, CPU-ms | images/s | read, CPU-ms | images/s |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    for row in result["sizes"]:
-        lines.append(
-            f"| {row['store']} | {row['shard_images']:,} | {row['shard_megabytes']} | {row['write_cpu_ms']:.3f} "
-            f"| {row['write_per_second']:,} | {row['read_cpu_ms']:.3f} | {row['read_per_second']:,} |"
-        )
-    lines += [
-        "",
-        "## Storing against decoding again",
-        "",
-        "CPU milliseconds per image; one thread reads and decodes. A use is one more reading of the same tensor: another model,",
-        "another run. The first use always decodes.",
-        "",
-        "| store | photos | GET | GET + decode | store | read back | uses until storing has paid, in CPU |",
-        "|---|---|---:|---:|---:|---:|---:|",
-    ]
-    for row in result["pay_off"]:
-        lines.append(
-            f"| {row['store']} | {row['photos']}, {row['mean_photo_bytes'] / 1000:,.0f} kB | {row['get_cpu_ms']:.3f} "
-            f"| {row['redecode_cpu_ms']:.2f} | {row['store_cpu_ms']:.3f} | {row['read_back_cpu_ms']:.3f} "
-            f"| {row['uses_to_pay_in_cpu']} |"
-        )
-    prices = result["prices"]
-    lines += [
-        "",
-        "The same on S3 in euros of a month of 5,000 photos a day. Assumed: "
-        f"€{prices['eur_per_core_hour']} a core and hour, €{prices['eur_per_gb_month']} a GB and month, "
-        f"€{prices['eur_per_1000_gets']} for 1,000 GETs, €{prices['eur_per_1000_puts']} for 1,000 PUTs, "
-        "no traffic between regions.",
-        "",
-        "| photos | one use decoded again | one use read back | writing | resting 3, 7, 30 days | uses until storing has paid |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    for row in result["pay_off"]:
-        if row["store"] == "s3":
-            rest = " / ".join(f"{eur:.3f}" for eur in row["rest_eur_month"].values())
-            uses = " / ".join(f"{uses:g}" for uses in row["uses_to_pay_in_euros"].values())
-            lines.append(
-                f"| {row['photos']} | {row['redecode_eur_month']:.3f} | {row['read_back_eur_month']:.4f} "
-                f"| {row['write_eur_month']:.3f} | {rest} | {uses} |"
-            )
-    return "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m shelf_assets_tests.bench.shard_formats", description=__doc__)
-    parser.add_argument("--turns", type=int, default=5, help="turns, of which medians are told (%(default)s)")
-    parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
-    asked = parser.parse_args()
-    # Ended from outside, the server and the temporary folder go as well.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    result = run(asked.turns, lambda line: print(line, flush=True))
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "shards.json").write_text(json.dumps(result, indent=1) + "\n")
-    (asked.out / "shards.md").write_text(page(result))
-    print(asked.out / "shards.md")
-
-
 if __name__ == "__main__":
-    main()
+    command("shelf_assets_tests.bench.shard_formats", __doc__, "shards", run, page)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from shelf_assets_tests.bench.clients import CLIENTS, LOADS, land
-from shelf_assets_tests.bench.shard_formats import FORMATS, SHAPE, batches
+from shelf_assets_tests.bench.shard_formats import batches
+from shelf_assets_tests.bench.tensor_formats import FORMATS, SHAPE
 from shelf_assets_tests.servers import S3Server
 
 
