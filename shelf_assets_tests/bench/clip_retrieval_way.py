@@ -21,8 +21,8 @@ from shelf_assets_tests.bench.loader_way import write_tables
 from shelf_assets_tests.bench.meters import Span, timed
 from shelf_assets_tests.bench.place import Place
 from shelf_assets_tests.bench.plain_way import transform_of
-from shelf_assets_tests.bench.torch_models import Columns, HollowModels, TorchModels, outcome_of
-from shelf_assets_tests.bench.ways import Outcome, Settings, Way, WayUnavailable, load_weights
+from shelf_assets_tests.bench.torch_models import Columns, HollowModels, TorchWay, outcome_of
+from shelf_assets_tests.bench.ways import Outcome, Settings, Way, WayUnavailable
 
 FOLDER_VARIABLE = "BENCH_CLIP_RETRIEVAL"
 STAGES = ("models", "writing tables")
@@ -58,14 +58,7 @@ class Preprocess:
         return self.transform(ImageOps.exif_transpose(image).convert("RGB"))
 
 
-class ClipRetrievalWay:
-    def __init__(self, way: Way, settings: Settings) -> None:
-        self.models = TorchModels(load_weights(settings.batch_size, way.precision))
-        self.settings = settings
-
-    def about(self) -> dict[str, Any]:
-        return {"precision": self.models.precision}
-
+class ClipRetrievalWay(TorchWay):
     def run(self, place: Place, hollow: bool) -> Outcome:
         from clip_retrieval.clip_inference.reader import FilesReader
         from clip_retrieval.clip_inference.runner import Runner
@@ -101,9 +94,6 @@ class ClipRetrievalWay:
 
     def models_alone(self, tensors: np.ndarray) -> None:
         return None
-
-    def close(self) -> None:
-        pass
 
 
 class Writer:

@@ -20,8 +20,8 @@ from torchvision.transforms import InterpolationMode, v2
 from shelf_assets_tests.bench.meters import Span, timed
 from shelf_assets_tests.bench.place import Place
 from shelf_assets_tests.bench.plain_way import list_keys, write_plain
-from shelf_assets_tests.bench.torch_models import Columns, HollowModels, TorchModels, outcome_of
-from shelf_assets_tests.bench.ways import GEOMETRY, Outcome, Settings, Way, load_weights
+from shelf_assets_tests.bench.torch_models import Columns, HollowModels, TorchWay, outcome_of
+from shelf_assets_tests.bench.ways import GEOMETRY, Outcome, Settings, Way
 
 STAGES = ("waiting for photos", "models", "writing tables")
 _BATCHES_AHEAD = 2
@@ -85,14 +85,7 @@ def photos_of(place: Place) -> Dataset:
     )
 
 
-class LoaderWay:
-    def __init__(self, way: Way, settings: Settings) -> None:
-        self.models = TorchModels(load_weights(settings.batch_size, way.precision))
-        self.settings = settings
-
-    def about(self) -> dict[str, Any]:
-        return {"precision": self.models.precision}
-
+class LoaderWay(TorchWay):
     def run(self, place: Place, hollow: bool) -> Outcome:
         models = HollowModels(self.models) if hollow else self.models
         total, stages = Span(), {name: Span() for name in STAGES}
@@ -123,9 +116,6 @@ class LoaderWay:
 
     def models_alone(self, tensors: np.ndarray) -> Outcome:
         return self.models.models_alone(tensors)
-
-    def close(self) -> None:
-        pass
 
 
 def write_tables(place: Place, keys: list[str], columns: Columns) -> None:

@@ -24,7 +24,7 @@ from torchvision.transforms.functional import normalize
 
 from shelf_assets_tests.bench.meters import Span, timed
 from shelf_assets_tests.bench.place import DAY, Place
-from shelf_assets_tests.bench.ways import GEOMETRY, TOP_K, Outcome, Settings, Way, Weights, hollow_vectors, load_weights
+from shelf_assets_tests.bench.ways import GEOMETRY, TOP_K, Models, Outcome, Settings, Way, hollow_vectors, load_weights
 
 STAGES = ("classifications", "clip_embeddings")
 
@@ -139,7 +139,7 @@ def list_keys(place: Place) -> list[str]:
 class PlainModels:
     """The same weights in float32 and torch's default memory layout."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Models) -> None:
         self.batch_size = weights.batch_size
         self.names = weights.classifier.names
         self.specs = (weights.classifier.spec, weights.embedder.spec)

@@ -17,7 +17,8 @@ def test_a_format_is_cheap_because_it_loses_pixels(name: str) -> None:
     pixels = np.stack([np.broadcast_to(ramp, SHAPE), np.broadcast_to(ramp[:, None], SHAPE)])
     found = np.concatenate(list(batches(FORMATS[name].read(FORMATS[name].write(pixels)))))
     assert found.shape == pixels.shape
-    assert np.array_equal(found, pixels) or "lossy" in name
+    difference = np.abs(found.astype(np.int16) - pixels).mean()
+    assert difference < 4 if "lossy" in name else difference == 0
 
 
 @pytest.mark.s3

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from shelf_assets_tests.bench.meters import Span, timed
-from shelf_assets_tests.bench.ways import TOP_K, Outcome, Weights, hollow_vectors
+from shelf_assets_tests.bench.ways import TOP_K, Models, Outcome, Settings, Way, hollow_vectors, load_weights
 
 Columns = dict[str, list[Any]]
 
@@ -20,7 +20,7 @@ Columns = dict[str, list[Any]]
 class TorchModels:
     """Both models on batches of uint8 pixels (N × 3 × 224 × 224); each normalises them as it wants. Can be pickled."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Models) -> None:
         self.batch_size, self.precision = weights.batch_size, weights.precision
         self.names = weights.classifier.names
         self.specs = (weights.classifier.spec, weights.embedder.spec)
@@ -74,6 +74,20 @@ class HollowModels:
 
     def answer_normalised(self, floats: torch.Tensor) -> Columns:
         return self.answer(floats)
+
+
+class TorchWay:
+    """A way whose models are these, in its own process; a subclass says how a day's photos get to them."""
+
+    def __init__(self, way: Way, settings: Settings) -> None:
+        self.models = TorchModels(load_weights(settings.batch_size, way.precision))
+        self.settings = settings
+
+    def about(self) -> dict[str, Any]:
+        return {"precision": self.models.precision}
+
+    def close(self) -> None:
+        """Nothing outlives a run."""
 
 
 def columns_of(

@@ -116,8 +116,8 @@ def start(way: Way, settings: Settings) -> Running:
 
 
 @dataclass
-class Weights:
-    """Both models in torch, as the plain way and the rivals take them: modules, specs, and the classifier's labels."""
+class Models:
+    """Both models: loaded in torch, as the plain way and the rivals take them, or opened by the product on one of its backends."""
 
     classifier: Any
     embedder: Any
@@ -128,7 +128,7 @@ class Weights:
         return str(self.classifier.spec.precision)
 
 
-def load_weights(batch_size: int, precision: str) -> Weights:
+def load_weights(batch_size: int, precision: str) -> Models:
     """Seeded random weights: the time a forward pass takes does not depend on them."""
     import open_clip  # noqa: F401  imported first, so that the registry need not ask a process of its own
     import timm  # noqa: F401
@@ -136,20 +136,7 @@ def load_weights(batch_size: int, precision: str) -> Weights:
     from shelf_assets.vision.models import load_classifier, load_embedder
 
     specs = _resolved(precision, "torch")
-    return Weights(load_classifier(specs.classifier, "cpu"), load_embedder(specs.embedder, "cpu"), batch_size)
-
-
-@dataclass
-class Models:
-    """Both models as the product opens them, on one of its backends."""
-
-    classifier: Any
-    embedder: Any
-    batch_size: int
-
-    @property
-    def precision(self) -> str:
-        return str(self.classifier.spec.precision)
+    return Models(load_classifier(specs.classifier, "cpu"), load_embedder(specs.embedder, "cpu"), batch_size)
 
 
 def load_models(batch_size: int, precision: str = "auto", backend: str = "torch", *, folder: Path) -> Models:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 
@@ -19,15 +17,6 @@ from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predict
 from shelf_assets_tests.lake.writers import PROCESSES, commit_grown, commit_rows, commit_runs, together
 
 OTHER_DAY = DAY + timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[ProcessPoolExecutor]:
-    # Eight interpreters that import everything keep two cores busy for long: one imports, then forks.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["shelf_assets_tests.lake.writers"])
-    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
-        yield pool
 
 
 def test_eight_processes_lose_a_commit_or_write_one_twice(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:

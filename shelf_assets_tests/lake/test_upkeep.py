@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -299,14 +298,6 @@ def test_changed_rows_are_not_told_or_the_old_ones_are_deleted(
         tend(table, AT_ONCE)
     DeltaTable(table.uri).restore(version)  # type: ignore[arg-type]
     assert resting(table).equals(rows), "nothing was vacuumed, so going back is possible"
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[ProcessPoolExecutor]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["shelf_assets_tests.lake.writers"])
-    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
-        yield pool
 
 
 def test_writers_and_upkeeps_at_once_lose_or_repeat_a_row(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:

@@ -1,0 +1,20 @@
+"""Processes that write at once, started once for a file's tests. No test here."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+
+from shelf_assets_tests.lake.writers import PROCESSES
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ProcessPoolExecutor]:
+    # Eight interpreters that import everything keep two cores busy for long: one imports, then forks.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["shelf_assets_tests.lake.writers"])
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+        yield pool
