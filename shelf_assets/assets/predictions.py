@@ -1,6 +1,7 @@
 """`classifications` and `clip_embeddings`: one pass over a day's photos for every model; only missing keys are inferred."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -81,7 +82,10 @@ def predictions(
         # One batch for all: a photo is read and decoded once, whatever number of models it misses.
         batch_images = min(each.predictor.batch_images for each in due)
         batches = batched(pixels_of_day(lake, image_tensors, wanted, clock), batch_images)
-        run_tasks(batches, [each.task() for each in due], progress.advance)
+        with ExitStack() as opened:
+            for each in due:
+                opened.callback(each.predictor.close)
+            run_tasks(batches, [each.task() for each in due], progress.advance)
     for each in passes:
         save_cost(context, lake, day, each.meter)
         logged = tracking.log_day(each.predictor.spec, day, context.run.run_id, each.meter, each.confidences())

@@ -59,6 +59,10 @@ class Predictor:
             return lambda: pl.DataFrame({"embedding": pl.Series(answer(), dtype=pl.List(pl.Float32))})
         return lambda: top_labels(answer(), self.model.labels, self.settings.top_k)
 
+    def close(self) -> None:
+        """End what opening the model has started beside it."""
+        self.model.close()
+
     def facts(self) -> dict[str, object]:
         """What ran, for metadata: the device, and how true the backend is to float32."""
         parity = self.model.card.parity

@@ -52,6 +52,9 @@ class ColourPredictor(Predictor):
     def facts(self) -> dict[str, object]:
         return {"device": self.device}
 
+    def close(self) -> None:
+        """There is nothing beside it."""
+
     def infer(self, pixels: np.ndarray) -> list[dict[str, Any]]:
         means = pixels.mean(axis=(2, 3)).astype(np.float32) + 1
         if self.asset == CLIP_EMBEDDINGS:

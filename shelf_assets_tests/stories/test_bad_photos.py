@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from shelf_assets.running import RunFailed
@@ -96,3 +97,19 @@ def test_a_photo_without_tensor_for_which_models_are_loaded_again_and_again(
 
     monkeypatch.setattr(ColourPredictor, "device", refuse)
     shop.run(DAY, stages=later)
+
+
+def test_a_model_that_fails_and_is_left_open(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.land(DAY, photos(range(4)))
+    closed: list[str] = []
+
+    def fails(predictor: ColourPredictor, pixels: np.ndarray) -> None:
+        raise RuntimeError("the device was lost")
+
+    monkeypatch.setattr(ColourPredictor, "infer", fails)
+    monkeypatch.setattr(ColourPredictor, "close", lambda predictor: closed.append(predictor.asset))
+
+    with pytest.raises(RunFailed, match="device was lost"):
+        shop.run(DAY)
+
+    assert sorted(closed) == ["classifications", "clip_embeddings"]

@@ -52,6 +52,7 @@ def calibrate(
     int8_spec = replace(spec, backend="openvino", precision="int8", calibration=None)
     opened = OpenModel(float_spec, store, device="cpu")
     reference, card = opened.network, opened.card
+    opened.close()
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch)
         quantize(store.place_of(float_spec, "cpu"), photos, made)

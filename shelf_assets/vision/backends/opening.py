@@ -43,7 +43,6 @@ class OpenModel:
         self.spec, self.store, self.limits = spec, store, limits or ParityLimits()
         self._asked_device, self._batch_images, self._compiled = device, batch_images, compiled
         self._reference = Reference(spec, "cpu" if spec.backend == "openvino" else device)
-        self._compared: list[tuple[np.ndarray, np.ndarray]] = []
         # Torch in float32 is what every other way is measured by.
         self._proven = spec.backend == "torch" and spec.precision == "fp32"
 
@@ -103,21 +102,24 @@ class OpenModel:
             self._keep(self._reference.labels(), self._reference.export)
         return OpenVinoNetwork(self._place, self.spec.precision)
 
+    def close(self) -> None:
+        """End what proving has started; the network stays, and may be used again."""
+        self._reference.close()
+
     def _prove(self, pixels: np.ndarray, outputs: np.ndarray) -> None:
-        """Compare with float32 until PROOF_IMAGES have been seen, here or in an earlier process; refuse below the limits."""
+        """Compare with float32 until PROOF_IMAGES have been seen, in this process and earlier ones; refuse below the limits."""
         card = self.card
         parity = card.parity
-        if parity is None or (parity.photos < PROOF_IMAGES and len(pixels) >= _WORTH_PROVING):
-            self._compared.append((self._reference.outputs(pixels), outputs))
-            references, found = (np.concatenate(side) for side in zip(*self._compared, strict=True))
-            measured = measure(self.spec.task, references, found)
-            # What calibration found out on labelled photos stays known.
-            parity = measured if parity is None else parity.seen_on(measured)
+        worth_it = parity is None or (parity.photos < PROOF_IMAGES and len(pixels) >= _WORTH_PROVING)
+        if worth_it:
+            measured = measure(self.spec.task, self._reference.outputs(pixels), outputs)
+            parity = measured if parity is None else parity.plus(measured)
             self.store.keep(self._place, replace(card, parity=parity))
+        assert parity is not None  # measured where it was not known
         parity.require(self.limits, f"{self.spec.model_id} in {self.spec.precision} on {self.spec.backend}")
-        if parity.photos >= PROOF_IMAGES or not self._compared:
-            self._proven, self._compared = True, []
-            self._reference.close()
+        self._proven = parity.photos >= PROOF_IMAGES or not worth_it
+        if self._proven:
+            self.close()
 
     def _keep(self, labels: tuple[str, ...] | None, make: Any = None) -> None:
         self.store.keep(self._place, Card(self.spec.model_id, self.spec.model_digest, labels), make)

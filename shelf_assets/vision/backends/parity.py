@@ -69,9 +69,21 @@ class Parity:
                 "SHELF_PRECISION or SHELF_BACKEND, or lower the limit (SHELF_PARITY_…) knowingly"
             )
 
-    def seen_on(self, others: Parity) -> Parity:
-        """The figures of other photos, with what labelled ones have shown."""
-        return replace(others, labelled_photos=self.labelled_photos, accuracy_change_points=self.accuracy_change_points)
+    def plus(self, others: Parity) -> Parity:
+        """The figures of these photos and other ones together; what labelled photos have shown stays known."""
+        photos = self.photos + others.photos
+
+        def mean(ours: float, theirs: float) -> float:
+            return (self.photos * ours + others.photos * theirs) / photos
+
+        known = self.top1_agreement is not None and others.top1_agreement is not None
+        return replace(
+            self,
+            photos=photos,
+            cosine_mean=mean(self.cosine_mean, others.cosine_mean),
+            cosine_least=min(self.cosine_least, others.cosine_least),
+            top1_agreement=mean(self.top1_agreement or 0, others.top1_agreement or 0) if known else None,
+        )
 
     def facts(self) -> dict[str, float]:
         """What is known of it, for metadata."""

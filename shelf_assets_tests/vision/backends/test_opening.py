@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +80,7 @@ def test_torch_imported_for_a_model_that_was_exported(store: CompiledModels, pla
 import json, sys
 import numpy as np
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from shelf_assets.vision.backends.opening import OpenModel
 from shelf_assets.vision.backends.store import CompiledModels
@@ -96,8 +96,19 @@ print(json.dumps([shape, [name for name in ("torch", "timm", "openvino_telemetry
 
 
 def prove_a_few(folder: Path) -> None:
-    """What a step's process does on a day of two photos."""
+    """What a step's process does on a day of two photos, if it is not ended in order."""
     exported(CompiledModels(folder), "classifier").submit(np.zeros((2, 3, 224, 224), np.uint8))()
+
+
+def test_a_proof_that_leaves_a_process_behind(tmp_path: Path, plain_batch: np.ndarray) -> None:
+    before = set(active_children())
+    model = exported(CompiledModels(tmp_path), "classifier")
+    model.submit(plain_batch)()
+    assert set(active_children()) - before, "three photos are no proof yet"
+    model.close()
+    assert not set(active_children()) - before
+    model.submit(plain_batch)()  # and it goes on
+    model.close()
 
 
 def test_a_step_whose_process_never_ends_because_its_photos_were_few(tmp_path: Path) -> None:

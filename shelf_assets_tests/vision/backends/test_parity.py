@@ -76,10 +76,21 @@ def test_a_rough_backend_refused_though_labelled_photos_clear_it_or_taken_withou
     Parity(100, 0.95, 0.9, labelled_photos=300, accuracy_change_points=0.0).require(LIMITS, "model")
 
 
+def test_photos_of_two_runs_that_count_as_those_of_the_last_or_not_by_their_number() -> None:
+    first, second = probabilities(10), probabilities(30, seed=1)
+    rough = np.roll(second, 1, axis=1)
+    together = measure("classifier", np.concatenate([first, second]), np.concatenate([first, rough]))
+    added = measure("classifier", first, first).plus(measure("classifier", second, rough))
+    assert added.photos == together.photos == 40
+    assert added.cosine_mean == pytest.approx(together.cosine_mean)
+    assert added.cosine_least == together.cosine_least
+    assert added.top1_agreement == pytest.approx(together.top1_agreement)
+
+
 def test_other_photos_that_make_known_accuracy_forgotten() -> None:
     known = Parity(12, 0.95, 0.9, labelled_photos=300, accuracy_change_points=-0.2)
-    seen = known.seen_on(Parity(64, 0.96, 0.91, top1_agreement=0.9))
-    assert (seen.photos, seen.cosine_mean, seen.labelled_photos, seen.accuracy_change_points) == (64, 0.96, 300, -0.2)
+    seen = known.plus(Parity(64, 0.96, 0.91))
+    assert (seen.photos, seen.labelled_photos, seen.accuracy_change_points) == (76, 300, -0.2)
 
 
 def test_accuracy_that_counts_a_photo_as_its_own_teacher() -> None:
