@@ -47,7 +47,7 @@ def _photos(settings: Settings, day: date, most: int) -> np.ndarray:
     accepted = lake.lake.accepted(day).sort("sha256").head(most)
     geometry = geometry_of(settings)
     tensors = lake.lake.tensors(day, geometry.digest(), geometry.size_px)
-    pixels = {tensor.sha256: tensor.pixels for tensor in pixels_of_day(lake, tensors, accepted)}
+    pixels = {tensor.sha256: tensor.pixels for tensor in pixels_of_day(lake, tensors, tensors.index(), accepted)}
     if len(pixels) < FEWEST_PHOTOS:
         raise ValueError(
             f"{day} has {len(pixels)} accepted photos, and calibration wants {FEWEST_PHOTOS} at least: choose another day, or "

@@ -74,10 +74,10 @@ def _work_of(
     # How many of the unread photos will be accepted is not known before they are read: at most all of them.
     accepted = resting.filter(status=ACCEPTED)
     geometry = geometry_of(settings)
-    tensors = lake.tensors(day, geometry.digest(), geometry.size_px)
+    tensors = lake.tensors(day, geometry.digest(), geometry.size_px).index()
     # Tensors of new objects are cut where those are judged.
     without_tensor = tensors.missing(accepted).height if settings.tensors_ahead else 0
-    predictable = accepted.join(tensors.failures(), on="sha256", how="anti")
+    predictable = tensors.not_failed(accepted)
     work.append(("image_tensors", None, "accepted, without tensor", without_tensor))
     for predictor in models.predictors([CLASSIFICATIONS, CLIP_EMBEDDINGS]):
         done = lake.table(predictor.asset).scan(day, day)

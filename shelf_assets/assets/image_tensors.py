@@ -44,7 +44,7 @@ def image_tensors(
     day = day_of(context)
     accepted = raw_images.filter(status=ACCEPTED)
     # Otherwise whoever infers decodes.
-    missing = tensor_io.day(day).missing(accepted) if lake.settings.tensors_ahead else accepted.clear()
+    missing = tensor_io.day(day).index().missing(accepted) if lake.settings.tensors_ahead else accepted.clear()
     progress = Progress(f"image_tensors {day}", missing.height, context.log.info)
     meter = Meter("image_tensors", images=missing.height, bytes_read=int(missing["size_bytes"].sum()))
     clock = Clock()

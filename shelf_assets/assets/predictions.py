@@ -68,8 +68,8 @@ def predictions(
 ) -> Iterator[dg.MaterializeResult]:
     day = day_of(context)
     # A photo that cannot be decoded is nobody's work: it would have the models loaded for nothing, run after run.
-    failed = image_tensors.failures()
-    photos = raw_images.filter(status=ACCEPTED).join(failed, on="sha256", how="anti")
+    index = image_tensors.index()
+    photos = index.not_failed(raw_images.filter(status=ACCEPTED))
     clock = Clock()
     passes = [
         _ModelPass(context, lake, predictor, photos, clock)
@@ -81,7 +81,7 @@ def predictions(
         progress = Progress(f"predictions {day}", wanted.height, context.log.info)
         # One batch for all: a photo is read and decoded once, whatever number of models it misses.
         batch_images = min(each.predictor.batch_images for each in due)
-        batches = batched(pixels_of_day(lake, image_tensors, wanted, clock), batch_images)
+        batches = batched(pixels_of_day(lake, image_tensors, index, wanted, clock), batch_images)
         with ExitStack() as opened:
             for each in due:
                 opened.callback(each.predictor.close)

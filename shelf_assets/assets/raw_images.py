@@ -91,7 +91,7 @@ def judged_objects(
     limits = Limits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
     tensors = tensor_io.day(day)
     geometry = tensor_io.geometry if settings.tensors_ahead else None
-    stored = tensors.stored() if unread.height else set()
+    stored = set(tensors.index().tensors["sha256"]) if unread.height else set()
 
     def judged(listed: StoredObject, data: bytes | None) -> tuple[dict[str, object], np.ndarray | None]:
         found = judge(listed.size_bytes, data, limits, geometry)

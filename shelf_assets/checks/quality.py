@@ -66,7 +66,7 @@ def every_photo_is_a_tensor_or_a_reason(
     day = partition_day(context.partition_key)
     geometry = geometry_of(lake.settings)
     accepted = lake.lake.accepted(day)
-    index = lake.lake.tensors(day, geometry.digest(), geometry.size_px).index()
+    index = lake.lake.tensors(day, geometry.digest(), geometry.size_px).index().entries
     # Where tensors are not made ahead, a photo without one is decoded by whoever infers; only failures are recorded.
     ahead = lake.settings.tensors_ahead
     lost = accepted.join(index, on="sha256", how="anti") if ahead else accepted.clear()
@@ -98,8 +98,7 @@ def _build_prediction_check(name: str) -> dg.AssetChecksDefinition:
     def every_photo_is_predicted(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
         day = partition_day(context.partition_key)
         geometry = geometry_of(lake.settings)
-        failed = lake.lake.tensors(day, geometry.digest(), geometry.size_px).failures()
-        due = lake.lake.accepted(day).join(failed, on="sha256", how="anti")
+        due = lake.lake.tensors(day, geometry.digest(), geometry.size_px).index().not_failed(lake.lake.accepted(day))
         rows = lake.lake.table(name).scan(day, day).collect()
         told = _told(context, name, "model_digest", "preprocess_digest")
         if told is None:

@@ -62,8 +62,7 @@ class LakeTable:
     @property
     def objects(self) -> ObjectStore:
         """The table's folder: its data files and its log."""
-        options = {key: value for key, value in self.storage_options.items() if key != "allow_http"}
-        return ObjectStore(self.uri, options)
+        return ObjectStore.of_delta(self.uri, self.storage_options)
 
     def open(self, version: int | None = None) -> DeltaTable | None:
         """The table at this version or its newest one, or None before its first commit. Any other failure is raised."""

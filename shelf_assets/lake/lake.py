@@ -24,7 +24,7 @@ class Lake:
 
     @property
     def objects(self) -> ObjectStore:
-        return ObjectStore(self.url, {key: value for key, value in self.storage_options.items() if key != "allow_http"})
+        return ObjectStore.of_delta(self.url, self.storage_options)
 
     def table(self, name: str) -> LakeTable:
         if name not in TABLES:

@@ -192,8 +192,13 @@ class ObjectStore:
                 self._folder = Path(unquote(parts.path))
                 self.store = LocalStore(self._folder, mkdir=True)
 
+    @classmethod
+    def of_delta(cls, root_url: str, storage_options: Mapping[str, str]) -> ObjectStore:
+        """The store that delta-rs' options name; whether plain http is allowed the URL of its endpoint says here."""
+        return cls(root_url, {key: value for key, value in storage_options.items() if key != "allow_http"})
+
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Objects under a prefix, by pages of 1,000; any number of them without holding more than a page.
+        """Objects under a prefix, by pages of 1,000; of a bucket no more than a page is held, of a folder its keys.
 
         A page whose answer breaks off is asked for again, and where a key is one that obstore cannot name, the rest of the
         listing goes another way: neither costs the day.

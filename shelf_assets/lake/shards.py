@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from shelf_assets.lake.object_store import Buffer, ObjectStore, Upload
 from shelf_assets.lake.schemas import require_day
+from shelf_assets.lake.tensor_index import Place, TensorIndex, read_index
 
 # 64 tensors are 9.6 MB: what a reader holds, whatever the shard's size.
 ROWS_PER_RECORD_BATCH = 64
@@ -68,38 +69,9 @@ class TensorDay:
     def uri(self) -> str:
         return f"{self.store.root_url}/{self.prefix}"
 
-    def index(self) -> pl.DataFrame:
-        """One row per sha256, a tensor or a failure: image_id, sha256, shard (null for a failure), row, reason, detail.
-
-        A tensor is one of bytes: it serves every photo that has them, whatever image_id it was made for.
-        """
-        listed = {stored.key for stored in self.store.list(self.prefix)}
-        frames = [self._entries(key) for key in sorted(listed) if key.endswith(".json")]
-        frame = pl.DataFrame([row for entries in frames for row in entries], schema=_INDEX_SCHEMA, orient="row")
-        # A bucket's expiry may take a shard before its index: its tensors are to be made again.
-        shards = [key.removeprefix(self.prefix) for key in listed if key.endswith(".arrow")]
-        frame = frame.filter(pl.col("shard").is_null() | pl.col("shard").is_in(shards))
-        # A failure gives way to a tensor that a later run could make, and `gone` to a reason found in the bytes.
-        rank = pl.col("reason").is_not_null().cast(pl.Int8) + (pl.col("reason") == "gone").fill_null(False)
-        return frame.sort(rank, maintain_order=True).unique("sha256", keep="first", maintain_order=True)
-
-    def missing(self, accepted: pl.DataFrame) -> pl.DataFrame:
-        """The accepted photos that have no tensor here yet; those that failed before are tried again only if `gone`."""
-        settled = self.index().filter(pl.col("reason").is_null() | (pl.col("reason") != "gone"))
-        return accepted.join(settled, on="sha256", how="anti")
-
-    def ready(self, accepted: pl.DataFrame) -> pl.DataFrame:
-        """The accepted photos that have a tensor here."""
-        made = self.index().filter(pl.col("reason").is_null())
-        return accepted.join(made, on="sha256", how="semi")
-
-    def stored(self) -> set[str]:
-        """sha256 of every photo whose tensor rests here."""
-        return set(self.index().filter(pl.col("reason").is_null())["sha256"])
-
-    def failures(self) -> pl.DataFrame:
-        """Photos of which no tensor could be made: sha256, reason, detail."""
-        return self.index().filter(pl.col("reason").is_not_null()).select("sha256", "reason", "detail")
+    def index(self) -> TensorIndex:
+        """What rests here now."""
+        return read_index(self.store, self.prefix)
 
     @contextmanager
     def writer(self, shard_images: int) -> Iterator[ShardWriter]:
@@ -120,26 +92,27 @@ class TensorDay:
                 writer.add(item)
         return writer.written
 
-    def read(self, wanted: pl.DataFrame) -> Iterator[Tensor]:
-        """Tensors of the wanted photos (image_id, sha256), one record batch in memory."""
-        index = self.index().filter(pl.col("reason").is_null()).drop("image_id")
-        chosen = index.join(wanted.select("image_id", "sha256").unique("sha256"), on="sha256")
+    def read(self, wanted: pl.DataFrame, index: TensorIndex | None = None) -> Iterator[Tensor]:
+        """Tensors of the wanted photos (image_id, sha256), few record batches in memory; by an index that was read before."""
+        index = index or self.index()
+        chosen = index.tensors.drop("image_id").join(wanted.select("image_id", "sha256").unique("sha256"), on="sha256")
         for (shard,), rows in chosen.group_by("shard", maintain_order=True):
             wanted_rows = dict(zip(rows["row"], zip(rows["image_id"], rows["sha256"], strict=True), strict=True))
-            for row, pixels in self._rows(str(shard), wanted_rows):
+            for row, pixels in self._rows(str(shard), index.places.get(str(shard)), wanted_rows):
                 if row in wanted_rows:
                     image_id, sha256 = wanted_rows[row]
                     yield Tensor(image_id, sha256, pixels)
 
-    def _rows(self, shard: str, wanted: Container[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def _rows(
+        self, shard: str, batches: Sequence[Place] | None, wanted: Container[int]
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """The rows of those record batches that hold a wanted row, whose pixels are views of what was read."""
-        entry = json.loads(self.store.get(self.prefix + shard.removesuffix(".arrow") + ".json"))
-        if "batches" not in entry:  # written before the index told where the batches lie
+        if batches is None:  # written before the index told where the batches lie
             yield from self._all_rows(shard)
             return
         row = 0
         places: list[tuple[int, int, int]] = []
-        for start_bytes, size_bytes, rows in entry["batches"]:
+        for start_bytes, size_bytes, rows in batches:
             if any(each in wanted for each in range(row, row + rows)):
                 places.append((row, start_bytes, size_bytes))
             row += rows
@@ -172,25 +145,6 @@ class TensorDay:
                 for pixels in _pixels(record_batch, self.size_px):
                     yield row, pixels
                     row += 1
-
-    def _entries(self, key: str) -> list[tuple]:
-        entry = json.loads(self.store.get(key))
-        rows: list[tuple] = [
-            (image_id, sha256, entry["shard"], row, None, None)
-            for row, (image_id, sha256) in enumerate(entry["images"])
-        ]
-        rows += [(f["image_id"], f["sha256"], None, None, f["reason"], f["detail"]) for f in entry["failures"]]
-        return rows
-
-
-_INDEX_SCHEMA = {
-    "image_id": pl.String,
-    "sha256": pl.String,
-    "shard": pl.String,
-    "row": pl.Int64,
-    "reason": pl.String,
-    "detail": pl.String,
-}
 
 
 def _schema(size_px: int) -> pa.Schema:
@@ -237,7 +191,7 @@ class _OpenShard:
         self._file: Upload | None = None
         self._writer: pa.ipc.RecordBatchStreamWriter | None = None
         self._bytes = 0
-        self._batches: list[tuple[int, int, int]] = []
+        self._batches: list[Place] = []
 
     def add(self, item: Tensor | TensorFailure) -> None:
         if isinstance(item, TensorFailure):

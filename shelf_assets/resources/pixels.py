@@ -10,6 +10,7 @@ import polars as pl
 
 from shelf_assets.lake.object_store import StoredObject
 from shelf_assets.lake.shards import Tensor, TensorDay, TensorFailure
+from shelf_assets.lake.tensor_index import TensorIndex
 from shelf_assets.resources.lake import LakeResource
 from shelf_assets.resources.models import geometry_of
 from shelf_assets.vision.engine import Clock
@@ -23,14 +24,15 @@ Fetched = tuple[str, str, bytes]
 
 
 def pixels_of_day(
-    lake: LakeResource, tensors: TensorDay, photos: pl.DataFrame, clock: Clock | None = None
+    lake: LakeResource, tensors: TensorDay, index: TensorIndex, photos: pl.DataFrame, clock: Clock | None = None
 ) -> Iterator[Tensor]:
     """Tensors of accepted photos (image_id, sha256, key, size_bytes, etag, received_at): first those that rest, then the others.
 
-    A photo that cannot be decoded is recorded as a failure of the day and yields nothing.
+    `index` is the day's, as the caller has read it. A photo that cannot be decoded is recorded as a failure of the day and
+    yields nothing.
     """
-    resting = tensors.ready(photos)
-    yield from tensors.read(resting)
+    resting = index.ready(photos)
+    yield from tensors.read(resting, index)
     missing = photos.join(resting, on="sha256", how="anti")
     if missing.is_empty():
         return

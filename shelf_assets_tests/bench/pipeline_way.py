@@ -61,14 +61,15 @@ def raw_images(place: Place, lake: LakeResource, tensor_io: TensorIOManager) -> 
 
 def image_tensors(place: Place, lake: LakeResource, tensor_io: TensorIOManager) -> None:
     tensors = tensor_io.day(DAY)
-    missing = tensors.missing(place.results().accepted(DAY))
+    missing = tensors.index().missing(place.results().accepted(DAY))
     tensors.write(decoded_photos(lake, missing), lake.settings.shard_images)
 
 
 def predictions(
     place: Place, lake: LakeResource, tensors: TensorDay, models: Models, inference: dict[str, Span]
 ) -> None:
-    photos = place.results().accepted(DAY).join(tensors.failures(), on="sha256", how="anti")
+    index = tensors.index()
+    photos = index.not_failed(place.results().accepted(DAY))
     opened = {CLASSIFICATIONS: models.classifier, CLIP_EMBEDDINGS: models.embedder}
     tasks = []
     for (asset, model), span in zip(opened.items(), inference.values(), strict=True):
@@ -78,7 +79,7 @@ def predictions(
         # Loaded once for all runs; what it is in the product is the same class.
         predictor.model = model
         tasks.append(_task(place, predictor, photos, span))
-    run_tasks(batched(pixels_of_day(lake, tensors, photos), models.batch_size), tasks, lambda _: None)
+    run_tasks(batched(pixels_of_day(lake, tensors, index, photos), models.batch_size), tasks, lambda _: None)
 
 
 def _task(place: Place, predictor: Predictor, photos: pl.DataFrame, span: Span) -> Task:

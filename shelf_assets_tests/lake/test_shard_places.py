@@ -77,7 +77,7 @@ def test_tensors_that_expired_before_their_index_are_looked_for_for_ever(lake: L
     day, store = counted_day(lake, 10)
     day.write(tensors(5, first=10), shard_images=5)
     store.delete([next(stored.key for stored in store.list(day.prefix) if stored.key.endswith(".arrow"))])
-    gone = day.missing(wanted(*range(15)))
+    gone = day.index().missing(wanted(*range(15)))
     assert gone.height in (5, 10) and len(read_back(day, wanted(*range(15)))) == 15 - gone.height
     day.write([tensor(int(name[1:])) for name in gone["image_id"]], shard_images=10)
     assert len(read_back(day, wanted(*range(15)))) == 15

@@ -71,7 +71,7 @@ def test_the_same_photo_with_other_bytes_is_read_for_it(disk_lake: LakeUnderTest
     day.write(tensors(2), shard_images=10)
     overwritten = wanted(0).with_columns(sha256=pl.lit(sha("new bytes")))
     assert read_back(day, overwritten) == {}
-    assert day.missing(overwritten).height == 1
+    assert day.index().missing(overwritten).height == 1
 
 
 def test_a_stream_that_breaks_loses_what_was_done(lake: LakeUnderTest) -> None:
@@ -84,19 +84,19 @@ def test_a_stream_that_breaks_loses_what_was_done(lake: LakeUnderTest) -> None:
     with pytest.raises(ConnectionError, match="went away"):
         day.write(breaking(), shard_images=50)
     assert len(read_back(day, wanted(*range(100)))) == 90
-    todo = day.missing(wanted(*range(100)))
+    todo = day.index().missing(wanted(*range(100)))
     assert todo["image_id"].to_list() == [f"i{n}" for n in range(90, 100)]
     day.write(tensors(10, first=90), shard_images=50)
-    assert day.missing(wanted(*range(100))).is_empty() and len(read_back(day, wanted(*range(100)))) == 100
+    assert day.index().missing(wanted(*range(100))).is_empty() and len(read_back(day, wanted(*range(100)))) == 100
 
 
 def test_a_shard_of_a_killed_run_is_read_or_stands_in_the_way(lake: LakeUnderTest) -> None:
     day = day_of(lake.lake)
     day.write(tensors(10), shard_images=10)
     lake.lake.objects.put(f"{day.prefix}0000.arrow", b"half a shard")
-    assert day.index().height == 10
+    assert day.index().entries.height == 10
     assert len(read_back(day, wanted(*range(20)))) == 10
-    assert day.missing(wanted(*range(20))).height == 10
+    assert day.index().missing(wanted(*range(20))).height == 10
 
 
 def test_a_photo_in_two_shards_is_read_twice(lake: LakeUnderTest) -> None:
@@ -104,7 +104,7 @@ def test_a_photo_in_two_shards_is_read_twice(lake: LakeUnderTest) -> None:
     day.write(tensors(70), shard_images=100)
     day.write(tensors(70, first=35), shard_images=100)
     assert len(read_back(day, wanted(*range(105)))) == 105
-    assert day.index().height == 105
+    assert day.index().entries.height == 105
 
 
 def test_a_failure_is_tried_again_for_ever_or_never(disk_lake: LakeUnderTest) -> None:
@@ -112,18 +112,18 @@ def test_a_failure_is_tried_again_for_ever_or_never(disk_lake: LakeUnderTest) ->
     day.write(
         [TensorFailure("i0", sha(0), "decode_error", "x"), TensorFailure("i1", sha(1), "gone", "x"), tensor(2)], 10
     )
-    assert day.missing(wanted(0, 1, 2, 3))["image_id"].to_list() == ["i1", "i3"]
+    assert day.index().missing(wanted(0, 1, 2, 3))["image_id"].to_list() == ["i1", "i3"]
     day.write([TensorFailure("i1", sha(1), "truncated", "x")], 10)
-    assert day.missing(wanted(0, 1, 2, 3))["image_id"].to_list() == ["i3"], "a reason in the bytes settles it"
+    assert day.index().missing(wanted(0, 1, 2, 3))["image_id"].to_list() == ["i3"], "a reason in the bytes settles it"
     day.write([tensor(0)], 10)
     assert set(read_back(day, wanted(0, 1, 2, 3))) == {"i0", "i2"}, "a tensor counts more than a failure"
-    assert day.index().filter(image_id="i0")["reason"].to_list() == [None]
+    assert day.index().entries.filter(image_id="i0")["reason"].to_list() == [None]
 
 
 def test_days_or_geometries_share_tensors(disk_lake: LakeUnderTest) -> None:
     day_of(disk_lake.lake).write(tensors(3), shard_images=10)
     other = disk_lake.lake.tensors(DAY, "another-geometry", SIZE_PX)
-    assert other.missing(wanted(0, 1, 2)).height == 3
+    assert other.index().missing(wanted(0, 1, 2)).height == 3
     assert list(batched(other.read(wanted(0, 1, 2)), 2)) == []
 
 

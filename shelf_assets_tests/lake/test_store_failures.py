@@ -31,6 +31,7 @@ from shelf_assets_tests.lake.rows import DAY, sha
 from shelf_assets_tests.servers import refusing_port
 
 PHOTOS = 48
+BOUNDS = Bounds(in_flight_objects=16, in_flight_bytes=256_000_000, work_slots=2, skip_above_bytes=25_000_000)
 # Waits a test can afford; the number of tries is the product's own.
 BRISK = Patience(first_pause_seconds=0.01, longest_pause_seconds=0.1)
 HASTY = Patience(tries_again=2, first_pause_seconds=0.01, longest_pause_seconds=0.02, silence_seconds=0.3)
@@ -101,7 +102,7 @@ def test_a_failing_store_loses_photos_or_changes_their_bytes(s3_lake: LakeUnderT
         def pair(stored: StoredObject, data: bytes | None) -> tuple[str, bytes | None]:
             return stored.key, data
 
-        read = list(read_each(listed, store.find, pair, Bounds(in_flight_objects=16)))
+        read = list(read_each(listed, store.find, pair, BOUNDS))
     assert faults.met[fault] >= PHOTOS / 8, "the store failed too seldom to prove anything"
     assert [key for key, _ in read] == sorted(landed) and dict(read) == landed
 
@@ -146,7 +147,7 @@ def test_tensors_written_or_read_through_a_failing_store_are_lost_or_changed(s3_
     with tensor_lake(s3_lake.lake, faults) as lake:
         lake.tensors(DAY, "geometry", SIZE_PX).write(made, shard_images=400)
     whole = s3_lake.lake.tensors(DAY, "geometry", SIZE_PX)
-    assert whole.index().height == 500
+    assert whole.index().entries.height == 500
     reading = Faults({"broken_body": 0.15, "truncated_body": 0.15, "slow_down": 0.1, "reset": 0.1})
     with tensor_lake(s3_lake.lake, reading) as lake:
         found = {
@@ -173,7 +174,7 @@ def test_a_shard_that_lost_a_part_appears_with_a_hole(s3_lake: LakeUnderTest) ->
                     down = False  # the store is well again when what is left of the shard is closed
                     raise
         assert not down, "the lost part was not told of while tensors came"
-        assert day.index().is_empty(), "a broken shard counts"
+        assert day.index().entries.is_empty(), "a broken shard counts"
         assert not list(lake.objects.list(day.prefix)), "half an object appeared"
         day.write(made, shard_images=2_000)
         assert sum(len(batch.image_ids) for batch in batched(day.read(wanted(1_000)), 64)) == 1_000

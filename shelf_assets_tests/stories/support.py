@@ -94,7 +94,7 @@ class Shop:
 
     def tensors(self, day: date) -> pl.DataFrame:
         geometry = geometry_of(self.settings)
-        return self.lake.tensors(day, geometry.digest(), geometry.size_px).index()
+        return self.lake.tensors(day, geometry.digest(), geometry.size_px).index().entries
 
     def drop_tensors(self, day: date) -> None:
         """The tensors' lifecycle has ended them: they are cut again when somebody asks."""

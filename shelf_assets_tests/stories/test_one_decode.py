@@ -20,16 +20,19 @@ PREDICTIONS = ("classifications", "clip_embeddings")
 
 
 class Work:
-    """Counts reads and decodes of each photo, by its bytes."""
+    """Counts reads and decodes of each photo, by its bytes, and reads of each index of tensors."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reads: Counter[str] = Counter()
         self.decodes: Counter[bytes] = Counter()
+        self.index_reads: Counter[str] = Counter()
         get, decoded = ObjectStore.get, decode.decoded
 
         def counting_get(store: ObjectStore, key: str) -> bytes:
             if key.startswith("images/"):
                 self.reads[key] += 1
+            if key.startswith("tensors/") and key.endswith(".json"):
+                self.index_reads[key] += 1
             return get(store, key)
 
         @contextmanager
@@ -45,6 +48,7 @@ class Work:
     def clear(self) -> None:
         self.reads.clear()
         self.decodes.clear()
+        self.index_reads.clear()
 
 
 @pytest.fixture
@@ -75,6 +79,17 @@ def test_a_model_that_decodes_again_what_rests_as_tensors(shop: Shop, work: Work
 
     assert not work.reads and not work.decodes
     assert shop.rows("classifications").height == 8
+
+
+def test_a_pass_that_reads_the_index_of_a_shard_again_and_again(shop: Shop, work: Work) -> None:
+    shop.land(DAY, photos(range(6)))
+    shop.run(DAY)
+    work.clear()
+
+    shop.with_models(2).run(DAY, stages=PREDICTIONS)
+
+    # The pass over both models once, and the check of each once.
+    assert set(work.index_reads.values()) == {3} and len(work.index_reads) == 3
 
 
 def test_two_models_that_decode_twice_where_no_tensors_rest(shop: Shop, work: Work) -> None:

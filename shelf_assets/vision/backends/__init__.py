@@ -1,7 +1,7 @@
 """Backends: what runs a model on this machine's hardware, behind one small interface. Which model it is belongs in `models`.
 
-    network = open_network(spec, device, store)     # `opening`
-    answer = network.submit(pixels)                 # uint8, N × 3 × 224 × 224; the work may be under way
+    model = OpenModel(spec, store, device="auto")   # `opening`; nothing is loaded yet
+    answer = model.submit(pixels)                   # uint8, N × 3 × 224 × 224; the work may be under way
     outputs = answer()                              # float32, N × D: class probabilities, or unit vectors
 
 `torch_network` runs on GPUs and CPUs, `openvino_network` models that were exported once and need no torch afterwards.

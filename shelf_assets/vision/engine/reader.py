@@ -31,6 +31,7 @@ class Readable(Protocol):
 
 
 Listed = TypeVar("Listed", bound=Readable)
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -38,10 +39,10 @@ Result = TypeVar("Result")
 class Bounds:
     """How much may be under way: objects read at once, bytes held, objects worked on at once; larger ones are not read."""
 
-    in_flight_objects: int = 64
-    in_flight_bytes: int = 256_000_000
-    work_slots: int = cores()
-    skip_above_bytes: int = 25_000_000
+    in_flight_objects: int
+    in_flight_bytes: int
+    work_slots: int
+    skip_above_bytes: int
 
 
 def read_each(
@@ -68,48 +69,42 @@ def read_each(
         with slots, times.timed("decode"):
             return work(listed, data)
 
-    waiting: deque[tuple[Future[Result], int]] = deque()
-    held_bytes = 0
-    pool = ThreadPoolExecutor(bounds.in_flight_objects, thread_name_prefix="read")
-    try:
-        for listed in objects:
-            cost = min(listed.size_bytes, limit)
-            while waiting and (len(waiting) >= bounds.in_flight_objects or held_bytes + cost > bounds.in_flight_bytes):
-                future, freed = waiting.popleft()
-                yield future.result()
-                held_bytes -= freed
-            waiting.append((pool.submit(read, listed), cost))
-            held_bytes += cost
-        while waiting:
-            yield waiting.popleft()[0].result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    costs = ((listed, min(listed.size_bytes, limit)) for listed in objects)
+    yield from _in_order(costs, read, bounds.in_flight_objects, bounds.in_flight_bytes)
 
 
-@dataclass(frozen=True)
-class _InMemory:
-    key: str
-    data: bytes
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.data)
-
-
-def decode_each(
-    photos: Iterable[bytes], geometry: Geometry, bounds: Bounds | None = None
-) -> Iterator[np.ndarray | Undecodable]:
+def decode_each(photos: Iterable[bytes], geometry: Geometry) -> Iterator[np.ndarray | Undecodable]:
     """Tensors (uint8, 3 × size × size) of photos in memory, in order; one that cannot be decoded is its Undecodable.
 
     For training, for search by picture and for single photos: the same pool and the same pixels as a day's pass.
     """
 
-    def tensor(photo: _InMemory, data: bytes | None) -> np.ndarray | Undecodable:
+    def tensor(data: bytes) -> np.ndarray | Undecodable:
         try:
-            return to_tensor(photo.data, geometry)
+            return to_tensor(data, geometry)
         except Undecodable as failed:
             return failed
 
-    listed = (_InMemory(str(number), data) for number, data in enumerate(photos))
-    # The bytes are here already: nothing is read, so nothing is too large to be.
-    yield from read_each(listed, lambda key: b"", tensor, bounds or Bounds())
+    # As many photos are held as cores decode: few enough for their bytes not to matter.
+    yield from _in_order(((data, 0) for data in photos), tensor, at_once=cores(), at_once_bytes=0)
+
+
+def _in_order(
+    items: Iterable[tuple[Item, int]], work: Callable[[Item], Result], at_once: int, at_once_bytes: int
+) -> Iterator[Result]:
+    """`work` of each (item, bytes it holds) in a pool, results in the order given; at most so many, and so many bytes, at once."""
+    waiting: deque[tuple[Future[Result], int]] = deque()
+    held_bytes = 0
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="read")
+    try:
+        for item, cost_bytes in items:
+            while waiting and (len(waiting) >= at_once or held_bytes + cost_bytes > at_once_bytes):
+                future, freed_bytes = waiting.popleft()
+                yield future.result()
+                held_bytes -= freed_bytes
+            waiting.append((pool.submit(work, item), cost_bytes))
+            held_bytes += cost_bytes
+        while waiting:
+            yield waiting.popleft()[0].result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -6,12 +6,16 @@ import threading
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from shelf_assets.lake.object_store import ObjectGone, ObjectStore, StoredObject
-from shelf_assets.vision.engine import Bounds, read_each
+from shelf_assets.vision.engine import Bounds, decode_each, read_each
+from shelf_assets.vision.preprocess import Geometry, to_tensor
+from shelf_assets.vision.reasons import Undecodable
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.test_object_store import fill
+from shelf_assets_tests.vision.pictures import encoded, scene
 
 
 def read(store: ObjectStore, objects: Iterator[StoredObject] | list[StoredObject], work, **bounds: int):
@@ -130,3 +134,10 @@ def test_an_error_in_the_work_is_swallowed_or_hangs(disk_lake: LakeUnderTest) ->
     assert [next(results)[-4:] for _ in range(7)] == [f"{n:04}" for n in range(7)]
     with pytest.raises(ZeroDivisionError, match="0007"):
         next(results)
+
+
+def test_a_broken_photo_that_ends_the_decoding_of_others_or_takes_their_place() -> None:
+    good = [encoded(scene(300 + number, 200)) for number in range(12)]
+    found = list(decode_each([*good[:5], b"milk, eggs", *good[5:]], Geometry()))
+    assert isinstance(found.pop(5), Undecodable)
+    assert all(np.array_equal(tensor, to_tensor(data, Geometry())) for tensor, data in zip(found, good, strict=True))  # type: ignore[arg-type]
