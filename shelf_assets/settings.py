@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shelf_assets.intake.settings import IntakeSettings
 from shelf_assets.machine import cores
 
 PREFIX = "SHELF_"
@@ -23,8 +24,8 @@ class SettingsError(ValueError):
     """A setting is wrong; the message names it and what it may be."""
 
 
-class Settings(BaseSettings):
-    """Every knob of shelf_assets. Each is read from the environment variable SHELF_<NAME>."""
+class Settings(IntakeSettings, BaseSettings):
+    """Every knob of shelf_assets. Each is read from the environment variable SHELF_<NAME>; the door's are in `intake.settings`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
@@ -87,10 +88,6 @@ class Settings(BaseSettings):
         None, description="How a photo that is not square is cut. Default: as measured, docs/decisions/002."
     )
 
-    max_photo_bytes: int = Field(25_000_000, ge=1_000, description="Larger objects are rejected as too_large, unread.")
-    max_photo_pixels: int = Field(
-        100_000_000, ge=1_000, description="Photos whose header claims more are rejected as too_many_pixels."
-    )
     decode_failure_limit: float = Field(
         0.05,
         ge=0,
@@ -299,5 +296,5 @@ def _explain(error: Any) -> str:
     if not name:
         return message
     label = variable(name) if name in Settings.model_fields else name
-    shown = "" if any(word in label for word in ("SECRET", "TOKEN")) else f" = {error['input']!r}"
+    shown = "" if any(word in label for word in ("SECRET", "TOKEN", "HASH_KEY")) else f" = {error['input']!r}"
     return f"{label}{shown}: {message}"

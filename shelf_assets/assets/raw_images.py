@@ -9,6 +9,7 @@ import polars as pl
 from shelf_assets.assets.common import day_of, save_cost
 from shelf_assets.automation.conditions import late_safe
 from shelf_assets.compute import CPU_POD, OWNERS_ML
+from shelf_assets.intake.validator import Judged, judge
 from shelf_assets.lake.ledger import ACCEPTED, REJECTED, unread_objects
 from shelf_assets.lake.object_store import StoredObject, image_id_of
 from shelf_assets.lake.schemas import RAW_IMAGES
@@ -21,8 +22,6 @@ from shelf_assets.partitions import daily
 from shelf_assets.resources.lake import LakeResource
 from shelf_assets.resources.tensor_io import TensorIOManager
 from shelf_assets.vision.engine import Clock
-from shelf_assets.vision.inspect import Limits
-from shelf_assets.vision.intake import Judged, judge
 
 # A row as Python objects takes ten times the memory of one in a frame.
 _ROWS_AS_OBJECTS = 4096
@@ -88,7 +87,7 @@ def judged_objects(
     down, leaves at worst a tensor that nobody asks for.
     """
     settings = lake.settings
-    limits = Limits(max_bytes=settings.max_photo_bytes, max_pixels=settings.max_photo_pixels)
+    limits = settings.photo_limits
     tensors = tensor_io.day(day)
     geometry = tensor_io.geometry if settings.tensors_ahead else None
     stored = set(tensors.index().tensors["sha256"]) if unread.height else set()
@@ -128,7 +127,7 @@ def row_of(day: date, stored: StoredObject, judged: Judged) -> dict[str, object]
         "exif_orientation": verdict.exif_orientation,
         "received_at": stored.received_at,
         "status": ACCEPTED if verdict.ok else REJECTED,
-        "reason": str(verdict.reason) if verdict.reason else None,
+        "reason": verdict.reason,
         "reason_detail": verdict.detail,
         "duplicate_of": None,
     }

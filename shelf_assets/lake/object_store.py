@@ -189,13 +189,21 @@ class ObjectStore:
             )
         else:
             with explained("opening the lake", self.root_url):
-                self._folder = Path(unquote(parts.path))
-                self.store = LocalStore(self._folder, mkdir=True)
+                self.store = LocalStore(self._root_folder, mkdir=True)
 
     @classmethod
     def of_delta(cls, root_url: str, storage_options: Mapping[str, str]) -> ObjectStore:
         """The store that delta-rs' options name; whether plain http is allowed the URL of its endpoint says here."""
         return cls(root_url, {key: value for key, value in storage_options.items() if key != "allow_http"})
+
+    @property
+    def folder(self) -> Path | None:
+        """The root on disk; None on S3."""
+        return None if self.on_s3 else self._root_folder
+
+    @property
+    def _root_folder(self) -> Path:
+        return Path(unquote(urlsplit(self.root_url).path))
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Objects under a prefix, by pages of 1,000; of a bucket no more than a page is held, of a folder its keys.
@@ -292,7 +300,7 @@ class ObjectStore:
         with explained(f"reading {key}", self.root_url):
             if isinstance(self.store, S3Store):
                 return obstore.get_range(self.store, key, start=start_bytes, length=size_bytes)
-            with (self._folder / key).open("rb") as file:
+            with (self._root_folder / key).open("rb") as file:
                 held_bytes = file.seek(0, io.SEEK_END)
                 if held_bytes < start_bytes + size_bytes:
                     raise OSError(f"it has {held_bytes:,} bytes and should have {start_bytes + size_bytes:,} or more")

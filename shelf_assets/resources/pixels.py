@@ -15,7 +15,7 @@ from shelf_assets.resources.lake import LakeResource
 from shelf_assets.resources.models import geometry_of
 from shelf_assets.vision.engine import Clock
 from shelf_assets.vision.gpu_decode import BATCH_PHOTOS, tensors_on_gpu
-from shelf_assets.vision.intake import pixels_of, unchanged
+from shelf_assets.vision.photo_pixels import pixels_of, unchanged
 from shelf_assets.vision.preprocess import Geometry, Undecodable
 from shelf_assets.vision.reasons import Reason
 

@@ -22,6 +22,7 @@ import simplejpeg
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from shelf_assets.vision.headers import MAX_JPEG_SCANS, Header
+from shelf_assets.vision.heif import open_heif
 from shelf_assets.vision.reasons import Reason, Undecodable
 
 # The most that decoding one photo may hold, whatever the settings say; a process decodes one big photo at a time.
@@ -29,13 +30,13 @@ MAX_DECODE_BYTES = 512 << 20
 BIG_BYTES = 64 << 20
 # Peak memory per stored pixel, measured: Pillow keeps 4 bytes, a premultiplied copy 4 more, conversions pass through 4;
 # libwebp's animation decoder, which Pillow uses for still pictures too, adds two canvases and its own planes.
-_BYTES_PER_PX = {"png": 10, "gif": 10, "webp": 18}
+_BYTES_PER_PX = {"png": 10, "gif": 10, "webp": 18, "heic": 11, "avif": 12}
 _JPEG_OUTPUT_BYTES_PER_PX = 3
 # Each scan of a progressive JPEG walks over all coefficients: 64 scans of 16 MP, or 10 of 100 MP.
 MAX_SCANNED_PX = 1_024_000_000
 
 _PILLOW_FORMATS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF"}
-_TRUNCATED = re.compile(r"truncat|premature end", re.IGNORECASE)
+_TRUNCATED = re.compile(r"truncat|premature end|unexpected end of file", re.IGNORECASE)
 # Headers that turbo refuses though no pixel is in doubt: bytes lying between two segments, as Photoshop and some phones
 # leave them, a broken colour profile, an unusual subsampling.
 _ODD_HEADER = re.compile(r"extraneous bytes before marker|ICC marker|subsampling level", re.IGNORECASE)
@@ -182,14 +183,20 @@ def _pillow(data: bytes, header: Header, shrink: int) -> np.ndarray:
         raise Undecodable(
             Reason.decode_error, "ImageFile.LOAD_TRUNCATED_IMAGES is set, half pictures would pass: unset it"
         )
-    # A file never chooses its decoder: exactly one is allowed.
-    with Image.open(io.BytesIO(data), formats=[_PILLOW_FORMATS[header.format]]) as image:
+    with _opened(data, header.format) as image:
         _require_size(header, *image.size)
         if header.format == "jpeg":
             image.draft(image.mode, (max(1, image.width // shrink), max(1, image.height // shrink)))
             shrink = 1
         image.load()
         return _white_backed(_eight_bit(image), shrink)
+
+
+def _opened(data: bytes, format_name: str) -> Image.Image:
+    """A file never chooses its decoder: exactly one is allowed."""
+    if format_name in ("heic", "avif"):
+        return open_heif(data, format_name)
+    return Image.open(io.BytesIO(data), formats=[_PILLOW_FORMATS[format_name]])
 
 
 def _require_size(header: Header, width: int, height: int) -> None:

@@ -1,15 +1,17 @@
 """Which format the bytes are in, by their signature alone. What headers say is in `headers`, pixels in `decode`.
 
-Taken are the formats that phones and browsers send: JPEG, PNG, WebP, GIF. Everything else that can be named is named,
-so that "why was it refused" has a better answer than "not an image"; HEIC in particular is what an iPhone keeps when
-the app that uploads does not ask it for a JPEG.
+Taken are the formats that phones and browsers send: JPEG, PNG, WebP, GIF, and the HEIC and AVIF that newer phones keep
+when the app that uploads does not ask for a JPEG. Everything else that can be named is named, so that "why was it
+refused" has a better answer than "not an image".
 """
 
 from __future__ import annotations
 
 import re
 
-TAKEN = ("jpeg", "png", "webp", "gif")
+from shelf_assets.vision.reasons import Reason, Undecodable
+
+TAKEN = ("jpeg", "png", "webp", "gif", "heic", "avif")
 
 _SIGNATURES = (
     (b"\xff\xd8", "jpeg"),
@@ -39,7 +41,8 @@ _SIGNATURES = (
 )
 _PORTABLE_ANYMAP = re.compile(rb"P[1-7fF]\s")
 _SVG = re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE\s+svg[^>]*>\s*)?<svg\b", re.DOTALL)
-_ISO_BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"mif1": "heic", b"msf1": "heic"}
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+_ISO_BRANDS = {b"avif": "avif", b"avis": "avif"} | dict.fromkeys(_HEIC_BRANDS, "heic")
 _HEAD_BYTES = 512
 
 
@@ -56,3 +59,15 @@ def sniff(data: bytes) -> str | None:
     if _PORTABLE_ANYMAP.match(head):
         return "pnm"
     return "svg" if _SVG.match(head) else None
+
+
+def taken_format(data: bytes) -> str:
+    """One of TAKEN. Raises Undecodable (empty, not_an_image, unsupported_format)."""
+    if not data:
+        raise Undecodable(Reason.empty, "0 bytes")
+    name = sniff(data)
+    if name is None:
+        raise Undecodable(Reason.not_an_image, f"starts with {data[:8].hex(' ')}")
+    if name not in TAKEN:
+        raise Undecodable(Reason.unsupported_format, f"{name}; taken are {', '.join(TAKEN)}")
+    return name

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shelf_assets.vision.formats import taken_format
 from shelf_assets.vision.headers import Header, read_header
-from shelf_assets.vision.inspect import taken_format
 from shelf_assets.vision.preprocess import UPRIGHT, Geometry, fitted, to_tensor
 from shelf_assets.vision.reasons import Undecodable
 

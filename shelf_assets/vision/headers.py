@@ -1,4 +1,4 @@
-"""What a file's header says, read by walking its bytes: size, orientation, how it is coded. No decoder runs here.
+"""What a file's header says, read by walking its bytes: size, orientation, frames, how it is coded. No decoder runs here.
 
 The walk is also the guard before any decoder: it bounds the number of segments, so that a file of a million tiny ones
 costs neither us nor Pillow's Python loops more than a moment, and it finds the end of files that were cut off between
@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from functools import partial
 
+from shelf_assets.vision.heif import heif_facts
 from shelf_assets.vision.reasons import Reason, Undecodable
 
 # Real files have tens to a few thousand (PNG writers cut IDAT at 8 KB: 3,000 in 25 MB).
@@ -44,7 +46,7 @@ class Header:
 
     `coefficient_bytes_per_px` is above 0 for JPEGs whose decoder has to keep the whole picture's coefficients:
     progressive ones, and those whose colour planes follow one another. `is_complete` is False where the container's
-    own lengths reach over the end of the file.
+    own lengths reach over the end of the file. `frames` are counted as far as they cost nothing to find.
     """
 
     format: str
@@ -54,6 +56,7 @@ class Header:
     coefficient_bytes_per_px: float = 0.0
     scans: int = 1
     is_complete: bool = True
+    frames: int = 1
 
     @property
     def pixels(self) -> int:
@@ -61,7 +64,7 @@ class Header:
 
 
 def read_header(data: bytes, format_name: str) -> Header:
-    """Header of a JPEG, PNG, WebP or GIF. Raises Undecodable, and nothing else, for any bytes."""
+    """Header of one of `formats.TAKEN`. Raises Undecodable, and nothing else, for any bytes."""
     try:
         header = _READERS[format_name](data)
     except (struct.error, IndexError) as short:
@@ -156,18 +159,20 @@ def _png(data: bytes) -> Header:
     if data[12:16] != b"IHDR":
         raise Undecodable(Reason.decode_error, "png: IHDR is not the first chunk")
     width, height = struct.unpack_from(">II", data, 16)
-    position, orientation = 8, 1
+    position, orientation, frames = 8, 1, 1
     for _ in range(MAX_SEGMENTS):
         length, kind = struct.unpack_from(">I4s", data, position)
         start = position + 8
         position = start + length + 4
         if kind == b"eXIf":
             orientation = exif_orientation(data[start : start + length])
+        if kind == b"acTL" and length >= 4 and start + 4 <= len(data):
+            (frames,) = struct.unpack_from(">I", data, start)
         if position > len(data):
             # The size is worth knowing even then: a bomb's header says what it is.
-            return Header("png", width, height, orientation, is_complete=False)
+            return Header("png", width, height, orientation, is_complete=False, frames=frames)
         if kind == b"IEND":
-            return Header("png", width, height, orientation)
+            return Header("png", width, height, orientation, frames=frames)
     raise Undecodable(Reason.decode_error, f"png: more than {MAX_SEGMENTS:,} chunks")
 
 
@@ -180,7 +185,12 @@ def _gif(data: bytes) -> Header:
         if kind == 0x2C:
             # A frame may reach over the declared screen; the decoder then makes a picture of the larger size.
             left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, position + 1)
-            return Header("gif", max(width, left + frame_width), max(height, top + frame_height))
+            return Header(
+                "gif",
+                max(width, left + frame_width),
+                max(height, top + frame_height),
+                frames=_gif_frames(data, position),
+            )
         if kind == 0x3B:
             raise Undecodable(Reason.decode_error, "gif: it ends without a picture")
         position += 1  # a stray byte is skipped, as decoders do
@@ -192,6 +202,34 @@ def _gif(data: bytes) -> Header:
                 if size == 0:
                     break
     raise Undecodable(Reason.decode_error, f"gif: more than {MAX_SEGMENTS:,} blocks before the first picture")
+
+
+def _gif_frames(data: bytes, position: int) -> int:
+    """Pictures from `position` on: all of them, or those before the file breaks off or its blocks become too many."""
+    frames = 0
+    budget = iter(range(MAX_SEGMENTS))
+    try:
+        for _ in budget:
+            kind = data[position]
+            if kind == 0x3B:
+                break
+            position += 1
+            if kind == 0x2C:
+                frames += 1
+                flags = data[position + 8]
+                position += 10 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
+            elif kind == 0x21:
+                position += 1
+            else:
+                continue
+            for _ in budget:
+                size = data[position]
+                position += 1 + size
+                if size == 0:
+                    break
+    except IndexError:
+        pass
+    return max(1, frames)
 
 
 def _webp(data: bytes) -> Header:
@@ -206,22 +244,41 @@ def _webp(data: bytes) -> Header:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
     else:
         raise Undecodable(Reason.decode_error, f"webp: its first chunk is {kind!r}")
-    return Header("webp", width, height, _webp_orientation(data), is_complete=riff_bytes + 8 <= len(data))
+    orientation, frames = _webp_extras(data)
+    return Header("webp", width, height, orientation, is_complete=riff_bytes + 8 <= len(data), frames=frames)
 
 
-def _webp_orientation(data: bytes) -> int:
-    position = 12
+def _webp_extras(data: bytes) -> tuple[int, int]:
+    """Orientation and frames: a still picture has one, an animation a chunk for each."""
+    position, orientation, frames = 12, None, 0
     for _ in range(MAX_SEGMENTS):
         if position + 8 > len(data):
-            return 1
+            return orientation or 1, max(1, frames)
         kind, length = struct.unpack_from("<4sI", data, position)
-        if kind == b"EXIF":
-            return exif_orientation(data[position + 8 : position + 8 + length])
+        if kind == b"EXIF" and orientation is None:
+            orientation = exif_orientation(data[position + 8 : position + 8 + length])
+        frames += kind == b"ANMF"
         position += 8 + length + (length & 1)
     raise Undecodable(Reason.decode_error, f"webp: more than {MAX_SEGMENTS:,} chunks")
 
 
-_READERS = {"jpeg": _jpeg, "png": _png, "gif": _gif, "webp": _webp}
+def _heif(data: bytes, name: str) -> Header:
+    # Pillow takes an AVIF whose end is missing for no picture at all; only the decoder of a HEIC says what is missing.
+    try:
+        facts = heif_facts(data, name)
+    except (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError) as error:
+        raise Undecodable(Reason.decode_error, f"{name}: {' '.join(str(error).split())[:160]}") from error
+    return Header(name, facts.width_px, facts.height_px, facts.exif_orientation, frames=facts.frames)
+
+
+_READERS = {
+    "jpeg": _jpeg,
+    "png": _png,
+    "gif": _gif,
+    "webp": _webp,
+    "heic": partial(_heif, name="heic"),
+    "avif": partial(_heif, name="avif"),
+}
 
 
 def exif_orientation(exif: bytes) -> int:

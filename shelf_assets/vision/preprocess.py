@@ -13,8 +13,8 @@ import numpy as np
 
 from shelf_assets.vision.decode import decoded, shrink_for
 from shelf_assets.vision.digests import canonical_digest
+from shelf_assets.vision.formats import taken_format
 from shelf_assets.vision.headers import Header, read_header
-from shelf_assets.vision.inspect import taken_format
 from shelf_assets.vision.reasons import Undecodable
 from shelf_assets.vision.resize import Box, resize
 

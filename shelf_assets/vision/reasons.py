@@ -1,4 +1,4 @@
-"""Why a photo is not accepted, or has no tensor: the reason codes, each with a sentence for people. No deciding."""
+"""Why no picture can be made of some bytes: the reason codes of decoding. What people are told of each is in `intake.rules`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,6 @@ class Reason(StrEnum):
     empty = "empty"
     decode_error = "decode_error"
     gone = "gone"
-
-    @property
-    def description(self) -> str:
-        """One sentence for people."""
-        return _DESCRIPTIONS[self]
-
-
-_DESCRIPTIONS = {
-    Reason.not_an_image: "The bytes carry no signature of any image format.",
-    Reason.unsupported_format: "An image, or a document, in a format that is not taken.",
-    Reason.truncated: "The file ends before its picture does.",
-    Reason.too_large: "More bytes than a photo may have.",
-    Reason.too_many_pixels: "The header asks for more pixels than one photo may cost to decode.",
-    Reason.empty: "No bytes at all.",
-    Reason.decode_error: "The decoder cannot make a picture of it.",
-    Reason.gone: "Listed, but no longer there when it was read.",
-}
 
 
 class Undecodable(ValueError):

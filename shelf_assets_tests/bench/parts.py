@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from shelf_assets.intake.limits import Limits
+from shelf_assets.intake.validator import judge
 from shelf_assets.lake.object_store import StoredObject, image_id_of
 from shelf_assets.lake.schemas import TABLES
 from shelf_assets.lake.shards import Tensor, TensorDay
-from shelf_assets.vision.inspect import Limits
-from shelf_assets.vision.intake import judge, pixels_of
+from shelf_assets.vision.photo_pixels import pixels_of
 from shelf_assets_tests.bench import pipeline_way
 from shelf_assets_tests.bench.meters import cpu_ms_per_item
 from shelf_assets_tests.bench.place import DAY, Place

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from shelf_assets.intake.validator import Judged, judge
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.landing import land
 from shelf_assets.lake.schemas import TABLES
@@ -22,7 +23,7 @@ from shelf_assets.resources.lake import lake_of
 from shelf_assets.resources.models import geometry_of
 from shelf_assets.running import FinishedRun, run_days
 from shelf_assets.settings import Settings, load_settings
-from shelf_assets.vision.intake import Judged, judge, pixels_of
+from shelf_assets.vision.photo_pixels import pixels_of
 from shelf_assets.vision.preprocess import Geometry
 from shelf_assets.vision.reasons import Reason, Undecodable
 from shelf_assets_tests.stories.photos import received

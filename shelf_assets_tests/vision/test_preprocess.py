@@ -20,7 +20,7 @@ from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets.lake.shards import Tensor, TensorDay
 from shelf_assets.training.projection_data import Towers
 from shelf_assets.vision.engine import batched
-from shelf_assets.vision.intake import pixels_of
+from shelf_assets.vision.photo_pixels import pixels_of
 from shelf_assets.vision.preprocess import Geometry, Undecodable, tensor_digest, to_tensor
 from shelf_assets.vision.reasons import Reason
 from shelf_assets_tests.vision.pictures import difference, encoded, exact, faded, png16, scene, turned

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shelf_assets.vision.inspect import Limits, inspect
+from shelf_assets.intake.limits import Limits
+from shelf_assets.intake.validator import inspect
 from shelf_assets.vision.preprocess import Geometry, tensor_digest, to_tensor
 from shelf_assets_tests.vision.pictures import difference, exact, header_only
 

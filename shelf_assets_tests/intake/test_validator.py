@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from shelf_assets.intake.limits import Limits
+from shelf_assets.intake.validator import inspect
 from shelf_assets.vision.decode import MAX_DECODE_BYTES
 from shelf_assets.vision.headers import MAX_JPEG_SCANS, MAX_SEGMENTS
-from shelf_assets.vision.inspect import Limits, inspect
 from shelf_assets.vision.preprocess import Geometry, Undecodable, to_tensor
 from shelf_assets.vision.reasons import Reason
 from shelf_assets_tests.vision.pictures import encoded, header_only, png, png_chunk, scene, turned

@@ -21,7 +21,8 @@ JUDGE = """
 import json, resource, sys, time
 from pathlib import Path
 from shelf_assets.observe.meter import peak_memory_bytes as peak
-from shelf_assets.vision.inspect import Limits, inspect
+from shelf_assets.intake.limits import Limits
+from shelf_assets.intake.validator import inspect
 from shelf_assets.vision.preprocess import Geometry, Undecodable, to_tensor
 
 before = peak()

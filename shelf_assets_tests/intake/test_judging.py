@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shelf_assets.vision.inspect import Limits
-from shelf_assets.vision.intake import Undecodable, judge, pixels_of
+from shelf_assets.intake.limits import Limits
+from shelf_assets.intake.validator import judge
+from shelf_assets.vision.photo_pixels import pixels_of
 from shelf_assets.vision.preprocess import Geometry
+from shelf_assets.vision.reasons import Undecodable
 
 LIMITS = Limits(max_bytes=10_000, max_pixels=1_000_000)
 SMALL = Geometry(size_px=32)

@@ -1,0 +1,95 @@
+"""The file that is kept: a JPEG made of a photo's pixels alone, and the few facts of what was there. No judging here.
+
+Re-saving is not enough: comments, profiles, thumbnails and appended bytes survive it in one format or another. What is
+encoded here never saw the file, only its pixels. A picture with transparency lies on white, an animation is its first frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from shelf_assets.intake.limits import Limits
+from shelf_assets.intake.rules import Photo
+from shelf_assets.intake.validator import Verdict, judged
+from shelf_assets.vision.decode import decoded
+from shelf_assets.vision.headers import Header
+from shelf_assets.vision.heif import open_heif
+from shelf_assets.vision.preprocess import UPRIGHT
+
+_MAKE, _MODEL, _GPS = 0x010F, 0x0110, 0x8825
+# What is kept of a camera's name: it comes from a stranger and ends in HTTP headers, logs and tables.
+_NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9 ._()/+-]+")
+_NAME_CHARACTERS = 48
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why not: `reason` is one of `rules.BY_REASON`."""
+
+    reason: str
+    detail: str
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The rebuilt photo, upright. `upload_sha256` is that of the bytes as they were sent, and identifies an upload."""
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
+    upload_sha256: str
+    facts: Mapping[str, str]
+    """What was there, as strings that any object store keeps: format, orientation, camera, had_gps; positions never."""
+
+    @property
+    def pixels(self) -> int:
+        return self.width_px * self.height_px
+
+
+def examine(data: bytes, limits: Limits, jpeg_quality: int) -> Accepted | Refused:
+    """Judge a photo and rebuild it, in one decode. Never raises for any bytes; may die or hang, hence `decoders`."""
+    photo = Photo(data, upright)
+    verdict = judged(photo, limits)
+    if verdict.reason is not None:
+        return Refused(verdict.reason, verdict.detail or "", verdict.format)
+    picture: np.ndarray = photo.decoded
+    height, width, _ = picture.shape
+    jpeg = simplejpeg.encode_jpeg(picture, quality=jpeg_quality, colorspace="RGB", colorsubsampling="420")
+    return Accepted(jpeg, width, height, hashlib.sha256(data).hexdigest(), _facts(data, verdict))
+
+
+def upright(data: bytes, header: Header) -> np.ndarray:
+    """All pixels of a photo, turned as its EXIF says: uint8 RGB, H × W × 3, C-contiguous. Raises Undecodable."""
+    transposed, mirrored_x, mirrored_y = UPRIGHT[header.exif_orientation]
+    with decoded(data, header, shrink=1) as stored:
+        turned = stored.transpose(1, 0, 2) if transposed else stored
+        turned = turned[:: -1 if mirrored_y else 1, :: -1 if mirrored_x else 1]
+        return np.array(turned, order="C")  # a copy: the decoder's memory serves the next photo
+
+
+def _facts(data: bytes, verdict: Verdict) -> dict[str, str]:
+    found = {"format": verdict.format or "", "orientation": str(verdict.exif_orientation)}
+    try:
+        tags = _exif(data, verdict.format or "")
+        camera = f"{tags.get(_MAKE, '')} {tags.get(_MODEL, '')}"
+        had_gps = bool(tags.get_ifd(_GPS))
+    except Exception:  # noqa: BLE001 - a stranger's EXIF, read in Python: whatever it breaks is not worth the photo
+        return found | {"had-gps": "unknown"}
+    name = " ".join(_NOT_OF_A_NAME.sub(" ", camera).split())[:_NAME_CHARACTERS].strip()
+    return found | ({"camera": name} if name else {}) | {"had-gps": "yes" if had_gps else "no"}
+
+
+def _exif(data: bytes, format_name: str) -> Image.Exif:
+    if format_name in ("heic", "avif"):
+        return open_heif(data, format_name).getexif()
+    with Image.open(io.BytesIO(data), formats=[format_name.upper()]) as image:
+        return image.getexif()
