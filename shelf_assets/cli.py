@@ -51,11 +51,17 @@ def demo(
 def land(
     folder: Annotated[Path, typer.Argument(help="Folder of photos, read recursively.")],
     day: Day = None,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Put the files as they are, metadata and all; the graph judges them.")
+    ] = False,
 ) -> None:
-    """Put a folder's photos under a day's prefix (today's, UTC). Landing a folder again changes nothing."""
+    """Put a folder's photos under a day's prefix (today's, UTC), rebuilt from their pixels; say which are refused, and why.
+
+    Landing a folder again changes nothing.
+    """
     from rich.progress import track
 
-    from shelf_assets.lake.landing import land as land_files
+    from shelf_assets.intake.landing import landed_files
     from shelf_assets.lake.landing import open_folder
     from shelf_assets.partitions import require_known_day, today_utc
     from shelf_assets.resources.lake import lake_of
@@ -66,10 +72,18 @@ def land(
         lake = lake_of(settings)
         opened = open_folder(folder, settings.max_photo_bytes)
         errors.print(opened.notice, end="\n" if opened.notice else "", markup=False)
-        landed = land_files(lake.objects, target, opened.read())
-        count = sum(1 for _ in track(landed, "landing", total=len(opened.files), console=errors, transient=True))
+        landed = landed_files(settings, lake.objects, target, opened.read(), as_is)
+        files = list(track(landed, "landing", total=len(opened.files), console=errors, transient=True))
+        refused = [(each.name, each.refused) for each in files if each.refused]
+        if refused:
+            table = _table("file", "reason", "detail")
+            for name, why in refused:
+                table.add_row(escape(name), why.reason, escape(why.detail))
+            console.print(table)
+        told = f"; {len(refused):,} were refused" if refused else ""
         console.print(
-            f"{count:,} photos are under {lake.url}/images/{target:%Y/%m/%d}/; next: shelf run --day {target}"
+            f"{len(files) - len(refused):,} photos are under {lake.url}/images/{target:%Y/%m/%d}/{told}; "
+            f"next: shelf run --day {target}"
         )
 
 
@@ -249,7 +263,7 @@ def main() -> None:
 
 def _table(*columns: str) -> Table:
     """A table that fits 80 columns: prose is folded, and no day or number is cut."""
-    prose = ("cause", "value", "meaning")
+    prose = ("cause", "value", "meaning", "file", "detail")
     made = (Column(name, overflow="fold", no_wrap=name not in prose) for name in columns)
     return Table(*made, box=box.SIMPLE_HEAD, padding=0)
 

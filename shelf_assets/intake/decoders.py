@@ -7,6 +7,7 @@ and starts another. Where every call has a sandbox of its own, as on Lambda, `ex
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import multiprocessing
 import resource
 from concurrent.futures import TimeoutError as TooSlow
@@ -17,6 +18,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from shelf_assets.intake.limits import Limits
 from shelf_assets.intake.rebuild import Accepted, Refused, examine
+from shelf_assets.intake.settings import IntakeSettings
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,16 @@ class Examination:
     jpeg_quality: int
     decode_seconds: float
     decode_bytes: int
+
+
+def examination(settings: IntakeSettings) -> Examination:
+    """What the settings ask of every photo at a door."""
+    return Examination(
+        limits=dataclasses.replace(settings.photo_limits, max_adult_score=settings.max_adult_score),
+        jpeg_quality=settings.jpeg_quality,
+        decode_seconds=settings.decode_seconds,
+        decode_bytes=settings.decode_memory_bytes,
+    )
 
 
 class Examiner(Protocol):
