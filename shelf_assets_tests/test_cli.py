@@ -17,7 +17,7 @@ from shelf_assets.lake.object_store import image_id_of
 from shelf_assets.partitions import today_utc
 from shelf_assets_tests.stories.photos import photos, truncated
 
-VERBS = ("demo", "land", "run", "plan", "calibrate", "status", "upkeep", "dev", "config", "show")
+VERBS = ("demo", "land", "run", "plan", "calibrate", "status", "upkeep", "dev", "config", "show", "serve", "keys")
 WIDTH = 240
 YESTERDAY = today_utc() - timedelta(days=1)
 
@@ -123,7 +123,8 @@ def test_a_video_among_the_photos_passes_through_memory(tmp_path: Path, monkeypa
     landed = shelf("land", str(tmp_path / "photos"), "--day", str(YESTERDAY))
     assert landed.exit_code == 0
     assert "holiday.mp4" in said(landed)
-    assert "1 photos are under" in said(landed)
+    assert "0 photos are under" in said(landed) and "1 were refused" in said(landed)
+    assert "not_an_image" in said(landed)
 
 
 def test_brackets_in_a_name_are_taken_for_markup() -> None:
@@ -183,8 +184,8 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
             home=place / "home",
             good=image_id_of(keys["photo-1"]),
             broken=image_id_of(keys["cut"]),
-            land=shelf("land", str(folder), *day),
-            land_again=shelf("land", str(folder), *day),
+            land=shelf("land", str(folder), *day, "--as-is"),
+            land_again=shelf("land", str(folder), *day, "--as-is"),
             plan=shelf("plan", *day),
             plan_twice=shelf("plan", *day),
             run=shelf("run", *day, "--select", "group:intake or group:vision"),

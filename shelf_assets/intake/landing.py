@@ -1,8 +1,9 @@
-"""`shelf land`: a folder of photos through the door, without HTTP. Listing a folder, and landing bytes as they are, is `lake.landing`."""
+"""`shelf land`: a folder of photos through the door, without HTTP. Listing the folder, and landing as it is, are `lake.landing`."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -66,9 +67,15 @@ def landed_files(
 ) -> Iterator[Landed]:
     """Land (name, bytes) by the settings, examined unless `as_is`; yields each file in order."""
     if as_is:
-        for name, data in files:
-            (key,) = land(store, day, [(name, data)])
-            yield Landed(name, key)
+        names: deque[str] = deque()
+
+        def named() -> Iterator[tuple[str, bytes]]:
+            for name, data in files:
+                names.append(name)
+                yield name, data
+
+        for key in land(store, day, named()):
+            yield Landed(names.popleft(), key)
         return
     count = settings.decode_slots
     with Decoders(examination(settings), count) as decoders, asyncio.Runner() as runner:

@@ -1,0 +1,72 @@
+"""`shelf land`: what is landed is rebuilt, what is refused is named, and a second time changes nothing."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from datetime import date
+
+import pytest
+from PIL import Image
+
+from shelf_assets.intake.landing import Landed, landed_files
+from shelf_assets.lake.deposits import Deposits
+from shelf_assets.lake.object_store import day_prefix
+from shelf_assets.settings import load_settings
+from shelf_assets_tests.conftest import LakeUnderTest
+from shelf_assets_tests.vision.pictures import scene
+
+DAY = date(2026, 11, 20)
+
+
+def photo(colour: str) -> bytes:
+    tags = Image.Exif()
+    tags[0x010F], tags[0x0110] = "CanaryWorks", "Model 7"
+    file = io.BytesIO()
+    picture = scene(160, 120)
+    picture.paste(colour, (0, 0, 20, 20))
+    picture.save(file, "JPEG", exif=tags.tobytes())
+    return file.getvalue()
+
+
+FILES = [("a.jpg", photo("red")), ("b/notes.txt", b"milk, eggs"), ("c.jpg", photo("blue")), ("d.jpg", b"")]
+
+
+def landed(lake: LakeUnderTest, files: Sequence[tuple[str, bytes]], as_is: bool = False) -> list[Landed]:
+    return list(landed_files(load_settings(), lake.lake.objects, DAY, files, as_is))
+
+
+def test_a_landed_photo_keeps_what_the_camera_wrote(lake: LakeUnderTest) -> None:
+    found = landed(lake, FILES)
+    assert [each.name for each in found] == [name for name, _ in FILES]
+    assert [each.refused.reason if each.refused else None for each in found] == [None, "not_an_image", None, "empty"]
+    keys = [each.key for each in found if not each.refused]
+    assert sorted(stored.key for stored in lake.lake.objects.list(day_prefix(DAY))) == sorted(keys)
+    for key in keys:
+        deposit = Deposits(lake.lake.objects).find(key)
+        assert deposit is not None
+        assert b"Canary" not in deposit.data and b"Exif" not in deposit.data
+        assert deposit.facts["camera"] == "CanaryWorks Model 7"
+
+
+def test_landing_a_folder_again_makes_new_objects(disk_lake: LakeUnderTest) -> None:
+    first = landed(disk_lake, FILES)
+    objects = {stored.key: stored.etag for stored in disk_lake.lake.objects.list(day_prefix(DAY))}
+    assert landed(disk_lake, FILES) == first
+    assert {stored.key: stored.etag for stored in disk_lake.lake.objects.list(day_prefix(DAY))} == objects
+
+
+def test_landing_as_it_is_loses_files_or_changes_their_bytes(disk_lake: LakeUnderTest) -> None:
+    found = landed(disk_lake, FILES, as_is=True)
+    store = disk_lake.lake.objects
+    assert [store.get(each.key) for each in found] == [data for _, data in FILES]
+    assert [each.name for each in found] == [name for name, _ in FILES]
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_landing_that_is_given_up_halfway_hangs_or_loses_what_it_told(disk_lake: LakeUnderTest, taken: int) -> None:
+    landing = landed_files(load_settings(), disk_lake.lake.objects, DAY, FILES * 3, as_is=False)
+    told = [next(landing) for _ in range(taken)]
+    landing.close()
+    for each in told:
+        assert disk_lake.lake.objects.exists(each.key)
