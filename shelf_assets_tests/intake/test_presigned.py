@@ -1,0 +1,95 @@
+"""Forms of presigned uploads, filled in against a real S3 server: what the policy says is what the server holds senders to."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from shelf_assets.intake.presigned import NeedsS3, PresignedUpload, presign
+from shelf_assets.intake.receipts import INCOMING, new_image_id
+from shelf_assets.lake.deposits import Deposits
+from shelf_assets.settings import load_settings
+from shelf_assets_tests.conftest import LakeUnderTest
+
+OWNER, STRANGER = "ab" * 16, "cd" * 16
+MAX_BYTES = 2_000
+
+
+def form(image_id: str) -> PresignedUpload:
+    return presign(load_settings(max_photo_bytes=MAX_BYTES), image_id, OWNER, datetime.now(UTC))
+
+
+def send(upload: PresignedUpload, size_bytes: int, **changed: str) -> httpx.Response:
+    fields = dict(upload.fields) | {name.replace("_", "-"): value for name, value in changed.items()}
+    return httpx.post(upload.url, data=fields, files={"file": ("IMG_1.jpg", os.urandom(size_bytes))}, timeout=60)
+
+
+@pytest.fixture
+def image_id() -> str:
+    return new_image_id(datetime.now(UTC))
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("size_bytes", [1, MAX_BYTES])
+def test_a_form_puts_no_photo_or_forgets_whose_it_is(s3_lake: LakeUnderTest, image_id: str, size_bytes: int) -> None:
+    answer = send(form(image_id), size_bytes)
+    assert answer.is_success, answer.text
+    deposit = Deposits(s3_lake.lake.objects).find(f"{INCOMING}/{image_id}")
+    assert deposit is not None
+    assert (len(deposit.data), deposit.facts) == (size_bytes, {"owner": OWNER})
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize(
+    ("size_bytes", "changed"),
+    [
+        pytest.param(MAX_BYTES + 1, {}, id="more bytes than a photo may have"),
+        pytest.param(0, {}, id="no bytes"),
+        pytest.param(100, {"x_amz_meta_owner": STRANGER}, id="in a stranger's name"),
+        pytest.param(100, {"x_amz_meta_reason": "fine"}, id="a fact of the sender's own"),
+        pytest.param(100, {"key": "images/2026/11/24/mine"}, id="past the judge"),
+        pytest.param(100, {"policy": base64.b64encode(b"{}").decode()}, id="under a policy of the sender's own"),
+    ],
+)
+def test_a_form_takes_what_it_was_not_signed_for(
+    s3_lake: LakeUnderTest, image_id: str, size_bytes: int, changed: dict[str, str]
+) -> None:
+    answer = send(form(image_id), size_bytes, **changed)
+    assert answer.status_code in (400, 403), answer.text
+    assert not list(s3_lake.lake.objects.list(""))
+
+
+@pytest.mark.s3
+def test_a_form_stays_open_for_ever(s3_lake: LakeUnderTest, image_id: str) -> None:
+    now = datetime.now(UTC)
+    upload = presign(load_settings(upload_seconds=120), image_id, OWNER, now)
+    assert upload.expires_at == now + timedelta(seconds=120)
+    policy = json.loads(base64.b64decode(upload.fields["policy"]))
+    signed = datetime.fromisoformat(policy["expiration"])
+    assert abs(signed - upload.expires_at) < timedelta(seconds=60)
+
+
+def test_a_bucket_of_aws_is_asked_by_path(monkeypatch: pytest.MonkeyPatch, image_id: str) -> None:
+    """Buckets made since 2020 answer to a host of their own."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_SESSION_TOKEN": "token",
+        "AWS_REGION": "eu-central-1",
+        "SHELF_LAKE": "s3://photos",
+    }.items():
+        monkeypatch.setenv(name, value)
+    upload = form(image_id)
+    assert upload.url == "https://photos.s3.eu-central-1.amazonaws.com/"
+    assert upload.fields["key"] == f"{INCOMING}/{image_id}"
+    assert upload.fields["x-amz-security-token"] == "token"
+
+
+def test_a_form_for_a_folder_is_handed_out(disk_lake: LakeUnderTest, image_id: str) -> None:
+    with pytest.raises(NeedsS3, match="SHELF_LAKE"):
+        form(image_id)
