@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 from obstore.exceptions import BaseError, NotFoundError
 
 # These say something of the table, which callers decide on; every other DeltaError is the store's.
-_OF_THE_TABLE = (CommitFailedError, SchemaMismatchError, TableNotFoundError)
+_OF_THE_TABLE = ("CommitFailedError", "SchemaMismatchError", "TableNotFoundError")
 _TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -23,14 +23,20 @@ def explained(doing: str, root_url: str) -> Iterator[None]:
     """Turn what obstore, delta-rs and the disk raise into StoreUnavailable; everything else passes."""
     try:
         yield
-    except _OF_THE_TABLE:
+    except _of_delta(*_OF_THE_TABLE):
         raise
     except (FileNotFoundError, NotFoundError) as error:
         raise StoreUnavailable(
             f"{doing}: {root_url} does not exist; make the bucket or folder, or mend SHELF_LAKE"
         ) from error
-    except (BaseError, DeltaError, OSError) as error:
+    except (BaseError, OSError, *_of_delta("DeltaError")) as error:
         raise StoreUnavailable(f"{doing} in {root_url} failed: {_hint(str(error))}") from error
+
+
+def _of_delta(*names: str) -> tuple[type[Exception], ...]:
+    """delta-rs' classes of errors; none where it was never imported, as at the doors, which need not install its 130 MB."""
+    exceptions = sys.modules.get("deltalake.exceptions")
+    return tuple(getattr(exceptions, name) for name in names) if exceptions else ()
 
 
 def _hint(message: str) -> str:

@@ -1,4 +1,4 @@
-"""The lake as a resource: options of its store from the settings, secrets from the environment alone."""
+"""The lake as a resource: its store from the settings, secrets from the environment alone."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -9,6 +9,7 @@ import polars as pl
 
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.object_store import StoredObject
+from shelf_assets.lake.store_options import store_options
 from shelf_assets.settings import Settings, load_settings
 from shelf_assets.vision.engine import Bounds, Clock, read_each
 
@@ -16,24 +17,6 @@ if TYPE_CHECKING:
     from dagster_deltalake import DeltaTableResource
 
 Result = TypeVar("Result")
-
-
-def store_options(settings: Settings) -> dict[str, str]:
-    """Options of the store by the names that delta-rs, obstore and dagster-deltalake share; without keys, S3 clients ask for
-    the pod's role."""
-    if not settings.on_s3:
-        return {}
-    secret, token = settings.s3_secret_access_key, settings.s3_session_token
-    plain_http = (settings.s3_endpoint_url or "").startswith("http://")
-    options = {
-        "access_key_id": settings.s3_access_key_id,
-        "secret_access_key": secret.get_secret_value() if secret else None,
-        "token": token.get_secret_value() if token else None,
-        "region": settings.s3_region,
-        "endpoint": settings.s3_endpoint_url,
-        "allow_http": "true" if plain_http else None,
-    }
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def lake_of(settings: Settings) -> Lake:
