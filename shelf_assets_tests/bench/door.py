@@ -220,9 +220,10 @@ def _page(result: dict[str, Any], minutes: float) -> str:
     lines = [
         "# The door under load",
         "",
-        f"`python -m shelf_assets_tests.bench.door` on {here['cores']} cores of {here['cpu']}: medians of {result['rounds']} paired rounds of "
-        f"{result['seconds']} seconds. wrk sends over loopback, on the same cores; every photo has bytes of its own and is acknowledged when it",
-        "is synced to disk. The floor is decoding and encoding alone, in as many processes as the door has decoders.",
+        f"`python -m shelf_assets_tests.bench.door` on {here['cores']} cores of {here['cpu']}:",
+        f"medians of {result['rounds']} paired rounds of {result['seconds']} seconds. wrk sends over loopback, on the same cores;",
+        "every photo has bytes of its own, and is acknowledged when it is synced to disk. The floor is decoding and encoding",
+        "alone, in as many processes as the door has decoders.",
         "",
         f"| photos | floor/s | accepted/s | of the floor, wanted {WANTED_OF_FLOOR} | p50 ms | p95 ms | p99 ms | not accepted |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
