@@ -6,6 +6,7 @@
 | `door/claims/<owner>/<upload sha256>` | the image_id of these bytes of this owner: the first writer's, for ever |
 | `door/idempotency/<owner>/<sha256 of the key>` | the upload sha256 that an Idempotency-Key was first used for |
 | `door/erasures/<image_id>.json` | somebody with the right to it asked for its erasure, and when |
+| `door/same/<image_id>` | the image_id of the photo that this presigned upload turned out to be: the same owner's same bytes |
 | `incoming/<image_id>` | a presigned upload that nobody has judged yet |
 | `quarantine/YYYY/MM/DD/<image_id>` | a presigned upload that was refused; facts: owner, reason, detail |
 
@@ -28,7 +29,7 @@ from shelf_assets.lake.deposits import Deposits
 from shelf_assets.lake.object_store import ObjectStore, day_prefix
 
 CLAIMS, IDEMPOTENCY, ERASURES = "door/claims", "door/idempotency", "door/erasures"
-INCOMING, QUARANTINE = "incoming", "quarantine"
+INCOMING, QUARANTINE, SAME = "incoming", "quarantine", "door/same"
 
 
 class KeyReused(ValueError):
@@ -114,6 +115,18 @@ class Receipts:
             found = self.deposits.find(key)
             if found is not None and found.data.decode() != sha256:
                 raise KeyReused("this Idempotency-Key was used for another photo")
+
+    def note_same(self, image_id: str, photo_id: str) -> None:
+        """Record that the upload `image_id` has no photo of its own: its bytes are those of `photo_id`."""
+        self.deposits.put(f"{SAME}/{image_id}", photo_id.encode(), {})
+
+    def photo_of(self, image_id: str) -> str:
+        """The image_id that the photo of an upload rests under: its own, unless its bytes were sent before.
+
+        Ask it first wherever an owner names an image: state, erasure and tables know the photo's name alone.
+        """
+        found = self.deposits.find(f"{SAME}/{image_id}")
+        return found.data.decode() if found else image_id
 
     def facts_of(self, image_id: str) -> Mapping[str, str] | None:
         """The facts of a photo, wherever it is on its way; None where no door knows it."""

@@ -142,6 +142,7 @@ RULES: tuple[Rule, ...] = (
     Rule("adult", 422, "The picture is not fit for a shop's window.", shows_an_adult_scene),
     Rule("decoder_died", 422, "Decoding it took the decoder down, or more memory than one photo may cost."),
     Rule("too_slow", 422, "Decoding it takes longer than one photo may cost."),
+    Rule("no_owner", 422, "It came in without the form that says whose it is."),
     Rule("gone", 404, "Listed, but no longer there when it was read."),
 )
 

@@ -29,8 +29,12 @@ def explained(doing: str, root_url: str) -> Iterator[None]:
         raise StoreUnavailable(
             f"{doing}: {root_url} does not exist; make the bucket or folder, or mend SHELF_LAKE"
         ) from error
-    except (BaseError, OSError, *_of_delta("DeltaError")) as error:
+    except _of_the_store() as error:
         raise StoreUnavailable(f"{doing} in {root_url} failed: {_hint(str(error))}") from error
+
+
+def _of_the_store() -> tuple[type[Exception], ...]:
+    return (BaseError, OSError, *_of_delta("DeltaError"))
 
 
 def _of_delta(*names: str) -> tuple[type[Exception], ...]:

@@ -1,0 +1,108 @@
+"""A presigned upload is there: judged, then moved to its photo or to quarantine. Who says that it is there is `serverless`.
+
+Whoever says so may say it twice, late, or at the same time as another: every step may be done again, and the upload
+itself goes last, when what was made of it is durable. An upload form makes one photo: what comes in later by the same
+form, within its time, goes unread. `door/same` answers for an upload whose photo was there already under another name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from shelf_assets.intake.decoders import Examiner
+from shelf_assets.intake.rebuild import Refused
+from shelf_assets.intake.receipts import INCOMING, Erased, Receipts, photo_key, quarantine_key, received_at_of
+from shelf_assets.lake.deposits import Deposit
+
+Ending = Literal["accepted", "same", "refused", "erased", "repeated", "gone", "ignored"]
+_OWNER = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an upload ended.
+
+    accepted, refused: as it is called, with `reason` from `rules.BY_REASON`. same: `photo_id` has the same bytes of the
+    same owner. erased: its owner had asked for the photo's erasure. repeated: it was judged before. gone: nothing is
+    left of it, nor was anything made of it. ignored: no upload by a form of ours.
+    """
+
+    ending: Ending
+    image_id: str | None = None
+    photo_id: str | None = None
+    reason: str | None = None
+
+
+async def judge_incoming(receipts: Receipts, examiner: Examiner, key: str, max_bytes: int) -> Outcome:
+    """Judge the upload at `key`, as the lake calls it. Raises StoreUnavailable: try again later, nothing is lost."""
+    image_id = _image_id(key)
+    if image_id is None:
+        return Outcome("ignored")
+    deposits = receipts.deposits
+    size_bytes = deposits.store.size_bytes(key)
+    if size_bytes is None:
+        return Outcome("repeated" if _was_judged(receipts, image_id) else "gone", image_id)
+    if receipts.erasure_of(image_id) is not None:
+        outcome = Outcome("erased", image_id)
+    elif deposits.store.exists(photo_key(image_id)):
+        outcome = Outcome("repeated", image_id, image_id)
+    elif size_bytes > max_bytes:
+        # A form takes no such upload, so whoever put it there has keys to the bucket. It is too large to be read at all.
+        refused = Refused("too_large", f"{size_bytes:,} bytes, more than {max_bytes:,}")
+        outcome = _quarantined(receipts, image_id, b"", _owner_in(deposits.facts(key) or {}), refused)
+    elif (upload := deposits.find(key)) is None:
+        return Outcome("repeated" if _was_judged(receipts, image_id) else "gone", image_id)
+    else:
+        outcome = await _judged(receipts, examiner, image_id, upload)
+    deposits.delete(key)
+    return outcome
+
+
+async def _judged(receipts: Receipts, examiner: Examiner, image_id: str, upload: Deposit) -> Outcome:
+    owner = _owner_in(upload.facts)
+    if owner is None:
+        refused = Refused("no_owner", "put into incoming/ without the door's form")
+        return _quarantined(receipts, image_id, upload.data, owner, refused)
+    examined = await examiner.examine(upload.data)
+    if isinstance(examined, Refused):
+        return _quarantined(receipts, image_id, upload.data, owner, examined)
+    try:
+        receipt = receipts.take(examined, owner, image_id)
+    except Erased as erased:
+        receipts.note_same(image_id, erased.args[0])
+        return Outcome("erased", image_id, erased.args[0])
+    if receipt.image_id == image_id:
+        return Outcome("accepted", image_id, image_id)
+    receipts.note_same(image_id, receipt.image_id)
+    return Outcome("same", image_id, receipt.image_id)
+
+
+def _quarantined(receipts: Receipts, image_id: str, data: bytes, owner: str | None, refused: Refused) -> Outcome:
+    receipts.quarantine(image_id, data, owner or "unknown", refused)
+    return Outcome("refused", image_id, reason=refused.reason)
+
+
+def _was_judged(receipts: Receipts, image_id: str) -> bool:
+    made = (photo_key(image_id), quarantine_key(received_at_of(image_id).date(), image_id))
+    return (
+        any(receipts.deposits.store.exists(key) for key in made)
+        or receipts.photo_of(image_id) != image_id
+        or receipts.erasure_of(image_id) is not None
+    )
+
+
+def _image_id(key: str) -> str | None:
+    folder, _, name = key.rpartition("/")
+    try:
+        received_at_of(name)
+    except ValueError:
+        return None
+    return name if folder == INCOMING else None
+
+
+def _owner_in(facts: Mapping[str, str]) -> str | None:
+    owner = facts.get("owner", "")
+    return owner if _OWNER.fullmatch(owner) else None
