@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -24,12 +24,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+keys = typer.Typer(help="API keys of the HTTP door: create, list, revoke.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
 console = Console()
 errors = Console(stderr=True)
 
 Day = Annotated[str | None, typer.Option(help="One UTC day, YYYY-MM-DD.")]
 From = Annotated[str | None, typer.Option("--from", help="First UTC day of a range.")]
 To = Annotated[str | None, typer.Option("--to", help="Last UTC day of a range (included).")]
+Limit = Annotated[str | None, typer.Option(help="Like 60/minute or 60/minute;5000/day; default: the setting's.")]
 
 
 @app.command()
@@ -257,13 +260,52 @@ def show(image_id: Annotated[str, typer.Argument(help="image_id of a photo, as i
                 console.print(f"  {name:18} {value}", highlight=False, markup=False, soft_wrap=True)
 
 
+@keys.command("create")
+def create_key(
+    owner: Annotated[str, typer.Option(help="Whose photos this key's are; an owner may have several keys.")],
+    scope: Annotated[list[str], typer.Option(help="upload, read or erase; several by repeating it.")],
+    requests: Limit = None,
+    bytes_: Annotated[str | None, typer.Option("--bytes", help="The same for bytes.")] = None,
+    pixels: Annotated[str | None, typer.Option(help="The same for pixels.")] = None,
+) -> None:
+    """Make a key; its token goes to the output, now and never again, and what is to be known beside it to stderr."""
+    from shelf_assets.intake.key_commands import keys_of, on_creation
+
+    with _readable_errors():
+        key, token = keys_of(_ready_settings()).create(owner, scope, datetime.now(UTC), requests, bytes_, pixels)
+        console.print(token, highlight=False, markup=False, soft_wrap=True)
+        errors.print(on_creation(key), highlight=False, markup=False, soft_wrap=True)
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """Show every key, those that are revoked too; their secrets nobody can show."""
+    from shelf_assets.intake.key_commands import COLUMNS, keys_of, rows
+
+    with _readable_errors():
+        table = _table(*COLUMNS)
+        for row in rows(keys_of(_ready_settings()).list()):
+            table.add_row(*row)
+        console.print(table if table.rows else "There is no key; next: shelf keys create --owner NAME --scope upload")
+
+
+@keys.command("revoke")
+def revoke_key(key_id: Annotated[str, typer.Argument(help="The id, as in `shelf keys list`.")]) -> None:
+    """Close a key for ever. Revoking it again changes nothing."""
+    from shelf_assets.intake.key_commands import keys_of, on_revocation
+
+    with _readable_errors():
+        key = keys_of(_ready_settings()).revoke(key_id, datetime.now(UTC))
+        console.print(on_revocation(key), highlight=False, markup=False, soft_wrap=True)
+
+
 def main() -> None:
     app()
 
 
 def _table(*columns: str) -> Table:
     """A table that fits 80 columns: prose is folded, and no day or number is cut."""
-    prose = ("cause", "value", "meaning", "file", "detail")
+    prose = ("cause", "value", "meaning", "file", "detail", "owner", "scopes", "limits")
     made = (Column(name, overflow="fold", no_wrap=name not in prose) for name in columns)
     return Table(*made, box=box.SIMPLE_HEAD, padding=0)
 
@@ -306,11 +348,12 @@ def _readable_errors() -> Iterator[None]:
 
 def _readable() -> tuple[type[Exception], ...]:
     # Asked for only once an error is there: Dagster alone is half of what `shelf config` would cost.
+    from shelf_assets.intake.keys import UnknownKey
     from shelf_assets.lake.errors import StoreUnavailable
     from shelf_assets.running import RunFailed
     from shelf_assets.vision.models import ModelError
 
-    return SettingsError, StoreUnavailable, ModelError, RunFailed, ValueError, PermissionError
+    return SettingsError, StoreUnavailable, ModelError, RunFailed, UnknownKey, ValueError, PermissionError
 
 
 if __name__ == "__main__":

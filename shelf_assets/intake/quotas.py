@@ -19,6 +19,7 @@ from limits import RateLimitItem, parse_many
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.storage import storage_from_string
 
+from shelf_assets.intake.window_counts import WindowCounts
 from shelf_assets.settings import without_password
 
 if TYPE_CHECKING:
@@ -86,9 +87,7 @@ class _Window:
     def told(self) -> str:
         many, period = self.item.multiples, self.item.GRANULARITY.name
         every = period if many == 1 else f"{many} {period}s"
-        told = (
-            f"the limit of this {self.sender[0]} is {self.item.amount:,} {self.kind} a{'n' * (every[0] == 'h')} {every}"
-        )
+        told = f"the limit of this {self.sender[0]} is {self.item.amount:,} {self.kind} per {every}"
         return told if self.cost <= self.item.amount else f"{told}, and this alone asks for {self.cost:,}"
 
 
@@ -111,7 +110,7 @@ class Quotas:
         self._failures: tuple[type[Exception], ...] = ()
         self._told_url = ""
         if settings.redis_url is None:
-            self._storage: Any = storage_from_string("async+memory://")
+            self._storage: Any = WindowCounts()
         else:
             url = settings.redis_url.get_secret_value()
             self._told_url = without_password(url.partition("?")[0])
@@ -214,9 +213,9 @@ class Quotas:
         try:
             yield
         except self._failures as error:
+            why = str(error).rstrip(".") or type(error).__name__
             raise QuotasUnavailable(
-                f"counting requests in the Redis at {self._told_url} failed: {error or type(error).__name__}; look at "
-                "SHELF_REDIS_URL and the network"
+                f"counting in the Redis at {self._told_url} failed: {why}; look at SHELF_REDIS_URL and the network"
             ) from error
 
 
