@@ -98,10 +98,7 @@ class Keys:
             pixels=pixels,
         )
         secret = secrets.token_urlsafe(32)
-        if not self.deposits.create(_object_of(key.key_id), _to_json(_Record(key, _sha256(secret)))):
-            raise RuntimeError(
-                f"two keys were given the id {key.key_id}, which chance does not do: ask for another one"
-            )
+        self.deposits.put(_object_of(key.key_id), _to_json(_Record(key, _sha256(secret))), {})
         return key, f"shelf_{key.key_id}_{secret}"
 
     def revoke(self, key_id: str, now: datetime) -> ApiKey:
