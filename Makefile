@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export SHELF_HOME ?= $(CURDIR)/.shelf
 
-.PHONY: help setup demo test check dev bench lock browser
+.PHONY: help setup demo test check dev bench lambda lock browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -58,6 +58,10 @@ bench: $(STAMP)  ## this pipeline beside the plain way, its rivals and its model
 		|| echo "clip-retrieval could not be fetched; the bench goes on without it"
 	BENCH_CLIP_RETRIEVAL="$(SHELF_HOME)/bench/clip-retrieval" $(BIN)/python -m shelf_assets_tests.bench $(BENCH)
 
+lambda: $(STAMP)  ## the door as a package for AWS Lambda, in .shelf/lambda/; fails above Lambda's limits
+	$(BIN)/python serverless/package.py "$(SHELF_HOME)/lambda"
+
 lock: $(STAMP)  ## resolve pyproject.toml again into requirements/
 	printf 'uv\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/uv.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/all.txt
+	$(BIN)/uv pip compile serverless/requirements.in -c requirements/all.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o serverless/requirements.txt

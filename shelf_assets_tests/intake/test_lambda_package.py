@@ -1,0 +1,248 @@
+"""What is deployed to Lambda: its imports, its package and its template. What it does with events is `test_serverless`."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+import yaml
+
+from shelf_assets.intake import serverless
+from shelf_assets.intake.receipts import INCOMING, Receipts, new_image_id, photo_key
+from shelf_assets_tests.conftest import LakeUnderTest, repo_root
+from shelf_assets_tests.faulty_proxy import Faults, faulty_proxy
+from shelf_assets_tests.intake.test_serverless import Context, created, photo
+from shelf_assets_tests.servers import S3Server
+
+FOLDER = repo_root / "serverless"
+BUCKET, PREFIX = "photos", "lake/"
+# What uv says where nobody answers, as on a machine without a network.
+UNREACHABLE = ("error sending request", "Failed to fetch", "dns error", "network connectivity is disabled")
+# 130 to 470 MB of what the door never needs; boto3 is in Lambda's runtime.
+UNWANTED = ["torch", "dagster", "mlflow", "polars", "deltalake", "pyarrow", "pandas", "duckdb", "dbt"]
+IMPORTED = """
+import importlib, json, sys
+for name in json.loads(sys.argv[1]):
+    importlib.import_module(name)
+print(json.dumps(sorted(sys.modules)))
+"""
+JUDGE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from shelf_assets.intake.serverless import handler
+handler(json.loads(sys.argv[2]), None)
+print(json.dumps(sorted({module.split(".")[0] for module in sys.modules})))
+"""
+
+
+@pytest.mark.parametrize("modules", [["shelf_assets.intake.serverless"]])
+def test_the_function_imports_what_no_lambda_holds(modules: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, json.dumps(modules)],
+        cwd=repo_root,
+        env=os.environ | {"SHELF_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert not set(UNWANTED) & set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def packaged(folder: Path, *options: str) -> Path:
+    """The package as `make lambda` builds it."""
+    done = subprocess.run(
+        [sys.executable, FOLDER / "package.py", folder, *options], capture_output=True, text=True, timeout=280
+    )
+    if done.returncode and any(word in done.stderr for word in UNREACHABLE):
+        pytest.skip("no package index answers")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.mark.slow
+def test_the_package_has_outgrown_lambda(tmp_path: Path) -> None:
+    folder = packaged(tmp_path)
+    unzipped_bytes = sum(path.stat().st_size for path in (folder / "package").rglob("*") if path.is_file())
+    zipped_bytes = (folder / "door.zip").stat().st_size
+    assert unzipped_bytes < 250 << 20
+    assert zipped_bytes < 50 << 20, (
+        "it still fits, but by way of a bucket alone: say so in serverless/ before raising this"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.s3
+def test_the_package_lacks_a_module_that_an_event_needs(tmp_path: Path, s3_lake: LakeUnderTest) -> None:
+    """Nothing but the package is there: not this environment's packages, nor this repository."""
+    package = packaged(tmp_path, "--python", f"{sys.version_info.major}.{sys.version_info.minor}") / "package"
+    receipts = Receipts(s3_lake.lake.objects)
+    image_id = new_image_id(datetime.now(UTC))
+    receipts.deposits.put(f"{INCOMING}/{image_id}", photo(), {"owner": "ab" * 16})
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", JUDGE, package, json.dumps(created(s3_lake.url, image_id))],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert receipts.deposits.store.exists(photo_key(image_id))
+    assert not set(UNWANTED) & set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_too_large_a_package_is_called_fit() -> None:
+    script = runpy.run_path(str(FOLDER / "package.py"))
+    script["require_fit"](250 << 20)
+    with pytest.raises(script["TooLarge"], match="262,144,001 bytes"):
+        script["require_fit"]((250 << 20) + 1)
+
+
+class _Template(yaml.SafeLoader):
+    """CloudFormation's short forms, put in for a bucket and a prefix."""
+
+
+def _sub(loader: yaml.SafeLoader, node: Any) -> str:
+    text = loader.construct_scalar(node)
+    return text.replace("${LakeBucket}", BUCKET).replace("${LakePrefix}", PREFIX).replace("${AWS::Partition}", "aws")
+
+
+def _other(loader: Any, tag: str, node: Any) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return {tag: loader.construct_scalar(node)}
+    return {tag: loader.construct_sequence(node, deep=True)}
+
+
+_Template.add_constructor("!Sub", _sub)
+_Template.add_multi_constructor("!", _other)
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, Any]:
+    return yaml.load((FOLDER / "template.yaml").read_text(), _Template)["Resources"]
+
+
+def allows(function: dict[str, Any], action: str, key: str | None = None) -> bool:
+    """Whether the function's own policy lets it do this to an object, or to the bucket."""
+    resource = f"arn:aws:s3:::{BUCKET}" + ("" if key is None else f"/{PREFIX}{key}")
+    return any(
+        fnmatchcase(action, pattern) and fnmatchcase(resource, place)
+        for policy in function["Properties"]["Policies"]
+        for statement in policy["Statement"]
+        for pattern in _listed(statement["Action"])
+        for place in _listed(statement["Resource"])
+        if statement["Effect"] == "Allow"
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+FUNCTIONS = ["HttpDoor", "IncomingJudge"]
+WITHHELD = [
+    "tables/raw_images/day=2026-11-24/part-0.parquet",
+    "tables/raw_images/_delta_log/0.json",
+    "tensors/a/b.arrow",
+]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("key", [*WITHHELD, "models/int8.bin", "anything"])
+def test_a_function_may_read_or_change_what_is_behind_the_door(resources: dict[str, Any], name: str, key: str) -> None:
+    touching = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:GetObjectVersion")
+    assert not [action for action in touching if allows(resources[name], action, key)]
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "key"),
+    [
+        ("HttpDoor", "s3:PutObject", "door/keys/0123456789abcdef.json"),
+        ("HttpDoor", "s3:PutObject", "quarantine/2026/11/24/a"),
+        ("HttpDoor", "s3:DeleteObject", "images/2026/11/24/a"),
+        ("HttpDoor", "s3:DeleteObject", "door/erasures/a.json"),
+        ("IncomingJudge", "s3:GetObject", "door/keys/0123456789abcdef.json"),
+        ("IncomingJudge", "s3:PutObject", "door/erasures/a.json"),
+        ("IncomingJudge", "s3:PutObject", "incoming/a"),
+        ("IncomingJudge", "s3:DeleteObject", "images/2026/11/24/a"),
+        ("IncomingJudge", "s3:DeleteObject", "door/claims/a/b"),
+    ],
+)
+def test_a_function_may_do_the_work_of_another(resources: dict[str, Any], name: str, action: str, key: str) -> None:
+    assert not allows(resources[name], action, key)
+
+
+def actions_in(lake_url: str, requests: list[tuple[str, str]]) -> Iterator[tuple[str, str | None]]:
+    """The actions that AWS asks a policy for: of each request its name and key, None for the bucket's own."""
+    lake = urlsplit(lake_url)
+    root, prefix = f"/{lake.netloc}", f"/{lake.netloc}/{lake.path.strip('/')}/"
+    for method, target in requests:
+        path, _, query = target.partition("?")
+        key = unquote(path)
+        if method == "POST" and "delete" in parse_qs(query, keep_blank_values=True):
+            yield "s3:DeleteObject", f"{INCOMING}/any"  # the keys are in its body; only uploads are deleted
+        elif key.rstrip("/") == root:
+            yield "s3:ListBucket", None
+        else:
+            assert key.startswith(prefix), key
+            names = {"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "DELETE": "s3:DeleteObject"}
+            yield names[method], key.removeprefix(prefix)
+
+
+@pytest.fixture
+def asked(
+    s3_lake: LakeUnderTest, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[tuple[str, str]]]:
+    """Every request that the function sends to the store."""
+    requests: list[tuple[str, str]] = []
+    monkeypatch.setenv("SHELF_OWNER_HASH_KEY", "0123456789abcdef")
+    with faulty_proxy(s3_server.endpoint_url, Faults({}, only=lambda *asked: requests.append(asked) or False)) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        serverless.door.cache_clear(), serverless.http_door.cache_clear()
+        yield requests
+        serverless.door().loop.close()
+        serverless.door.cache_clear(), serverless.http_door.cache_clear()
+
+
+@pytest.mark.s3
+def test_the_judge_may_not_do_what_it_does(
+    resources: dict[str, Any], s3_lake: LakeUnderTest, asked: list[tuple[str, str]]
+) -> None:
+    """Accepted, refused, the same again, repeated and gone: every request is one that the template allows."""
+    receipts = Receipts(s3_lake.lake.objects)
+    image_ids = [new_image_id(datetime.now(UTC)) for _ in range(4)]
+    for image_id, data in zip(image_ids, (photo(), b"text", photo()), strict=False):
+        receipts.deposits.put(f"{INCOMING}/{image_id}", data, {"owner": "ab" * 16})
+    serverless.handler(created(s3_lake.url, *image_ids, *image_ids), Context())
+    needed = set(actions_in(s3_lake.url, asked))
+    assert {action for action, _ in needed} >= {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}
+    assert not [need for need in needed if not allows(resources["IncomingJudge"], *need)]
+
+
+def test_uploads_stay_where_nobody_judges_them(resources: dict[str, Any]) -> None:
+    [event] = resources["IncomingJudge"]["Properties"]["Events"].values()
+    [rule] = event["Properties"]["Filter"]["S3Key"]["Rules"]
+    assert rule == {"Name": "prefix", "Value": f"{PREFIX}{INCOMING}/"}
+    rules = resources["Lake"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
+    assert days == {f"{PREFIX}incoming/": 1, f"{PREFIX}quarantine/": 7}
+
+
+def test_the_template_names_a_handler_or_setting_that_is_not_there() -> None:
+    template = yaml.load((FOLDER / "template.yaml").read_text(), _Template)
+    function = template["Globals"]["Function"]
+    module, _, name = function["Handler"].rpartition(".")
+    assert getattr(sys.modules[module], name) is serverless.handler
+    from shelf_assets.settings import Settings, variable
+
+    assert set(function["Environment"]["Variables"]) <= {variable(field) for field in Settings.model_fields}

@@ -1,0 +1,217 @@
+"""The Lambda function, called with the events that AWS sends, on a real S3 server; its template; its package."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote_plus, urlsplit
+
+import httpx
+import pytest
+from PIL import Image
+
+from shelf_assets.intake import serverless
+from shelf_assets.intake.presigned import presign
+from shelf_assets.intake.receipts import (
+    INCOMING,
+    QUARANTINE,
+    Receipts,
+    new_image_id,
+    photo_key,
+    quarantine_key,
+    received_at_of,
+)
+from shelf_assets.lake.errors import StoreUnavailable
+from shelf_assets.lake.object_store import IMAGES
+from shelf_assets.settings import load_settings
+from shelf_assets_tests.conftest import LakeUnderTest
+from shelf_assets_tests.servers import S3Server, refusing_port
+from shelf_assets_tests.vision.pictures import scene
+
+OWNER = "ab" * 16
+OWNER_HASH_KEY = "0123456789abcdef"
+
+
+class Context:
+    """What Lambda hands in beside the event."""
+
+    aws_request_id = "7b0cf4a5-8a39-5b25-a0b7-6c9f0d9d6c11"
+    function_name = "door"
+
+
+@pytest.fixture(autouse=True)
+def _a_fresh_container(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("SHELF_OWNER_HASH_KEY", OWNER_HASH_KEY)
+    serverless.door.cache_clear(), serverless.http_door.cache_clear()
+    yield
+    if serverless.door.cache_info().currsize:
+        serverless.door().loop.close()
+    serverless.door.cache_clear(), serverless.http_door.cache_clear()
+
+
+def record(lake_url: str, key: str, name: str = "ObjectCreated:Post") -> dict[str, Any]:
+    """One record as S3 writes it, the key encoded as S3 does."""
+    lake = urlsplit(lake_url)
+    whole = f"{lake.path.strip('/')}/{key}"
+    return {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": "us-east-1",
+        "eventTime": "2026-11-24T10:21:25.913Z",
+        "eventName": name,
+        "userIdentity": {"principalId": "AWS:AROAEXAMPLE:door"},
+        "requestParameters": {"sourceIPAddress": "192.0.2.7"},
+        "responseElements": {
+            "x-amz-request-id": "C3D13FE58DE4C810",
+            "x-amz-id-2": "FMyUVURIY8/IgAtTv8xRjskZQpcIZ9KG4V5Wp6S7",
+        },
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": "incoming",
+            "bucket": {
+                "name": lake.netloc,
+                "ownerIdentity": {"principalId": "A3NL1KOZZKExample"},
+                "arn": f"arn:aws:s3:::{lake.netloc}",
+            },
+            "object": {
+                "key": quote_plus(whole, safe="/"),
+                "size": 1024,
+                "eTag": "d41d8cd98f00b204e9800998ecf8427e",
+                "versionId": "096fKKXTRTtl3on89fVO.nfljtsv6qko",
+                "sequencer": "0055AED6DCD90281E5",
+            },
+        },
+    }
+
+
+def created(lake_url: str, *image_ids: str) -> dict[str, Any]:
+    return {"Records": [record(lake_url, f"{INCOMING}/{image_id}") for image_id in image_ids]}
+
+
+def upload(receipts: Receipts, data: bytes) -> str:
+    """As an app does: by a form, multipart."""
+    now = datetime.now(UTC)
+    image_id = new_image_id(now)
+    form = presign(load_settings(), image_id, OWNER, now)
+    answer = httpx.post(form.url, data=dict(form.fields), files={"file": ("IMG_1.jpg", data)}, timeout=60)
+    assert answer.is_success, answer.text
+    return image_id
+
+
+def photo(colour: str = "red") -> bytes:
+    tags = Image.Exif()
+    tags[0x010F], tags[0x0110] = "CanaryWorks", "Model 7"
+    picture, file = scene(160, 120), io.BytesIO()
+    picture.paste(colour, (0, 0, 20, 20))
+    picture.save(file, "JPEG", exif=tags.tobytes())
+    return file.getvalue()
+
+
+@pytest.fixture
+def spaced_lake(s3_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A lake whose keys no URL takes as they are."""
+    url = f"{s3_lake.url}/my lake+é"
+    monkeypatch.setenv("SHELF_LAKE", url)
+    return url
+
+
+@pytest.mark.s3
+def test_an_upload_by_a_form_waits_for_ever(spaced_lake: str, capsys: pytest.CaptureFixture[str]) -> None:
+    receipts = serverless.door().receipts
+    good, bad = upload(receipts, photo()), upload(receipts, b"milk, eggs")
+    event = created(spaced_lake, good, bad)
+    assert serverless.handler(event, Context()) is None
+    kept = receipts.deposits.find(photo_key(good))
+    assert kept is not None and kept.facts["owner"] == OWNER and b"Canary" not in kept.data
+    refused = receipts.deposits.find(quarantine_key(received_at_of(bad).date(), bad))
+    assert refused is not None and refused.facts["reason"] == "not_an_image" and refused.data == b"milk, eggs"
+    assert not list(receipts.deposits.store.list(f"{INCOMING}/"))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [(line["image_id"], line["ending"], line["reason"], line["request_id"]) for line in lines]
+    assert told == [
+        (good, "accepted", None, Context.aws_request_id),
+        (bad, "refused", "not_an_image", Context.aws_request_id),
+    ]
+
+
+@pytest.mark.s3
+def test_a_log_line_says_who_sent_what_from_where(spaced_lake: str, capsys: pytest.CaptureFixture[str]) -> None:
+    image_id = upload(serverless.door().receipts, photo())
+    serverless.handler(created(spaced_lake, image_id), Context())
+    told = capsys.readouterr().out
+    assert image_id in told
+    assert not [word for word in (OWNER, "192.0.2.7", "Canary", "IMG_1", "AROAEXAMPLE") if word in told]
+
+
+@pytest.mark.s3
+def test_events_that_repeat_or_come_late_make_a_second_photo(spaced_lake: str) -> None:
+    receipts = serverless.door().receipts
+    first, second = upload(receipts, photo("red")), upload(receipts, photo("blue"))
+    serverless.handler(created(spaced_lake, second, second, first), Context())
+    before = {stored.key: stored.etag for stored in receipts.deposits.store.list("")}
+    serverless.handler(created(spaced_lake, first, second, first), Context())
+    assert {stored.key: stored.etag for stored in receipts.deposits.store.list("")} == before
+    assert {key for key in before if key.startswith(IMAGES)} == {photo_key(first), photo_key(second)}
+
+
+@pytest.mark.s3
+def test_another_event_ends_an_upload(spaced_lake: str, s3_server: S3Server) -> None:
+    receipts = serverless.door().receipts
+    image_id = upload(receipts, photo())
+    key = f"{INCOMING}/{image_id}"
+    others = [
+        record(spaced_lake, key, "ObjectRemoved:Delete"),
+        record(spaced_lake, f"{IMAGES}/2026/11/24/{image_id}"),
+        record(f"s3://another/{urlsplit(spaced_lake).path}", key),
+        record(f"s3://{s3_server.bucket}/elsewhere", key),
+        {},
+        {"eventSource": "aws:sqs", "body": "{}"},
+    ]
+    serverless.handler({"Records": others}, Context())
+    serverless.handler({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": s3_server.bucket}, Context())
+    assert receipts.deposits.find(key) is not None
+    assert not list(receipts.deposits.store.list(f"{IMAGES}/")) and not list(
+        receipts.deposits.store.list(f"{QUARANTINE}/")
+    )
+
+
+@pytest.mark.s3
+def test_one_bad_record_costs_the_others_or_is_forgotten(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    receipts = serverless.door().receipts
+    before, broken, after = (upload(receipts, photo(colour)) for colour in ("red", "green", "blue"))
+    take = Receipts.take
+
+    def take_but_one(self: Receipts, accepted: Any, owner: str, image_id: str) -> Any:
+        if image_id == broken:
+            raise StoreUnavailable("writing: the store says SlowDown")
+        return take(self, accepted, owner, image_id)
+
+    monkeypatch.setattr(Receipts, "take", take_but_one)
+    with pytest.raises(ExceptionGroup, match="1 of 3 uploads") as raised:
+        serverless.handler(created(spaced_lake, before, broken, after), Context())
+    assert isinstance(raised.value.exceptions[0], StoreUnavailable)
+    monkeypatch.setattr(Receipts, "take", take)
+    assert [receipts.deposits.store.exists(photo_key(image_id)) for image_id in (before, broken, after)] == [
+        True,
+        False,
+        True,
+    ]
+    serverless.handler(created(spaced_lake, before, broken, after), Context())  # as Lambda does
+    assert receipts.deposits.store.exists(photo_key(broken))
+
+
+@pytest.mark.s3
+@pytest.mark.slow
+def test_an_event_is_lost_while_the_store_is_down(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing_port()}")
+    with pytest.raises(ExceptionGroup) as raised:
+        serverless.handler(created(spaced_lake, new_image_id(datetime.now(UTC))), Context())
+    assert [type(error) for error in raised.value.exceptions] == [StoreUnavailable]
+
+
+def test_an_event_of_somebody_else_is_swallowed(disk_lake: LakeUnderTest) -> None:
+    with pytest.raises(ValueError, match="neither of S3 nor of API Gateway"):
+        serverless.handler({"detail-type": "Scheduled Event"}, Context())
