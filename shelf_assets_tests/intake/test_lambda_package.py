@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -106,6 +107,16 @@ def test_too_large_a_package_is_called_fit() -> None:
     script["require_fit"](250 << 20)
     with pytest.raises(script["TooLarge"], match="262,144,001 bytes"):
         script["require_fit"]((250 << 20) + 1)
+
+
+def test_the_function_runs_on_other_versions_than_everything_else() -> None:
+    def pins(path: Path) -> set[str]:
+        return set(re.findall(r"^[\w.-]+==[\w.]+", path.read_text(), re.MULTILINE))
+
+    ours = pins(FOLDER / "requirements.txt")
+    assert {"mangum", "obstore", "pillow-heif"} <= {pin.partition("==")[0] for pin in ours}
+    assert ours <= pins(repo_root / "requirements" / "all.txt"), "make lock"
+    assert "://" not in (FOLDER / "requirements.txt").read_text()
 
 
 class _Template(yaml.SafeLoader):
