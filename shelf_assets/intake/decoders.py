@@ -1,24 +1,38 @@
 """Where strangers' bytes are decoded: processes whose death, hang or greed costs one photo and nothing else.
 
 `Decoders` keeps a few of them (pebble); each is bounded in memory by the system and in time by its parent, which kills it
-and starts another. Where every call has a sandbox of its own, as on Lambda, `examine_here` is enough.
+and starts another. Where every call has a sandbox of its own, as on Lambda, `ExaminerHere` is enough.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import multiprocessing
 import resource
+import signal
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
 from typing import Protocol, Self
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from shelf_assets.intake.limits import Limits
 from shelf_assets.intake.rebuild import Accepted, Refused, examine
 from shelf_assets.intake.settings import IntakeSettings
+
+_log = logging.getLogger(__name__)
+# Linux keeps there how many pages a process has; elsewhere a bound on its address space is not kept either.
+_OWN_PAGES = Path("/proc/self/statm")
+# What a process may take to start and to read its photo; a second or two where the machine is busy.
+_START_SECONDS = 30
+_TRIES = 2
 
 
 @dataclass(frozen=True)
@@ -47,49 +61,140 @@ class Examiner(Protocol):
     async def examine(self, data: bytes) -> Accepted | Refused: ...
 
 
+class DecodersDown(RuntimeError):
+    """No decoder answers. The photo is not at fault, and may be sent again."""
+
+
 class Decoders:
     """`count` decoder processes, each kept for many photos. Use it as a context manager."""
 
     def __init__(self, asked: Examination, count: int) -> None:
         self._asked, self._count = asked, count
-        self._pool: ProcessPool | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._all: list[_Decoder] = []
+        self._free: SimpleQueue[_Decoder] = SimpleQueue()
 
     def __enter__(self) -> Self:
-        self._pool = ProcessPool(
-            max_workers=self._count,
-            # A leak in a decoder, of memory or of sense, ends here.
-            max_tasks=5_000,
-            initializer=_confine,
-            initargs=(self._asked.decode_bytes,),
-            # Not forked: the parent has threads, and its memory is not for a decoder to see.
-            context=multiprocessing.get_context("spawn"),
-        )
+        if not _OWN_PAGES.exists():
+            _log.warning("Decoders are bounded in time alone: this system has no %s to measure them by.", _OWN_PAGES)
+        self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="decoder")
+        self._all = [_Decoder(self._asked) for _ in range(self._count)]
+        self._free = SimpleQueue()
+        for decoder in self._all:
+            self._free.put(decoder)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.stop()
-            self._pool.join()
-            self._pool = None
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
+            for decoder in self._all:
+                decoder.close()
+            threads.shutdown()
 
     @property
     def ready(self) -> bool:
-        return self._pool is not None and self._pool.active
+        return self._threads is not None
 
     async def examine(self, data: bytes) -> Accepted | Refused:
-        """The photo rebuilt, or why not. Raises RuntimeError where the pool is closed."""
-        if self._pool is None:
-            raise RuntimeError("the decoders are not running")
-        asked = self._asked
-        job = self._pool.schedule(examine, args=(data, asked.limits, asked.jpeg_quality), timeout=asked.decode_seconds)
+        """The photo rebuilt, or why not. Raises DecodersDown.
+
+        Who stops waiting stops nothing: else a sender who hangs up in time would cost a process each time.
+        """
+        if self._threads is None:
+            raise DecodersDown("the decoders are closed")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._examined, data)
+
+    def _examined(self, data: bytes) -> Accepted | Refused:
+        decoder = self._free.get()  # as many threads as decoders: there is one
         try:
-            return await asyncio.wrap_future(job)
+            return decoder.examine(data)
+        finally:
+            self._free.put(decoder)
+
+
+class _NeverBegan(Exception):
+    """The process died before it took the photo; killed while idle, most likely, and found out only now."""
+
+
+class _Decoder:
+    """One process, for one photo at a time; each has a pool of its own.
+
+    Within one pool decoders share a pipe and its locks: one that is killed with a lock in its hand, or halfway into a
+    message, leaves none to the others, and one that is killed while idle ends the pool.
+    """
+
+    def __init__(self, asked: Examination) -> None:
+        self._asked, self._closed = asked, False
+        self._job: ProcessFuture[Accepted | Refused] | None = None
+        self._pool = self._started()
+
+    def examine(self, data: bytes) -> Accepted | Refused:
+        for _ in range(_TRIES):
+            try:
+                return self._tried(data)
+            except _NeverBegan:
+                self._replace()
+        raise DecodersDown(f"a decoder process died, or did not start within {_START_SECONDS} seconds, {_TRIES} times")
+
+    def _tried(self, data: bytes) -> Accepted | Refused:
+        asked = self._asked
+        try:
+            job = self._pool.schedule(
+                examine, args=(data, asked.limits, asked.jpeg_quality), timeout=asked.decode_seconds
+            )
+        except RuntimeError:  # how the library says that the pool is no more
+            raise _NeverBegan from None
+        self._job = job
+        if self._closed:
+            job.cancel()
+        try:
+            # The library's own time runs from when the process takes the photo.
+            return job.result(asked.decode_seconds + _START_SECONDS)
+        except BrokenProcessPool:
+            raise _NeverBegan from None
         except TooSlow:
+            if not job.done():
+                raise _NeverBegan from None
             return Refused("too_slow", f"not decoded within {asked.decode_seconds:g} seconds")
         except ProcessExpired as died:
+            self._replace()
             return Refused("decoder_died", f"the decoder ended with exit code {died.exitcode}")
         except MemoryError:
             return Refused("decoder_died", f"more than {asked.decode_bytes >> 20:,} MiB to decode")
+        except CancelledError:
+            raise DecodersDown("the decoders are closed") from None
+
+    def close(self) -> None:
+        self._closed = True
+        if self._job is not None:
+            self._job.cancel()
+        _end(self._pool)
+
+    def _started(self) -> ProcessPool:
+        pool = ProcessPool(
+            max_workers=1,
+            # A leak in a decoder, of memory or of sense, ends here.
+            max_tasks=5_000,
+            initializer=_confine,
+            initargs=(self._asked, _OWN_PAGES),
+            # Not forked: the parent has threads, and its memory is not for a decoder to see.
+            context=multiprocessing.get_context("spawn"),
+        )
+        _ = pool.active  # starts it now, not at the first photo
+        return pool
+
+    def _replace(self) -> None:
+        if self._closed:
+            raise DecodersDown("the decoders are closed")
+        # What is left of a broken pool may take its time to end, and nobody waits for it.
+        threading.Thread(target=_end, args=(self._pool,), daemon=True).start()
+        self._pool = self._started()
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()
+    pool.join()
 
 
 class ExaminerHere:
@@ -102,11 +207,18 @@ class ExaminerHere:
         return examine(data, self._asked.limits, self._asked.jpeg_quality)
 
 
-def _confine(decode_bytes: int) -> None:
+def _confine(asked: Examination, own_pages: Path) -> None:
     """Bound what this process may take beyond what it is: the system then fails the allocation, not the machine."""
     import shelf_assets.vision.preprocess  # noqa: F401 - loaded before its size is taken
 
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-        here_bytes = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (here_bytes + decode_bytes, here_bytes + decode_bytes))
+    if asked.limits.max_adult_score is not None:
+        from shelf_assets.intake.moderation import require_moderation
+
+        require_moderation()
+    # The library's own handler is Python's, and waits for the decoder that it is to end.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if own_pages.exists():
+        here_bytes = int(own_pages.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        most_bytes = here_bytes + asked.decode_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
