@@ -8,6 +8,7 @@ alike.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import struct
@@ -28,10 +29,13 @@ from shelf_assets.vision.reasons import Reason, Undecodable
 # The most that decoding one photo may hold, whatever the settings say; a process decodes one big photo at a time.
 MAX_DECODE_BYTES = 512 << 20
 BIG_BYTES = 64 << 20
-# Peak memory per stored pixel, measured: Pillow keeps 4 bytes, a premultiplied copy 4 more, conversions pass through 4;
-# libwebp's animation decoder, which Pillow uses for still pictures too, adds two canvases and its own planes.
-_BYTES_PER_PX = {"png": 10, "gif": 10, "webp": 18, "heic": 11, "avif": 12}
-_JPEG_OUTPUT_BYTES_PER_PX = 3
+# Peak memory per stored pixel, measured: Pillow keeps 4 bytes, the result is 3; libwebp's animation decoder, which Pillow
+# uses for still pictures too, adds two canvases and its own planes. AVIF holds 13 with 8 bits, and 4 more for planes of
+# 16: how deep one is nobody says before it is decoded. HEIC says it in its header.
+_BYTES_PER_PX = {"jpeg": 3, "png": 8, "gif": 8, "webp": 17, "heic": 21, "avif": 18}
+# JPEGs that turbo refuses.
+_PILLOW_JPEG_BYTES_PER_PX = 8
+_STRIP_ROWS = 64
 # Each scan of a progressive JPEG walks over all coefficients: 64 scans of 16 MP, or 10 of 100 MP.
 MAX_SCANNED_PX = 1_024_000_000
 
@@ -42,8 +46,7 @@ _TRUNCATED = re.compile(r"truncat|premature end|unexpected end of file", re.IGNO
 _ODD_HEADER = re.compile(r"extraneous bytes before marker|ICC marker|subsampling level", re.IGNORECASE)
 _BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _SCAN, _END = b"\xff\xda", b"\xff\xd9"
-# What Pillow's parsers, written in Python, raise on broken files besides OSError. MemoryError: a claim we did not
-# foresee.
+# What Pillow's parsers, written in Python, raise on broken files besides OSError.
 _DECODER_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -75,20 +78,15 @@ def shrink_for(side_px: int, wanted_px: int) -> int:
 
 def decode_cost(header: Header, shrink: int) -> int:
     """Bytes that decoding at 1/shrink holds at its peak, the file itself not counted."""
+    held = header.decode_bytes_per_px or _BYTES_PER_PX[header.format]
     if header.format == "jpeg":
-        output = _JPEG_OUTPUT_BYTES_PER_PX / shrink**2
-        return int(header.pixels * (output + header.coefficient_bytes_per_px))
-    return header.pixels * _BYTES_PER_PX[header.format]
+        held = held / shrink**2 + header.coefficient_bytes_per_px
+    return int(header.pixels * held)
 
 
 def require_decodable(header: Header) -> None:
     """Raise Undecodable for a photo that could take more memory or time than one may at any shrink, or is cut off."""
-    if (cost := decode_cost(header, 1)) > MAX_DECODE_BYTES:
-        raise Undecodable(
-            Reason.too_many_pixels,
-            f"{header.width_px:,} × {header.height_px:,} pixels would take {cost >> 20:,} MiB to decode as "
-            f"{header.format}, more than {MAX_DECODE_BYTES >> 20}",
-        )
+    _require_affordable(header, decode_cost(header, 1))
     if header.scans > MAX_JPEG_SCANS or header.scans * header.pixels > MAX_SCANNED_PX:
         raise Undecodable(
             Reason.too_many_pixels,
@@ -96,6 +94,15 @@ def require_decodable(header: Header) -> None:
         )
     if not header.is_complete:
         raise Undecodable(Reason.truncated, f"{header.format}: its own lengths reach over the end of the file")
+
+
+def _require_affordable(header: Header, cost: int) -> None:
+    if cost > MAX_DECODE_BYTES:
+        raise Undecodable(
+            Reason.too_many_pixels,
+            f"{header.width_px:,} × {header.height_px:,} pixels would take {cost >> 20:,} MiB to decode as "
+            f"{header.format}, more than {MAX_DECODE_BYTES >> 20}",
+        )
 
 
 @contextmanager
@@ -138,7 +145,7 @@ def _jpeg(data: bytes, header: Header, shrink: int, buffer: np.ndarray) -> np.nd
     except ValueError as complaint:
         if not _ODD_HEADER.search(str(complaint)):
             raise
-        return _pillow(data, header, shrink)
+        return _odd_jpeg(data, header, shrink)
     _require_size(header, width, height)
     try:
         # Strict: a picture cut off, or with broken codes, would come back half grey without a word.
@@ -147,6 +154,13 @@ def _jpeg(data: bytes, header: Header, shrink: int, buffer: np.ndarray) -> np.nd
         if not _is_padded(data, str(complaint)):
             raise
         return _turbo(data, header, shrink, buffer, strict=False)
+
+
+def _odd_jpeg(data: bytes, header: Header, shrink: int) -> np.ndarray:
+    cost = decode_cost(dataclasses.replace(header, decode_bytes_per_px=_PILLOW_JPEG_BYTES_PER_PX), shrink)
+    _require_affordable(header, cost)
+    with _big if cost > BIG_BYTES >= decode_cost(header, shrink) else nullcontext():
+        return _pillow(data, header, shrink)
 
 
 def _turbo(data: bytes, header: Header, shrink: int, buffer: np.ndarray, strict: bool) -> np.ndarray:
@@ -189,7 +203,9 @@ def _pillow(data: bytes, header: Header, shrink: int) -> np.ndarray:
             image.draft(image.mode, (max(1, image.width // shrink), max(1, image.height // shrink)))
             shrink = 1
         image.load()
-        return _white_backed(_eight_bit(image), shrink)
+        if header.format == "heic":  # libheif learns the true size when it decodes
+            _require_size(header, *image.size)
+        return _samples(image, shrink)
 
 
 def _opened(data: bytes, format_name: str) -> Image.Image:
@@ -208,8 +224,18 @@ def _require_size(header: Header, width: int, height: int) -> None:
         )
 
 
+def _samples(image: Image.Image, shrink: int) -> np.ndarray:
+    """RGB on white, averaged by shrink × shrink. By strips: whole, each step's copy would hold 3 or 4 bytes a pixel more."""
+    rows = _STRIP_ROWS * shrink
+    samples = np.empty((-(-image.height // shrink), -(-image.width // shrink), 3), np.uint8)
+    for number, top in enumerate(range(0, image.height, rows)):
+        strip = image.crop((0, top, image.width, min(image.height, top + rows)))
+        samples[number * _STRIP_ROWS : (number + 1) * _STRIP_ROWS] = _white_backed(_eight_bit(strip), shrink)
+    return samples
+
+
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """The picture as RGB, or as RGBA where it has any transparency."""
+    """The picture in grey or RGB, or as RGBA where it has any transparency."""
     if image.mode.startswith("I;16"):
         # The upper byte, as Pillow does for 16-bit colour: both kinds of 16-bit PNG agree.
         samples = np.asarray(image)
@@ -223,14 +249,14 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _white_backed(image: Image.Image, shrink: int) -> np.ndarray:
-    """Averaged by shrink × shrink, on white: premultiplied first, so that hidden colours do not bleed."""
+    """Grey (H × W × 1) or RGB: premultiplied first, so that hidden colours do not bleed."""
     if image.mode == "RGBA":
         premultiplied = image.convert("RGBa")
         samples = np.asarray(premultiplied.reduce(shrink) if shrink > 1 else premultiplied)
         backed: np.ndarray = samples[..., :3] + (255 - samples[..., 3:])
         return backed
     samples = np.asarray(image.reduce(shrink) if shrink > 1 else image)
-    return samples if samples.ndim == 3 else np.repeat(samples[..., None], 3, axis=2)
+    return samples if samples.ndim == 3 else samples[..., None]
 
 
 def _undecodable(data: bytes, header: Header, error: BaseException) -> Undecodable:
@@ -238,8 +264,9 @@ def _undecodable(data: bytes, header: Header, error: BaseException) -> Undecodab
     reason = Reason.truncated if _TRUNCATED.search(message) else Reason.decode_error
     if isinstance(error, UnidentifiedImageError):  # its own message is an address in memory
         message = "the decoder cannot read its header"
-    if isinstance(error, Image.DecompressionBombError):
-        reason = Reason.too_many_pixels
+    if isinstance(error, (Image.DecompressionBombError, MemoryError)):
+        # A claim that we did not foresee, or a bound of the process that is tighter than ours.
+        return Undecodable(Reason.too_many_pixels, f"{header.format}: {message[:160]}")
     if header.format == "jpeg" and data.rfind(_END) < data.rfind(_SCAN):
         # No end mark after the last scan. What the decoder stumbled over, a table say, is half of one.
         reason = Reason.truncated

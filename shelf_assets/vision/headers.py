@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from shelf_assets.vision.heif import heif_facts
+from PIL import UnidentifiedImageError
+
+from shelf_assets.vision.heif import ends_early, heif_facts
 from shelf_assets.vision.reasons import Reason, Undecodable
 
 # Real files have tens to a few thousand (PNG writers cut IDAT at 8 KB: 3,000 in 25 MB).
@@ -47,6 +50,7 @@ class Header:
     `coefficient_bytes_per_px` is above 0 for JPEGs whose decoder has to keep the whole picture's coefficients:
     progressive ones, and those whose colour planes follow one another. `is_complete` is False where the container's
     own lengths reach over the end of the file. `frames` are counted as far as they cost nothing to find.
+    `decode_bytes_per_px` is what a decoder holds, where that differs within a format; 0 where it does not.
     """
 
     format: str
@@ -57,6 +61,7 @@ class Header:
     scans: int = 1
     is_complete: bool = True
     frames: int = 1
+    decode_bytes_per_px: float = 0.0
 
     @property
     def pixels(self) -> int:
@@ -123,6 +128,8 @@ class _JpegFrame:
             # libjpeg keeps 16-bit coefficients, one per sample.
             coefficient_bytes_per_px=2 * self.samples_per_px if whole else 0.0,
             scans=_scans(data, first_scan) if whole else 1,
+            # CMYK: four bytes beside the three that are made of them.
+            decode_bytes_per_px=7.0 if self.components == 4 else 0.0,
         )
 
 
@@ -263,15 +270,27 @@ def _webp_extras(data: bytes) -> tuple[int, int]:
 
 
 def _heif(data: bytes, name: str) -> Header:
-    # Pillow takes an AVIF whose end is missing for no picture at all; only the decoder of a HEIC says what is missing.
     try:
         facts = heif_facts(data, name)
-    except (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, ValueError) as error:
-        raise Undecodable(Reason.decode_error, f"{name}: {' '.join(str(error).split())[:160]}") from error
-    return Header(name, facts.width_px, facts.height_px, facts.exif_orientation, frames=facts.frames)
+    except MemoryError as error:
+        raise Undecodable(Reason.too_many_pixels, f"{name}: its header takes more memory than there is") from error
+    except (ArithmeticError, LookupError, OSError, RuntimeError, SyntaxError, ValueError) as error:
+        # Both libraries take a file whose end is missing for no picture at all.
+        if ends_early(data):
+            raise Undecodable(Reason.truncated, f"{name}: the file ends inside its boxes") from error
+        said = "the decoder cannot read its header" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise Undecodable(Reason.decode_error, f"{name}: {' '.join(said.split())[:160]}") from error
+    return Header(
+        name,
+        facts.width_px,
+        facts.height_px,
+        exif_orientation(facts.exif),
+        frames=facts.frames,
+        decode_bytes_per_px=facts.decode_bytes_per_px,
+    )
 
 
-_READERS = {
+_READERS: dict[str, Callable[[bytes], Header]] = {
     "jpeg": _jpeg,
     "png": _png,
     "gif": _gif,

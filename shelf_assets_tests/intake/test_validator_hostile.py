@@ -73,7 +73,7 @@ def test_a_hostile_file_is_neither_photo_nor_reason(judged: list[dict[str, Any]]
     assert all(row["ok"] == (row["reason"] is None) for row in rows)
     accepted = [row for row in rows if row["ok"]]
     assert len(accepted) > 200, "most of the corpus's PNGs, WebPs, GIFs and JPEGs are only odd"
-    assert {row["format"] for row in accepted} == set(TAKEN)
+    assert {row["format"] for row in accepted} == set(TAKEN) - {"heic", "avif"}, "of which the corpus has none"
 
 
 def test_a_hostile_file_is_accepted_and_has_no_tensor(judged: list[dict[str, Any]]) -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
+import struct
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +19,8 @@ from shelf_assets.vision import decode
 from shelf_assets.vision.decode import decode_cost, decoded, shrink_for
 from shelf_assets.vision.formats import sniff
 from shelf_assets.vision.headers import Header, read_header
-from shelf_assets_tests.vision.pictures import difference, encoded, faded, png, png16, png_chunk, scene
+from shelf_assets.vision.reasons import Undecodable
+from shelf_assets_tests.vision.pictures import deep_heic, difference, encoded, faded, png, png16, png_chunk, scene
 
 
 def pixels(data: bytes, shrink: int = 1) -> np.ndarray:
@@ -45,6 +51,72 @@ def test_the_cost_of_a_decode_is_underrated() -> None:
     progressive = Header("jpeg", 4000, 3000, coefficient_bytes_per_px=3.0)
     assert decode_cost(progressive, 8) - decode_cost(baseline, 8) == 36_000_000, "coefficients are kept at full size"
     assert decode_cost(Header("png", 4000, 3000), 8) == decode_cost(Header("png", 4000, 3000), 1)
+
+
+# In a process of its own, with every megabyte a mapping of its own: what was freed before would hide what is taken.
+MEASURE = """
+import json, sys
+from pathlib import Path
+from shelf_assets.vision.decode import decode_cost, decoded
+from shelf_assets.vision.formats import sniff
+from shelf_assets.vision.headers import read_header
+
+def memory_bytes(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(field)))
+
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    data = path.read_bytes()
+    header = read_header(data, sniff(data))
+    for turn in ("imports", "measured"):
+        Path("/proc/self/clear_refs").write_text("5")
+        before = memory_bytes("VmRSS")
+        with decoded(data, header, 1):
+            pass
+    held = memory_bytes("VmHWM") - before
+    print(json.dumps([path.name, held / header.pixels, decode_cost(header, 1) / header.pixels]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux resets a process's peak of memory")
+def test_a_decode_holds_more_than_its_cost(tmp_path: Path) -> None:
+    opaque, see_through = scene(2_000, 1_500), faded(2_000, 1_500)
+    cmyk = encoded(opaque.convert("CMYK"))
+    photos = {
+        "jpeg": encoded(opaque),
+        "jpeg progressive": encoded(opaque, progressive=True, subsampling=0),
+        "jpeg cmyk": cmyk,
+        "png": encoded(opaque, "PNG", compress_level=1),
+        "png alpha": encoded(see_through, "PNG", compress_level=1),
+        "png grey alpha": encoded(see_through.convert("LA"), "PNG", compress_level=1),
+        "png key": encoded(opaque, "PNG", compress_level=1, transparency=(1, 2, 3)),
+        "png 16": png16(opaque),
+        "gif": encoded(opaque.quantize(64), "GIF", transparency=3),
+        "gif frames": encoded(opaque.quantize(64), "GIF", save_all=True, append_images=[opaque.rotate(180)]),
+        "webp": encoded(opaque, "WEBP", method=0),
+        "webp lossless": encoded(see_through, "WEBP", lossless=True, method=0, quality=0),
+        "heic": encoded(opaque, "HEIF", quality=50, chroma=444),
+        "heic alpha": encoded(see_through, "HEIF", quality=50),
+        "heic deep": deep_heic(see_through),
+        "heic deep 444": deep_heic(see_through, chroma=444),
+        "avif": encoded(opaque, "AVIF", speed=10, subsampling="4:4:4"),
+        "avif alpha": encoded(see_through, "AVIF", speed=10, subsampling="4:4:4"),
+    }
+    for name, data in photos.items():
+        (tmp_path / name).write_bytes(data)
+    ran = subprocess.run(
+        [sys.executable, "-c", MEASURE, tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path), "MALLOC_MMAP_THRESHOLD_": "65536"},
+    )
+    rows = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert len(rows) == len(photos)
+    over = [row for row in rows if row[1] > row[2] + 1.0]
+    assert not over, "bytes a pixel: held, and reckoned"
+    assert min(row[1] for row in rows) > 2, "nothing was measured"
 
 
 def test_the_header_of_a_progressive_photo_hides_its_cost() -> None:
@@ -164,6 +236,15 @@ def test_the_second_decoder_gives_another_picture(shrink: int) -> None:
     table = data.index(b"\xff\xdb")
     odd = data[:table] + b"\0\0\0" + data[table:]
     assert np.abs(pixels(odd, shrink).astype(int) - pixels(data, shrink)).max() <= 2
+
+
+def test_a_heic_whose_picture_is_larger_than_its_header_says() -> None:
+    """libheif believes the coded picture, not the box that a limit was asked of."""
+    data = encoded(scene(640, 480), "HEIF")
+    size = struct.pack(">4sIII", b"ispe", 0, 640, 480)
+    assert size in data
+    with pytest.raises(Undecodable):
+        pixels(data.replace(size, struct.pack(">4sIII", b"ispe", 0, 64, 48)))
 
 
 def test_threads_write_into_one_another_s_pictures() -> None:
