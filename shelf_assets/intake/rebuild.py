@@ -7,8 +7,8 @@ encoded here never saw the file, only its pixels. A picture with transparency li
 from __future__ import annotations
 
 import hashlib
-import io
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,10 +18,9 @@ from PIL import Image
 
 from shelf_assets.intake.limits import Limits
 from shelf_assets.intake.rules import Photo
-from shelf_assets.intake.validator import Verdict, judged
+from shelf_assets.intake.validator import judged
 from shelf_assets.vision.decode import decoded
 from shelf_assets.vision.headers import Header
-from shelf_assets.vision.heif import open_heif
 from shelf_assets.vision.preprocess import UPRIGHT
 
 _MAKE, _MODEL, _GPS = 0x010F, 0x0110, 0x8825
@@ -64,7 +63,7 @@ def examine(data: bytes, limits: Limits, jpeg_quality: int) -> Accepted | Refuse
     picture: np.ndarray = photo.decoded
     height, width, _ = picture.shape
     jpeg = simplejpeg.encode_jpeg(picture, quality=jpeg_quality, colorspace="RGB", colorsubsampling="420")
-    return Accepted(jpeg, width, height, hashlib.sha256(data).hexdigest(), _facts(data, verdict))
+    return Accepted(jpeg, width, height, hashlib.sha256(data).hexdigest(), _facts(photo.header))
 
 
 def upright(data: bytes, header: Header) -> np.ndarray:
@@ -76,20 +75,16 @@ def upright(data: bytes, header: Header) -> np.ndarray:
         return np.array(turned, order="C")  # a copy: the decoder's memory serves the next photo
 
 
-def _facts(data: bytes, verdict: Verdict) -> dict[str, str]:
-    found = {"format": verdict.format or "", "orientation": str(verdict.exif_orientation)}
+def _facts(header: Header) -> dict[str, str]:
+    found = {"format": header.format, "orientation": str(header.exif_orientation)}
+    tags = Image.Exif()
     try:
-        tags = _exif(data, verdict.format or "")
-        camera = f"{tags.get(_MAKE, '')} {tags.get(_MODEL, '')}"
-        had_gps = bool(tags.get_ifd(_GPS))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # each would be a line of log for every broken tag
+            tags.load(header.exif)
+            camera = f"{tags.get(_MAKE, '')} {tags.get(_MODEL, '')}"
+            had_gps = bool(tags.get_ifd(_GPS))
     except Exception:  # noqa: BLE001 - a stranger's EXIF, read in Python: whatever it breaks is not worth the photo
         return found | {"had-gps": "unknown"}
     name = " ".join(_NOT_OF_A_NAME.sub(" ", camera).split())[:_NAME_CHARACTERS].strip()
     return found | ({"camera": name} if name else {}) | {"had-gps": "yes" if had_gps else "no"}
-
-
-def _exif(data: bytes, format_name: str) -> Image.Exif:
-    if format_name in ("heic", "avif"):
-        return open_heif(data, format_name).getexif()
-    with Image.open(io.BytesIO(data), formats=[format_name.upper()]) as image:
-        return image.getexif()

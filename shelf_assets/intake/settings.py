@@ -18,7 +18,12 @@ class IntakeSettings(BaseModel):
     max_photo_pixels: int = Field(
         100_000_000, ge=1_000, description="Photos whose header claims more are rejected as too_many_pixels."
     )
-    max_photo_side_px: int = Field(32_768, ge=64, description="Longest side; panoramas end at 16,384.")
+    max_photo_side_px: int = Field(
+        32_768,
+        ge=64,
+        le=65_500,
+        description="Longest side; panoramas end at 16,384, and no JPEG is longer than 65,500.",
+    )
     min_photo_side_px: int = Field(1, ge=1, description="Shortest side; below it a photo is rejected as odd_shape.")
     max_photo_aspect: float = Field(
         40.0, ge=1, description="Longer side over shorter; panoramas have up to 6, till receipts up to 20."

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from PIL import UnidentifiedImageError
@@ -50,7 +50,8 @@ class Header:
     `coefficient_bytes_per_px` is above 0 for JPEGs whose decoder has to keep the whole picture's coefficients:
     progressive ones, and those whose colour planes follow one another. `is_complete` is False where the container's
     own lengths reach over the end of the file. `frames` are counted as far as they cost nothing to find.
-    `decode_bytes_per_px` is what a decoder holds, where that differs within a format; 0 where it does not.
+    `decode_bytes_per_px` is what a decoder holds, where that differs within a format; 0 where it does not. `exif` is the
+    TIFF block as found, unread but for the orientation.
     """
 
     format: str
@@ -62,6 +63,7 @@ class Header:
     is_complete: bool = True
     frames: int = 1
     decode_bytes_per_px: float = 0.0
+    exif: bytes = field(default=b"", repr=False)
 
     @property
     def pixels(self) -> int:
@@ -82,7 +84,7 @@ def read_header(data: bytes, format_name: str) -> Header:
 
 
 def _jpeg(data: bytes) -> Header:
-    position, orientation, frame = 2, None, None
+    position, exif, frame = 2, b"", None
     for _ in range(MAX_SEGMENTS):
         found = _NEXT_MARKER.search(data, position)
         if found is None:
@@ -100,12 +102,12 @@ def _jpeg(data: bytes) -> Header:
             if frame is not None:
                 raise Undecodable(Reason.decode_error, "jpeg: two frame headers")
             frame = _jpeg_frame(data, start, progressive=_SOF_TAKEN[marker])
-        elif marker == _APP1 and orientation is None and data[start + 2 : start + 8] == b"Exif\0\0":
-            orientation = exif_orientation(data[start + 8 : start + length])
+        elif marker == _APP1 and not exif and data[start + 2 : start + 8] == b"Exif\0\0":
+            exif = data[start + 8 : start + length]
         elif marker == _SOS:
             if frame is None:
                 raise Undecodable(Reason.decode_error, "jpeg: a scan before the frame header")
-            return frame.header(orientation or 1, data, start)
+            return frame.header(exif, data, start)
         position = start + max(length, 2)
     raise Undecodable(Reason.decode_error, f"jpeg: more than {MAX_SEGMENTS:,} segments")
 
@@ -118,18 +120,19 @@ class _JpegFrame:
     samples_per_px: float
     progressive: bool
 
-    def header(self, orientation: int, data: bytes, first_scan: int) -> Header:
+    def header(self, exif: bytes, data: bytes, first_scan: int) -> Header:
         whole = self.progressive or data[first_scan + 2] < self.components
         return Header(
             "jpeg",
             self.width_px,
             self.height_px,
-            orientation,
+            exif_orientation(exif),
             # libjpeg keeps 16-bit coefficients, one per sample.
             coefficient_bytes_per_px=2 * self.samples_per_px if whole else 0.0,
             scans=_scans(data, first_scan) if whole else 1,
             # CMYK: four bytes beside the three that are made of them.
             decode_bytes_per_px=7.0 if self.components == 4 else 0.0,
+            exif=exif,
         )
 
 
@@ -166,20 +169,20 @@ def _png(data: bytes) -> Header:
     if data[12:16] != b"IHDR":
         raise Undecodable(Reason.decode_error, "png: IHDR is not the first chunk")
     width, height = struct.unpack_from(">II", data, 16)
-    position, orientation, frames = 8, 1, 1
+    position, exif, frames = 8, b"", 1
     for _ in range(MAX_SEGMENTS):
         length, kind = struct.unpack_from(">I4s", data, position)
         start = position + 8
         position = start + length + 4
         if kind == b"eXIf":
-            orientation = exif_orientation(data[start : start + length])
+            exif = data[start : start + length]
         if kind == b"acTL" and length >= 4 and start + 4 <= len(data):
             (frames,) = struct.unpack_from(">I", data, start)
         if position > len(data):
             # The size is worth knowing even then: a bomb's header says what it is.
-            return Header("png", width, height, orientation, is_complete=False, frames=frames)
+            return Header("png", width, height, exif_orientation(exif), is_complete=False, frames=frames, exif=exif)
         if kind == b"IEND":
-            return Header("png", width, height, orientation, frames=frames)
+            return Header("png", width, height, exif_orientation(exif), frames=frames, exif=exif)
     raise Undecodable(Reason.decode_error, f"png: more than {MAX_SEGMENTS:,} chunks")
 
 
@@ -251,19 +254,21 @@ def _webp(data: bytes) -> Header:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
     else:
         raise Undecodable(Reason.decode_error, f"webp: its first chunk is {kind!r}")
-    orientation, frames = _webp_extras(data)
-    return Header("webp", width, height, orientation, is_complete=riff_bytes + 8 <= len(data), frames=frames)
+    exif, frames = _webp_extras(data)
+    complete = riff_bytes + 8 <= len(data)
+    return Header("webp", width, height, exif_orientation(exif), is_complete=complete, frames=frames, exif=exif)
 
 
-def _webp_extras(data: bytes) -> tuple[int, int]:
-    """Orientation and frames: a still picture has one, an animation a chunk for each."""
-    position, orientation, frames = 12, None, 0
+def _webp_extras(data: bytes) -> tuple[bytes, int]:
+    """EXIF and frames: a still picture has one, an animation a chunk for each."""
+    position, exif, frames = 12, b"", 0
     for _ in range(MAX_SEGMENTS):
         if position + 8 > len(data):
-            return orientation or 1, max(1, frames)
+            return exif, max(1, frames)
         kind, length = struct.unpack_from("<4sI", data, position)
-        if kind == b"EXIF" and orientation is None:
-            orientation = exif_orientation(data[position + 8 : position + 8 + length])
+        if kind == b"EXIF" and not exif:
+            # JPEG's prefix, which many writers keep.
+            exif = data[position + 8 : position + 8 + length].removeprefix(b"Exif\0\0")
         frames += kind == b"ANMF"
         position += 8 + length + (length & 1)
     raise Undecodable(Reason.decode_error, f"webp: more than {MAX_SEGMENTS:,} chunks")
@@ -284,9 +289,11 @@ def _heif(data: bytes, name: str) -> Header:
         name,
         facts.width_px,
         facts.height_px,
-        exif_orientation(facts.exif),
+        # libheif has turned a HEIC already.
+        exif_orientation(facts.exif) if name == "avif" else 1,
         frames=facts.frames,
         decode_bytes_per_px=facts.decode_bytes_per_px,
+        exif=facts.exif,
     )
 
 
@@ -305,7 +312,7 @@ def exif_orientation(exif: bytes) -> int:
 
     Only EXIF counts. Browsers ignore the orientation that XMP or a PNG's text chunks may repeat.
     """
-    exif = exif.removeprefix(b"Exif\0\0")  # WebP writers often keep JPEG's prefix
+    exif = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
         return 1

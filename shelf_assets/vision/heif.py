@@ -18,9 +18,9 @@ MAX_BOXES = 1_000
 
 @dataclass(frozen=True)
 class HeifFacts:
-    """`width_px` × `height_px` as the decoder will give them: libheif turns a HEIC itself, an AVIF is still to be turned.
+    """`width_px` × `height_px` as the decoder will give them: libheif turns a HEIC itself, an AVIF is turned by its `exif`.
 
-    `exif` says how, and is empty for a HEIC. `decode_bytes_per_px` is 0 where the header does not say how deep it is.
+    `decode_bytes_per_px` is 0 where the header does not say how deep it is.
     """
 
     width_px: int
@@ -34,12 +34,13 @@ def heif_facts(data: bytes, format_name: str) -> HeifFacts:
     """Facts of a HEIC's or AVIF's header. Raises what Pillow and libheif raise."""
     with open_heif(data, format_name) as image:
         frames = getattr(image, "n_frames", 1)
+        exif = image.info.get("exif") or b""
         if format_name == "avif":
-            return HeifFacts(*image.size, image.info.get("exif") or b"", frames, 0.0)
+            return HeifFacts(*image.size, exif, frames, 0.0)
         depth, chroma = image.info.get("bit_depth"), image.info.get("chroma")
         # Measured peaks are 9.3, 12.4 and 20.3; the 48 megapixels of a telephone are to pass.
         held = 10.0 if depth == 8 else 13.0 if chroma == 420 else 21.0
-        return HeifFacts(*image.size, b"", frames, held)
+        return HeifFacts(*image.size, exif, frames, held)
 
 
 def open_heif(data: bytes, format_name: str) -> Image.Image:
