@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="API keys of the HTTP door: create, list, revoke.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+servers = typer.Typer(help="Servers: the HTTP door.", no_args_is_help=True)
+app.add_typer(servers, name="serve")
 console = Console()
 errors = Console(stderr=True)
 
@@ -297,6 +299,27 @@ def revoke_key(key_id: Annotated[str, typer.Argument(help="The id, as in `shelf 
     with _readable_errors():
         key = keys_of(_ready_settings()).revoke(key_id, datetime.now(UTC))
         console.print(on_revocation(key), highlight=False, markup=False, soft_wrap=True)
+
+
+@servers.command("intake")
+def serve_intake(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: a free one.")] = 8000,
+) -> None:
+    """The HTTP door: takes shoppers' photos. SIGTERM or Ctrl-C lets uploads finish, then stops it."""
+    with _readable_errors():
+        settings = _ready_settings()
+        from shelf_assets.intake.api.server import open_socket, ready_app, serve
+
+        door = ready_app(settings)
+        listening = open_socket(host, port)
+        console.print(
+            f"the door to {settings.lake_url} is on http://{host}:{listening.getsockname()[1]}, its OpenAPI at /docs; "
+            "keys: shelf keys create; Ctrl-C stops it",
+            highlight=False,
+            soft_wrap=True,
+        )
+        serve(door, settings, listening)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,15 +25,19 @@ def owner_hash_key(settings: Settings) -> bytes:
         )
     path = settings.home / "owner-hash.key"
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", opener=_private) as file:
-            file.write(secrets.token_hex(32))
-    except FileExistsError:
-        pass
+    if not path.exists():
+        _make_key(path)
     return path.read_text().strip().encode()
 
 
-def _private(path: str, flags: int) -> int:
-    import os
-
-    return os.open(path, flags, 0o600)
+def _make_key(path: Path) -> None:
+    """Whole and readable by its user alone from the first moment, and the same for all who make it at once."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    temporary.touch(mode=0o600, exist_ok=False)
+    try:
+        temporary.write_text(secrets.token_hex(32))
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return
+    finally:
+        temporary.unlink()

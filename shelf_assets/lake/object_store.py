@@ -192,9 +192,11 @@ class ObjectStore:
                 self.store = LocalStore(self._root_folder, mkdir=True)
 
     @classmethod
-    def of_delta(cls, root_url: str, storage_options: Mapping[str, str]) -> ObjectStore:
+    def of_delta(
+        cls, root_url: str, storage_options: Mapping[str, str], patience: Patience = Patience()
+    ) -> ObjectStore:
         """The store that delta-rs' options name; whether plain http is allowed the URL of its endpoint says here."""
-        return cls(root_url, {key: value for key, value in storage_options.items() if key != "allow_http"})
+        return cls(root_url, {key: value for key, value in storage_options.items() if key != "allow_http"}, patience)
 
     @property
     def folder(self) -> Path | None:

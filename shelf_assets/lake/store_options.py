@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shelf_assets.lake.object_store import ObjectStore
+from shelf_assets.lake.object_store import ObjectStore, Patience
 
 if TYPE_CHECKING:
     from shelf_assets.settings import Settings
@@ -28,6 +28,6 @@ def store_options(settings: Settings) -> dict[str, str]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def object_store_of(settings: Settings) -> ObjectStore:
+def object_store_of(settings: Settings, patience: Patience = Patience()) -> ObjectStore:
     """The lake's objects. Raises StoreUnavailable where the lake is a folder that cannot be made."""
-    return ObjectStore.of_delta(settings.lake_url, store_options(settings))
+    return ObjectStore.of_delta(settings.lake_url, store_options(settings), patience)

@@ -1,0 +1,113 @@
+"""The app: what its requests share, its routes, what stands around them. How it is served is in `server`, and on Lambda."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from shelf_assets.intake.api import health, images, uploads
+from shelf_assets.intake.api.door import DOOR_PATIENCE, Door, Places
+from shelf_assets.intake.api.early_answers import EarlyAnswers
+from shelf_assets.intake.api.logs import request_log
+from shelf_assets.intake.api.metrics import Metrics
+from shelf_assets.intake.api.observing import Observing
+from shelf_assets.intake.api.problems import ProblemBody, handle_problems
+from shelf_assets.intake.api.readiness import Readiness
+from shelf_assets.intake.api.states import States
+from shelf_assets.intake.decoders import Decoders, Examiner, examination
+from shelf_assets.intake.keys import Keys
+from shelf_assets.intake.owners import owner_hash_key
+from shelf_assets.intake.quotas import Quotas
+from shelf_assets.intake.receipts import Receipts
+from shelf_assets.lake.store_options import object_store_of
+from shelf_assets.machine import cores
+
+if TYPE_CHECKING:
+    from shelf_assets.settings import Settings
+
+_ABOUT = """Shoppers' apps send photos of products; each comes out as a JPEG made of its pixels alone, under its day.
+
+Send a token with every request, as `Authorization: Bearer TOKEN` or as `X-API-Key: TOKEN`. Every error is
+`application/problem+json` with a `reason` that programs may rely on. 429 and 503 say in `Retry-After` when to come again;
+the same bytes of one owner are one photo, so sending again is always safe.
+"""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def build_app(settings: Settings, examiner: Examiner | None = None, now: Callable[[], datetime] = utc_now) -> FastAPI:
+    """The door as an ASGI app. Without an `examiner` it has decoder processes of its own while it runs.
+
+    Raises OwnerHashKeyMissing, StoreUnavailable where the lake is a folder that cannot be made, and ValueError for a
+    SHELF_REDIS_URL that is none.
+    """
+    door = _door(settings, now)
+    app = FastAPI(
+        title="shelf_assets: the door",
+        version=version("shelf-assets"),
+        description=_ABOUT,
+        lifespan=_lifespan(door, examiner),
+        redoc_url=None,
+    )
+    app.state.door = door
+    for router in (uploads.router, images.router, health.router):
+        app.include_router(router)
+    handle_problems(app)
+    app.add_middleware(Observing, metrics=door.metrics, log=request_log())
+    app.add_middleware(EarlyAnswers)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _door(settings: Settings, now: Callable[[], datetime]) -> Door:
+    store = object_store_of(settings, DOOR_PATIENCE)
+    receipts, quotas = Receipts(store), Quotas(settings)
+    return Door(
+        settings=settings,
+        store=store,
+        receipts=receipts,
+        states=States(receipts, settings),
+        keys=Keys(store),
+        quotas=quotas,
+        places=Places(settings.uploads_in_flight),
+        readiness=Readiness(store, quotas),
+        metrics=Metrics(),
+        owner_key=owner_hash_key(settings),
+        now=now,
+    )
+
+
+def _lifespan(door: Door, examiner: Examiner | None) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            if examiner is not None:
+                door.examiner = examiner
+                yield
+                return
+            with Decoders(examination(door.settings), door.settings.decoders or cores()) as decoders:
+                door.examiner = decoders
+                yield
+        finally:
+            door.examiner = None
+            await door.quotas.aclose()
+
+    return running
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        # Error answers name it, as a model of theirs they would claim to be application/json.
+        problem = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema.setdefault("components", {}).setdefault("schemas", {})["ProblemBody"] = problem
+        app.openapi_schema = schema
+    return app.openapi_schema

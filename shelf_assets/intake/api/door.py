@@ -1,0 +1,82 @@
+"""What all requests of an app share: settings, store, keys, limits, counters, clock. What is done with it is in the routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+
+from shelf_assets.intake.api.metrics import Metrics
+from shelf_assets.intake.api.problems import Problem
+from shelf_assets.intake.api.readiness import Readiness
+from shelf_assets.intake.api.states import States
+from shelf_assets.intake.decoders import DecodersDown, Examiner
+from shelf_assets.intake.keys import Keys
+from shelf_assets.intake.quotas import Quotas
+from shelf_assets.intake.receipts import Receipts
+from shelf_assets.lake.object_store import ObjectStore, Patience
+
+if TYPE_CHECKING:
+    from shelf_assets.settings import Settings
+
+# A shopper's app waits: a store that does not answer is told of within about 10 seconds, and sent to again by the app.
+DOOR_PATIENCE = Patience(
+    tries_again=2,
+    first_pause_seconds=0.1,
+    longest_pause_seconds=0.5,
+    give_up_seconds=4.0,
+    answer_seconds=20.0,
+    silence_seconds=10.0,
+)
+
+
+class Places:
+    """As many uploads at once as there are places: each may hold a whole photo in memory."""
+
+    def __init__(self, count: int) -> None:
+        self._count = self._free = count
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """A place while the block lasts. Raises Problem where there is none."""
+        if not self._free:
+            raise Problem("busy", f"{self._count:,} uploads are under way", retry_after_seconds=1)
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+@dataclass
+class Door:
+    """`examiner` is set while the app runs."""
+
+    settings: Settings
+    store: ObjectStore
+    receipts: Receipts
+    states: States
+    keys: Keys
+    quotas: Quotas
+    places: Places
+    readiness: Readiness
+    metrics: Metrics
+    owner_key: bytes
+    now: Callable[[], datetime]
+    examiner: Examiner | None = None
+
+    @property
+    def decoders(self) -> Examiner:
+        """Who judges photos. Raises DecodersDown before the app has begun and after its end."""
+        if self.examiner is None:
+            raise DecodersDown("the door is closed")
+        return self.examiner
+
+
+def door_of(request: HTTPConnection) -> Door:
+    door: Door = request.app.state.door
+    return door

@@ -1,0 +1,47 @@
+"""For those who run the door: is it alive, can it take photos, what has it counted. No key is asked; keep it from strangers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from shelf_assets.intake.api.door import door_of
+from shelf_assets.intake.api.metrics import CONTENT_TYPE
+from shelf_assets.intake.api.problems import RETRY_SECONDS, Problem, documented
+
+router = APIRouter(tags=["operations"])
+
+
+class Alive(BaseModel):
+    alive: Literal[True] = True
+
+
+class Ready(BaseModel):
+    ready: Literal[True] = True
+
+
+@router.get("/healthz", summary="Is the process alive")
+async def healthz() -> Alive:
+    return Alive()
+
+
+@router.get("/readyz", summary="Can it take photos", responses=documented("not_ready"))
+async def readyz(request: Request) -> Ready:
+    """Whether the store, the decoders and whoever counts the limits answer."""
+    door = door_of(request)
+    lacking = await door.readiness.lacking(door.examiner)
+    if lacking:
+        raise Problem("not_ready", f"what does not answer: {', '.join(lacking)}", RETRY_SECONDS)
+    return Ready()
+
+
+@router.get(
+    "/metrics",
+    summary="Counters for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    return Response(door_of(request).metrics.text(), media_type=CONTENT_TYPE)

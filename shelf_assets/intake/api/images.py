@@ -1,0 +1,47 @@
+"""Photos that came in: what became of one, and the wish to have it erased. Another owner's image is as unknown as none."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.concurrency import run_in_threadpool
+
+from shelf_assets.intake.api.access import ACCESS_REASONS, Caller, Requires
+from shelf_assets.intake.api.answers import AskedErasure, Image, ImageId, image_of
+from shelf_assets.intake.api.door import door_of
+from shelf_assets.intake.api.problems import Problem, documented
+
+router = APIRouter(tags=["photos"])
+_ERRORS = documented(*ACCESS_REASONS, "unknown_image", "invalid_request")
+
+
+@router.get("/v1/images/{image_id}", summary="What became of a photo", responses=_ERRORS)
+async def read_image(
+    request: Request,
+    image_id: Annotated[ImageId, Path()],
+    caller: Annotated[Caller, Depends(Requires("read"))],
+) -> Image:
+    """Its state, and its label once it has one."""
+    found = await run_in_threadpool(door_of(request).states.of, image_id, caller.owner)
+    if found is None:
+        raise _unknown()
+    return image_of(found)
+
+
+@router.delete("/v1/images/{image_id}", status_code=202, summary="Ask for a photo's erasure", responses=_ERRORS)
+async def erase_image(
+    request: Request,
+    image_id: Annotated[ImageId, Path()],
+    caller: Annotated[Caller, Depends(Requires("erase"))],
+) -> AskedErasure:
+    """Recorded durably when this is answered, and carried out later. Asking again changes nothing."""
+    door = door_of(request)
+    asked_at = await run_in_threadpool(door.states.ask_erasure, image_id, caller.owner, door.now())
+    if asked_at is None:
+        raise _unknown()
+    return AskedErasure(image_id=image_id, asked_at=asked_at)
+
+
+def _unknown() -> Problem:
+    return Problem("unknown_image", "look at the image_id, and at whose key this is")

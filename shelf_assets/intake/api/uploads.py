@@ -1,0 +1,139 @@
+"""Photos come in: POST /v1/images, and forms for uploads past the door. The order of the checks is the order of their cost."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from shelf_assets.intake.api.access import ACCESS_REASONS, Caller, Requires
+from shelf_assets.intake.api.answers import ReceivedPhoto, UploadForm
+from shelf_assets.intake.api.body import Body
+from shelf_assets.intake.api.door import Door, door_of
+from shelf_assets.intake.api.problems import Problem, documented
+from shelf_assets.intake.api.visit import visit_of
+from shelf_assets.intake.presigned import presign
+from shelf_assets.intake.quotas import OverQuota, QuotasUnavailable
+from shelf_assets.intake.rebuild import Accepted, Refused
+from shelf_assets.intake.receipts import new_image_id
+from shelf_assets.intake.rules import RULES
+
+router = APIRouter(tags=["photos"])
+_OF_THE_BYTES = tuple(rule.reason for rule in RULES if rule.reason not in ("no_owner", "gone"))
+_PHOTO: dict[str, Any] = {"type": "string", "format": "binary"}
+_REQUEST_BODY: dict[str, Any] = {
+    "required": True,
+    "description": "The photo's bytes; what its Content-Type says of them is not believed. A form only as multipart/form-data.",
+    "content": {
+        "image/*": {"schema": _PHOTO},
+        "application/octet-stream": {"schema": _PHOTO},
+        "multipart/form-data": {
+            "schema": {"type": "object", "properties": {"file": _PHOTO}, "required": ["file"]},
+        },
+    },
+}
+_LOCATION = {"Location": {"description": "Where to ask what became of it.", "schema": {"type": "string"}}}
+
+
+@router.post(
+    "/v1/images",
+    status_code=201,
+    response_model=ReceivedPhoto,
+    response_description="A new photo, durable in the store.",
+    summary="Send a photo",
+    responses={
+        200: {
+            "model": ReceivedPhoto,
+            "description": "The same owner sent the same bytes before: that photo's image_id.",
+            "headers": _LOCATION,
+        },
+        201: {"headers": _LOCATION},
+        **documented(
+            *ACCESS_REASONS,
+            *("bad_form", "too_slow_to_arrive", "erased", "no_photo", "several_photos", "invalid_request"),
+            *("idempotency_key_reused", "busy", "decoders_unavailable"),
+            *_OF_THE_BYTES,
+        ),
+    },
+    openapi_extra={"requestBody": _REQUEST_BODY},
+)
+async def send_photo(
+    request: Request,
+    response: Response,
+    caller: Annotated[Caller, Depends(Requires("upload"))],
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            pattern=r"^[\x21-\x7e]+$",
+            description="Any visible ASCII. Under one key an owner sends one photo; without one, too, the same bytes are one.",
+        ),
+    ] = None,
+) -> ReceivedPhoto:
+    """Take one photo, as the body or as the field `file` of a form. The answer comes when it is durable."""
+    door = door_of(request)
+    examined = await _examined(request, door, caller)
+    await door.quotas.spend(caller.key, caller.address, pixels=examined.pixels)
+    receipt = await run_in_threadpool(
+        door.receipts.take, examined, caller.owner, new_image_id(door.now()), idempotency_key
+    )
+    door.metrics.pixels.inc(examined.pixels)
+    door.metrics.photos.labels("new" if receipt.is_new else "same").inc()
+    response.headers["Location"] = f"/v1/images/{receipt.image_id}"
+    response.status_code = 201 if receipt.is_new else 200
+    return ReceivedPhoto(
+        image_id=receipt.image_id,
+        day=receipt.day,
+        received_at=receipt.received_at,
+        width_px=examined.width_px,
+        height_px=examined.height_px,
+    )
+
+
+async def _examined(request: Request, door: Door, caller: Caller) -> Accepted:
+    """The rebuilt photo of a request; its bytes as they came are let go of here."""
+    body = Body(request, door.settings)
+    asked = body.most_bytes if body.declared_bytes is None else min(body.declared_bytes, body.most_bytes)
+    await door.quotas.require_open(caller.key, caller.address, bytes_=max(1, asked))
+    body.require_declared_size()
+    with door.places.one():
+        try:
+            data = await body.read()
+        except BaseException:
+            # What was read is counted whatever came of it; the answer is about what came of it.
+            with suppress(OverQuota, QuotasUnavailable):
+                await door.quotas.spend(caller.key, caller.address, bytes_=visit_of(request).body_bytes)
+            raise
+        await door.quotas.spend(caller.key, caller.address, bytes_=visit_of(request).body_bytes)
+        examined = await door.decoders.examine(data)
+    if isinstance(examined, Refused):
+        raise Problem(examined.reason, examined.detail)
+    return examined
+
+
+@router.post(
+    "/v1/uploads",
+    status_code=201,
+    summary="Ask for a form to upload one photo with",
+    response_description="A form, good for one photo and some minutes.",
+    responses=documented(*ACCESS_REASONS, "invalid_request", "needs_s3"),
+)
+async def ask_for_form(request: Request, caller: Annotated[Caller, Depends(Requires("upload"))]) -> UploadForm:
+    """A presigned POST to the store itself, for photos that no server of ours is to carry.
+
+    The photo is judged when it is there: ask GET /v1/images/{image_id} what became of it.
+    """
+    door = door_of(request)
+    now = door.now()
+    image_id = new_image_id(now)
+    form = await run_in_threadpool(presign, door.settings, image_id, caller.owner, now)
+    return UploadForm(
+        image_id=image_id,
+        url=form.url,
+        fields=dict(form.fields),
+        expires_at=form.expires_at,
+        max_bytes=form.max_bytes,
+    )
