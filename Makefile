@@ -7,12 +7,13 @@ STAMP := $(VENV)/.ready
 DAYS ?= 3
 PHOTOS ?=
 PORT ?= 3000
+FUZZ_SECONDS ?= 600
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export SHELF_HOME ?= $(CURDIR)/.shelf
 
-.PHONY: help setup demo test check dev bench lambda lock browser
+.PHONY: help setup demo test check dev bench fuzz lambda lock browser
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -60,6 +61,9 @@ bench: $(STAMP)  ## this pipeline beside the plain way, its rivals and its model
 
 lambda: $(STAMP)  ## the door as a package for AWS Lambda, in .shelf/lambda/; fails above Lambda's limits
 	$(BIN)/python serverless/package.py "$(SHELF_HOME)/lambda"
+
+fuzz: $(STAMP)  ## FUZZ_SECONDS=n of bytes that nobody thought of, through the validator; what breaks a promise lies in .shelf/fuzz/broken
+	$(BIN)/python -m shelf_assets_tests.fuzz.fuzz_validator "$(SHELF_HOME)/fuzz" -max_total_time=$(FUZZ_SECONDS)
 
 lock: $(STAMP)  ## resolve pyproject.toml again into requirements/
 	printf 'uv\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/uv.txt

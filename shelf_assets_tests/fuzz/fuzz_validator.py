@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import atheris
@@ -45,11 +46,14 @@ def prepared(work: Path) -> list[str]:
 def main() -> None:
     work, *options = sys.argv[1:]
     logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
     # Where it is a merge, its folders are named by who asks for it.
     folders = [] if any(option.startswith("-merge") for option in options) else prepared(Path(work))
     artifacts = Path(work) / "broken"
     artifacts.mkdir(parents=True, exist_ok=True)
-    atheris.Setup([sys.argv[0], *OPTIONS, f"-artifact_prefix={artifacts}/", *options, *folders], one_input)
+    # A merge calls this command again, by a shell, after each file that ends its process.
+    command = f"{sys.executable} -m shelf_assets_tests.fuzz.fuzz_validator {work}"
+    atheris.Setup([command, *OPTIONS, f"-artifact_prefix={artifacts}/", *options, *folders], one_input)
     atheris.Fuzz()
 
 
