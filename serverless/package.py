@@ -6,6 +6,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -66,6 +67,11 @@ def _copy_modules(target: Path) -> None:
                 shutil.copytree(found, place, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copyfile(found, place)
+    # By which the app knows its own version.
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    about = target.with_name(f"shelf_assets-{project['version']}.dist-info")
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
 
 
 def _zip(package: Path, archive: Path) -> int:

@@ -7,15 +7,13 @@ Settings are read once, when a container serves its first event. How the functio
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus, urlsplit
 
-import structlog
-
+from shelf_assets.intake.api.logs import request_log
 from shelf_assets.intake.decoders import ExaminerHere, examination
 from shelf_assets.intake.incoming import Outcome, judge_incoming
 from shelf_assets.intake.receipts import Receipts
@@ -70,13 +68,19 @@ def http_door() -> Mangum:
 
     from shelf_assets.intake.api.app import build_app
 
-    return Mangum(build_app(door().settings, examiner=door().examiner))
+    return Mangum(
+        build_app(door().settings, examiner=door().examiner),
+        # The app begins and ends with every request, which costs it no more than the examiner's place and Redis' connections.
+        lifespan="on",
+        # All that it answers. What is not named goes out as base64, which a REST API may hand on as it is.
+        text_mime_types=["application/json", "application/problem+json", "text/"],
+    )
 
 
 def _judge_uploads(records: list[Event], request_id: str) -> None:
     failed: list[Exception] = []
     for record in records:
-        log = _log().bind(request_id=request_id, event_name=record.get("eventName"))
+        log = request_log().bind(request_id=request_id, event_name=record.get("eventName"))
         try:
             key = uploaded_key(record, door().settings.lake_url)
             outcome = Outcome("ignored") if key is None else door().loop.run_until_complete(_judged(key))
@@ -104,16 +108,3 @@ def uploaded_key(record: Event, lake_url: str) -> str | None:
     key = unquote_plus(s3.get("object", {}).get("key", ""))
     prefix = f"{lake.path.strip('/')}/".removeprefix("/")
     return key.removeprefix(prefix) if key.startswith(prefix) else None
-
-
-def _log() -> Any:
-    """One line of JSON an event, as CloudWatch reads them: what became of whose image_id, nothing about anybody."""
-    return structlog.wrap_logger(
-        structlog.PrintLogger(),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )

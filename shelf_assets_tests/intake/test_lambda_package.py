@@ -19,10 +19,12 @@ import pytest
 import yaml
 
 from shelf_assets.intake import serverless
+from shelf_assets.intake.api import states
+from shelf_assets.intake.keys import Keys
 from shelf_assets.intake.receipts import INCOMING, Receipts, new_image_id, photo_key
 from shelf_assets_tests.conftest import LakeUnderTest, repo_root
 from shelf_assets_tests.faulty_proxy import Faults, faulty_proxy
-from shelf_assets_tests.intake.test_serverless import Context, created, photo
+from shelf_assets_tests.intake.test_serverless import Context, created, http_event, photo, rest_event
 from shelf_assets_tests.servers import S3Server
 
 FOLDER = repo_root / "serverless"
@@ -37,16 +39,19 @@ for name in json.loads(sys.argv[1]):
     importlib.import_module(name)
 print(json.dumps(sorted(sys.modules)))
 """
-JUDGE = """
+SERVE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from shelf_assets.intake.serverless import handler
-handler(json.loads(sys.argv[2]), None)
-print(json.dumps(sorted({module.split(".")[0] for module in sys.modules})))
+told = [handler(event, None) for event in json.loads(sys.argv[2])]
+print(json.dumps([told, sorted({module.split(".")[0] for module in sys.modules})]))
 """
 
 
-@pytest.mark.parametrize("modules", [["shelf_assets.intake.serverless"]])
+@pytest.mark.parametrize(
+    "modules",
+    [["shelf_assets.intake.serverless"], ["shelf_assets.intake.serverless", "shelf_assets.intake.api.app", "mangum"]],
+)
 def test_the_function_imports_what_no_lambda_holds(modules: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, json.dumps(modules)],
@@ -87,19 +92,25 @@ def test_the_package_has_outgrown_lambda(tmp_path: Path) -> None:
 def test_the_package_lacks_a_module_that_an_event_needs(tmp_path: Path, s3_lake: LakeUnderTest) -> None:
     """Nothing but the package is there: not this environment's packages, nor this repository."""
     package = packaged(tmp_path, "--python", f"{sys.version_info.major}.{sys.version_info.minor}") / "package"
-    receipts = Receipts(s3_lake.lake.objects)
-    image_id = new_image_id(datetime.now(UTC))
+    store = s3_lake.lake.objects
+    receipts, image_id = Receipts(store), new_image_id(datetime.now(UTC))
     receipts.deposits.put(f"{INCOMING}/{image_id}", photo(), {"owner": "ab" * 16})
+    _, token = Keys(store).create("shop", ["upload", "read"], datetime.now(UTC))
+    taken = http_event("POST", "/v1/images", token, photo("blue"), "image/jpeg")
+    events = [created(s3_lake.url, image_id), taken, rest_event("GET", f"/v1/images/{image_id}", token)]
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", JUDGE, package, json.dumps(created(s3_lake.url, image_id))],
+        [sys.executable, "-I", "-S", "-c", SERVE, package, json.dumps(events)],
         cwd=tmp_path,
+        env=os.environ | {"SHELF_OWNER_HASH_KEY": "0123456789abcdef"},
         capture_output=True,
         text=True,
         timeout=200,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    told, modules = json.loads(done.stdout.splitlines()[-1])
     assert receipts.deposits.store.exists(photo_key(image_id))
-    assert not set(UNWANTED) & set(json.loads(done.stdout.splitlines()[-1]))
+    assert [answer and answer["statusCode"] for answer in told] == [None, 201, 404]
+    assert not set(UNWANTED) & set(modules)
 
 
 def test_too_large_a_package_is_called_fit() -> None:
@@ -238,6 +249,35 @@ def test_the_judge_may_not_do_what_it_does(
     needed = set(actions_in(s3_lake.url, asked))
     assert {action for action, _ in needed} >= {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}
     assert not [need for need in needed if not allows(resources["IncomingJudge"], *need)]
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("event", [rest_event, http_event])
+def test_the_http_door_may_not_do_what_it_does(
+    resources: dict[str, Any],
+    s3_lake: LakeUnderTest,
+    asked: list[tuple[str, str]],
+    event: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A photo, the same again, forms and what their signer may, states, an erasure, strangers."""
+    monkeypatch.setattr(states, "find_spec", lambda name: None)  # the package has neither polars nor delta-rs
+    _, token = Keys(s3_lake.lake.objects).create("shop", ["upload", "read", "erase"], datetime.now(UTC))
+
+    def answer_to(*request: Any) -> dict[str, Any]:
+        answer = serverless.handler(event(*request), Context())
+        assert answer is not None and answer["statusCode"] < 500, answer
+        return json.loads(answer["body"])
+
+    taken = answer_to("POST", "/v1/images", token, photo(), "image/jpeg")["image_id"]
+    answer_to("POST", "/v1/images", token, photo(), "image/jpeg")
+    form = answer_to("POST", "/v1/uploads", token)
+    for image_id in (taken, form["image_id"]):
+        answer_to("GET", f"/v1/images/{image_id}", token)
+    answer_to("DELETE", f"/v1/images/{taken}", token)
+    answer_to("GET", f"/v1/images/{taken}", "shelf_0123456789abcdef_" + "a" * 43)
+    needed = set(actions_in(s3_lake.url, asked)) | {("s3:PutObject", f"{INCOMING}/{form['image_id']}")}
+    assert not [need for need in needed if not allows(resources["HttpDoor"], *need)]
 
 
 def test_uploads_stay_where_nobody_judges_them(resources: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 from shelf_assets.intake import serverless
+from shelf_assets.intake.keys import Keys
 from shelf_assets.intake.presigned import presign
 from shelf_assets.intake.receipts import (
     INCOMING,
@@ -129,7 +132,7 @@ def test_an_upload_by_a_form_waits_for_ever(spaced_lake: str, capsys: pytest.Cap
     refused = receipts.deposits.find(quarantine_key(received_at_of(bad).date(), bad))
     assert refused is not None and refused.facts["reason"] == "not_an_image" and refused.data == b"milk, eggs"
     assert not list(receipts.deposits.store.list(f"{INCOMING}/"))
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     told = [(line["image_id"], line["ending"], line["reason"], line["request_id"]) for line in lines]
     assert told == [
         (good, "accepted", None, Context.aws_request_id),
@@ -141,7 +144,7 @@ def test_an_upload_by_a_form_waits_for_ever(spaced_lake: str, capsys: pytest.Cap
 def test_a_log_line_says_who_sent_what_from_where(spaced_lake: str, capsys: pytest.CaptureFixture[str]) -> None:
     image_id = upload(serverless.door().receipts, photo())
     serverless.handler(created(spaced_lake, image_id), Context())
-    told = capsys.readouterr().out
+    told = capsys.readouterr().err
     assert image_id in told
     assert not [word for word in (OWNER, "192.0.2.7", "Canary", "IMG_1", "AROAEXAMPLE") if word in told]
 
@@ -215,3 +218,172 @@ def test_an_event_is_lost_while_the_store_is_down(spaced_lake: str, monkeypatch:
 def test_an_event_of_somebody_else_is_swallowed(disk_lake: LakeUnderTest) -> None:
     with pytest.raises(ValueError, match="neither of S3 nor of API Gateway"):
         serverless.handler({"detail-type": "Scheduled Event"}, Context())
+
+
+def rest_event(
+    method: str, path: str, token: str | None, body: bytes = b"", content_type: str | None = None
+) -> dict[str, Any]:
+    """What a REST API's proxy integration sends (payload 1.0)."""
+    headers = {
+        "Host": "abc123.execute-api.us-east-1.amazonaws.com",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Port": "443",
+    }
+    headers |= {"Authorization": f"Bearer {token}"} if token else {}
+    headers |= {"Content-Type": content_type, "Content-Length": str(len(body))} if content_type else {}
+    return {
+        "resource": "/{proxy+}",
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": {"proxy": path.lstrip("/")},
+        "stageVariables": None,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "abc123",
+            "httpMethod": method,
+            "identity": {"sourceIp": "192.0.2.7", "userAgent": "app/1.0"},
+            "path": f"/Prod{path}",
+            "protocol": "HTTP/1.1",
+            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+            "requestTimeEpoch": 1793960485000,
+            "resourceId": "123456",
+            "resourcePath": "/{proxy+}",
+            "stage": "Prod",
+        },
+        "body": base64.b64encode(body).decode() if body else None,
+        "isBase64Encoded": bool(body),
+    }
+
+
+def http_event(
+    method: str, path: str, token: str | None, body: bytes = b"", content_type: str | None = None
+) -> dict[str, Any]:
+    """What an HTTP API sends (payload 2.0): header names in lower case."""
+    headers = {
+        "host": "abc123.execute-api.us-east-1.amazonaws.com",
+        "x-forwarded-proto": "https",
+        "x-forwarded-port": "443",
+    }
+    headers |= {"authorization": f"Bearer {token}"} if token else {}
+    headers |= {"content-type": content_type, "content-length": str(len(body))} if content_type else {}
+    event = {
+        "version": "2.0",
+        "routeKey": "ANY /v1/{any+}",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": headers,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "abc123",
+            "domainName": "abc123.execute-api.us-east-1.amazonaws.com",
+            "domainPrefix": "abc123",
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.7",
+                "userAgent": "app/1.0",
+            },
+            "requestId": "JKJaXmPLvHcESHA=",
+            "routeKey": "ANY /v1/{any+}",
+            "stage": "$default",
+            "time": "24/Nov/2026:10:21:25 +0000",
+            "timeEpoch": 1793960485000,
+        },
+        "isBase64Encoded": bool(body),
+    }
+    return event | ({"body": base64.b64encode(body).decode()} if body else {})
+
+
+EVENTS = pytest.mark.parametrize("event", [rest_event, http_event])
+
+
+def token(*scopes: str) -> str:
+    keys = Keys(serverless.door().receipts.deposits.store)
+    return keys.create("shop", scopes or ("upload", "read", "erase"), datetime.now(UTC))[1]
+
+
+def answered(event: dict[str, Any], status: int) -> dict[str, Any]:
+    answer = serverless.handler(event, Context())
+    assert answer is not None and answer["statusCode"] == status, answer
+    assert answer["isBase64Encoded"] is False, "a REST API may hand it on as it is"
+    return json.loads(answer["body"])
+
+
+def multipart(data: bytes) -> tuple[bytes, str]:
+    request = httpx.Request("POST", "http://door", files={"file": ("../../etc/passwd.jpg", data, "text/html")})
+    return request.read(), request.headers["content-type"]
+
+
+@EVENTS
+@pytest.mark.s3
+@pytest.mark.parametrize("in_a_form", [False, True])
+def test_a_photo_in_a_request_is_mangled_or_not_there(spaced_lake: str, event: Any, in_a_form: bool) -> None:
+    """Its bytes come as base64, and some of them are no text in any encoding."""
+    known, data = token(), photo()
+    body, content_type = multipart(data) if in_a_form else (data, "image/jpeg")
+    taken = answered(event("POST", "/v1/images", known, body, content_type), 201)
+    deposit = serverless.door().receipts.deposits.find(photo_key(taken["image_id"]))
+    assert deposit is not None and deposit.facts["upload-sha256"] == hashlib.sha256(data).hexdigest()
+    assert answered(event("GET", f"/v1/images/{taken['image_id']}", known), 200)["state"] == "received"
+    assert answered(event("POST", "/v1/images", known, body, content_type), 200)["image_id"] == taken["image_id"]
+    answered(event("DELETE", f"/v1/images/{taken['image_id']}", known), 202)
+    assert answered(event("GET", f"/v1/images/{taken['image_id']}", known), 200)["state"] == "erasure_requested"
+
+
+@EVENTS
+@pytest.mark.s3
+def test_a_request_is_let_in_or_refused_without_a_reason(spaced_lake: str, event: Any) -> None:
+    assert answered(event("POST", "/v1/images", None, photo(), "image/jpeg"), 401)["reason"] == "no_key"
+    assert answered(event("POST", "/v1/images", token("read"), photo(), "image/jpeg"), 403)["reason"] == "missing_scope"
+    assert answered(event("POST", "/v1/images", token(), b"milk", "image/jpeg"), 415)["reason"] == "not_an_image"
+    assert answered(event("GET", f"/v1/images/{new_image_id(datetime.now(UTC))}", token()), 404)
+
+
+@pytest.mark.s3
+def test_an_address_is_counted_as_the_gateways(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELF_ADDRESS_REQUESTS", "2/minute")
+    for path in ("/v1/images/a", "/v1/images/b"):
+        answered(http_event("GET", path, None), 401)
+    refused = http_event("GET", "/v1/images/c", None)
+    answer = serverless.handler(refused, Context())
+    assert answer is not None and answer["statusCode"] == 429 and int(answer["headers"]["retry-after"]) > 0
+    refused["requestContext"]["http"]["sourceIp"] = "198.51.100.9"
+    answered(refused, 401)
+
+
+@EVENTS
+@pytest.mark.s3
+def test_a_form_leads_to_no_photo_or_hides_why_not(spaced_lake: str, event: Any) -> None:
+    """The whole way: ask for a form, fill it in, the bucket tells, the owner asks what became of it."""
+    known = token()
+    told = {}
+    for name, data in {"good": photo(), "same": photo(), "bad": b"milk, eggs"}.items():
+        form = answered(event("POST", "/v1/uploads", known), 201)
+        sent = httpx.post(form["url"], data=form["fields"], files={"file": ("IMG_1.jpg", data)}, timeout=60)
+        assert sent.is_success, sent.text
+        assert answered(event("GET", f"/v1/images/{form['image_id']}", known), 200)["state"] == "received"
+        serverless.handler(created(spaced_lake, form["image_id"]), Context())
+        told[name] = answered(event("GET", f"/v1/images/{form['image_id']}", known), 200)
+        assert told[name]["image_id"] == form["image_id"]
+    assert [(each["state"], each["reason"]) for each in told.values()] == [
+        ("received", None),
+        ("received", None),
+        ("refused", "not_an_image"),
+    ]
+    answered(event("DELETE", f"/v1/images/{told['same']['image_id']}", known), 202)
+    erased = answered(event("GET", f"/v1/images/{told['good']['image_id']}", known), 200)
+    assert erased["state"] == "erasure_requested", "both are one photo"
+
+
+@pytest.mark.s3
+def test_a_store_that_is_down_breaks_a_request(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = token()
+    serverless.door().loop.close(), serverless.door.cache_clear()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing_port()}")
+    answer = serverless.handler(rest_event("POST", "/v1/images", known, photo(), "image/jpeg"), Context())
+    assert answer is not None and answer["statusCode"] == 503 and answer["headers"]["retry-after"]
