@@ -97,7 +97,7 @@ async def _examined(request: Request, door: Door, caller: Caller) -> Accepted:
     """The rebuilt photo of a request; its bytes as they came are let go of here."""
     body = Body(request, door.settings)
     asked = body.most_bytes if body.declared_bytes is None else min(body.declared_bytes, body.most_bytes)
-    await door.quotas.require_open(caller.key, caller.address, bytes_=max(1, asked))
+    await door.quotas.require_open(caller.key, caller.address, requests=0, bytes_=max(1, asked))
     body.require_declared_size()
     with door.places.one():
         try:
