@@ -28,6 +28,6 @@ def store_options(settings: Settings) -> dict[str, str]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def object_store_of(settings: Settings, patience: Patience = Patience()) -> ObjectStore:
+def object_store_of(settings: Settings, patience: Patience | None = None) -> ObjectStore:
     """The lake's objects. Raises StoreUnavailable where the lake is a folder that cannot be made."""
-    return ObjectStore.of_delta(settings.lake_url, store_options(settings), patience)
+    return ObjectStore.of_delta(settings.lake_url, store_options(settings), patience or Patience())
