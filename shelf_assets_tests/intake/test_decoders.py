@@ -7,6 +7,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from shelf_assets.intake import decoders as decoders_module
 from shelf_assets.intake.decoders import Decoders, DecodersDown, Examination, examination
@@ -177,6 +179,19 @@ def test_a_memory_bomb_takes_more_than_its_share(runner: asyncio.Runner, long_ph
             assert isinstance(answer, Refused) and answer.reason in ("too_many_pixels", "decoder_died"), answer
         assert own.memory_info().rss - before_bytes < 50_000_000
         assert process.is_running(), "a failed allocation needs no new process"
+        assert isinstance(runner.run(decoders.examine(PHOTO)), Accepted)
+
+
+def test_an_avif_that_lies_about_its_size_takes_what_it_likes(runner: asyncio.Runner) -> None:
+    """libavif shrinks a coded picture to the size in the header, after it has decoded it: only the process bounds that."""
+    size_px = 8_000
+    whole = encoded(Image.new("RGB", (size_px, size_px), "teal"), "AVIF", speed=10)
+    said = struct.pack(">4sIII", b"ispe", 0, size_px, size_px)
+    assert said in whole
+    liar = whole.replace(said, struct.pack(">4sIII", b"ispe", 0, 64, 64))
+    with Decoders(asked(decode_bytes=90_000_000), 1) as decoders:
+        answer = runner.run(decoders.examine(liar))
+        assert isinstance(answer, Refused)
         assert isinstance(runner.run(decoders.examine(PHOTO)), Accepted)
 
 

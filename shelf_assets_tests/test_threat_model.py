@@ -1,0 +1,44 @@
+"""The threat model names a test for each promise, and each of these tests is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+DOCUMENT = TESTS.parent / "docs" / "threat-model.md"
+NAMED = re.compile(r"`([\w/]+\.py)::(\w+)`")
+
+
+def section(title: str) -> str:
+    return DOCUMENT.read_text().split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(title: str) -> list[list[str]]:
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+@pytest.mark.parametrize(("file", "name"), sorted(set(NAMED.findall(DOCUMENT.read_text()))))
+def test_a_promise_rests_on_a_test_that_is_not_there(file: str, name: str) -> None:
+    path = TESTS / file
+    assert path.is_file(), f"there is no {file}"
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    tests = [node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, functions)]
+    assert name in tests, f"{file} has no {name}"
+
+
+def test_a_promise_without_a_proof() -> None:
+    promises = rows("What is promised")
+    assert len(promises) > 10
+    for promise, proof in promises:
+        assert NAMED.search(proof), promise
+
+
+def test_a_gap_that_nobody_answers_for() -> None:
+    gaps = rows("What is not promised")
+    assert len(gaps) > 5
+    assert all(answer for _, answer in gaps)
