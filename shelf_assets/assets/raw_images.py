@@ -9,7 +9,9 @@ import polars as pl
 from shelf_assets.assets.common import day_of, save_cost
 from shelf_assets.automation.conditions import late_safe
 from shelf_assets.compute import CPU_POD, OWNERS_ML
+from shelf_assets.intake.owners import uploader_of
 from shelf_assets.intake.validator import Judged, judge
+from shelf_assets.lake.deposits import Deposit
 from shelf_assets.lake.ledger import ACCEPTED, REJECTED, unread_objects
 from shelf_assets.lake.object_store import StoredObject, image_id_of
 from shelf_assets.lake.schemas import RAW_IMAGES
@@ -92,13 +94,13 @@ def judged_objects(
     geometry = tensor_io.geometry if settings.tensors_ahead else None
     stored = set(tensors.index().tensors["sha256"]) if unread.height else set()
 
-    def judged(listed: StoredObject, data: bytes | None) -> tuple[dict[str, object], np.ndarray | None]:
-        found = judge(listed.size_bytes, data, limits, geometry)
-        return row_of(day, listed, found), found.pixels
+    def judged(listed: StoredObject, deposit: Deposit | None) -> tuple[dict[str, object], np.ndarray | None]:
+        found = judge(listed.size_bytes, None if deposit is None else deposit.data, limits, geometry)
+        return row_of(day, listed, found, None if deposit is None else uploader_of(deposit.facts)), found.pixels
 
     frames, rows = [RAW_IMAGES.empty()], list[dict[str, object]]()
     with tensors.writer(settings.shard_images) as writer:
-        for row, pixels in lake.read_each(unread, judged, clock):
+        for row, pixels in lake.read_deposits(unread, judged, clock):
             sha256 = str(row["sha256"])
             if pixels is not None and sha256 not in stored:
                 stored.add(sha256)
@@ -111,7 +113,7 @@ def judged_objects(
     return pl.concat([*frames, pl.DataFrame(rows, schema=RAW_IMAGES.schema)])
 
 
-def row_of(day: date, stored: StoredObject, judged: Judged) -> dict[str, object]:
+def row_of(day: date, stored: StoredObject, judged: Judged, uploader: str | None) -> dict[str, object]:
     """A row of `raw_images`, before the ledger has looked for duplicates."""
     verdict = judged.verdict
     return {
@@ -130,4 +132,7 @@ def row_of(day: date, stored: StoredObject, judged: Judged) -> dict[str, object]
         "reason": verdict.reason,
         "reason_detail": verdict.detail,
         "duplicate_of": None,
+        "perceptual_hash": judged.perceptual_hash,
+        "near_duplicate_group": None,
+        "uploader": uploader,
     }

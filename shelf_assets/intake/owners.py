@@ -1,13 +1,17 @@
-"""The key of the hash that stands for an owner: from the settings, or, for a lake in a folder, made once beside it."""
+"""The owner as the lake knows one, by a keyed hash; its key is from the settings or, for a lake in a folder, made once beside it."""
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shelf_assets.settings import Settings
+
+_OWNER_HASH = re.compile(r"[0-9a-f]{32}")
 
 
 class OwnerHashKeyMissing(ValueError):
@@ -41,3 +45,12 @@ def _make_key(path: Path) -> None:
         return
     finally:
         temporary.unlink()
+
+
+def uploader_of(facts: Mapping[str, str]) -> str | None:
+    """The hash of the owner in an object's facts; None where no door has written one.
+
+    Others than the doors may write to the bucket: a name that is no hash goes no further.
+    """
+    owner = facts.get("owner", "")
+    return owner if _OWNER_HASH.fullmatch(owner) else None

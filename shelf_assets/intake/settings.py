@@ -46,7 +46,7 @@ class IntakeSettings(BaseModel):
         4, ge=0, le=7, description="Bits of 64 in which the perceptual hashes of near-duplicates may differ."
     )
     near_duplicate_days: int = Field(
-        35, ge=0, le=3660, description="Days before a photo's own in which its near-duplicates are looked for."
+        35, ge=0, le=3660, description="Days before and after a photo's own in which its near-duplicates are looked for."
     )
 
     jpeg_quality: int = Field(

@@ -18,6 +18,7 @@ from shelf_assets.intake.limits import Limits
 from shelf_assets.intake.rules import RULES, Decode, Photo, prove
 from shelf_assets.vision.formats import sniff
 from shelf_assets.vision.headers import Header
+from shelf_assets.vision.perceptual_hash import perceptual_hash
 from shelf_assets.vision.preprocess import Geometry, cut
 from shelf_assets.vision.reasons import Undecodable
 
@@ -70,22 +71,29 @@ def _objection(photo: Photo, limits: Limits) -> tuple[str | None, str | None]:
     return None, None
 
 
+_LOOKED_AT = Geometry()
+
+
 @dataclass(frozen=True)
 class Judged:
     """What was found in one object of the lake: `sha256` is None when its bytes were not read.
 
-    `pixels` is the tensor of a good photo (uint8, 3 × size × size) where one was asked for.
+    `pixels` is the tensor of a good photo (uint8, 3 × size × size) where one was asked for, `perceptual_hash` what it looks
+    like: None of a picture that is flat.
     """
 
     sha256: str | None
     verdict: Verdict
     pixels: np.ndarray | None = None
+    perceptual_hash: int | None = None
 
 
 def judge(size_bytes: int, data: bytes | None, limits: Limits, geometry: Geometry | None = None) -> Judged:
     """Judge one listed object. `data` is None when it vanished before it was read, or is larger than the limit.
 
-    With a `geometry` the decode that proves the photo also gives its tensor: one decode serves the ledger and the models.
+    With a `geometry` the decode that proves the photo also gives its tensor: one decode serves the ledger and the models. What
+    the photo looks like is said of the default geometry's tensor, whatever is asked for: hashes of different settings
+    could not be compared.
     """
     if data is None:
         if size_bytes > limits.max_bytes:
@@ -93,8 +101,16 @@ def judge(size_bytes: int, data: bytes | None, limits: Limits, geometry: Geometr
             return Judged(None, Verdict(reason="too_large", detail=detail))
         return Judged(None, Verdict(reason="gone", detail="listed, but no longer there when it was read"))
     sha256 = hashlib.sha256(data).hexdigest()
-    if geometry is None:
-        return Judged(sha256, inspect(data, limits))
-    photo = Photo(data, lambda data, header: cut(data, header, geometry))
+
+    def cut_both(data: bytes, header: Header) -> tuple[np.ndarray, np.ndarray | None]:
+        looked_at = cut(data, header, _LOOKED_AT)
+        if geometry is None:
+            return looked_at, None
+        return looked_at, looked_at if geometry == _LOOKED_AT else cut(data, header, geometry)
+
+    photo = Photo(data, cut_both)
     verdict = judged(photo, limits)
-    return Judged(sha256, verdict, photo.decoded if verdict.ok else None)
+    if not verdict.ok:
+        return Judged(sha256, verdict)
+    looked_at, pixels = photo.decoded
+    return Judged(sha256, verdict, pixels, perceptual_hash(looked_at))

@@ -24,6 +24,7 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from shelf_assets.lake.errors import explained
 from shelf_assets.lake.ledger import RULES, Change, the_day_as_it_is
+from shelf_assets.lake.near_duplicates import BY_DEFAULT, NearDuplicates
 from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets.lake.schemas import Rule, SchemaError, TableSpec, conform, require_day
 
@@ -52,12 +53,22 @@ class Commit:
 
 
 class LakeTable:
-    """A declared Delta table at `uri` (a folder or s3://…), with the storage options of delta-rs."""
+    """A declared Delta table at `uri` (a folder or s3://…), with the storage options of delta-rs.
 
-    def __init__(self, spec: TableSpec, uri: str, storage_options: Mapping[str, str] | None = None) -> None:
+    `near` says to raw_images which photos look alike, and what becomes of them.
+    """
+
+    def __init__(
+        self,
+        spec: TableSpec,
+        uri: str,
+        storage_options: Mapping[str, str] | None = None,
+        near: NearDuplicates = BY_DEFAULT,
+    ) -> None:
         self.spec = spec
         self.uri = uri
         self.storage_options = dict(storage_options or {})
+        self.near = near
 
     @property
     def objects(self) -> ObjectStore:
@@ -97,7 +108,7 @@ class LakeTable:
         own_days = rows["day"].unique().sort().to_list()
 
         def decide(table: DeltaTable) -> Change | None:
-            return RULES[self.spec.rule](rows, self._scan(table), self.spec) if rows.height else None
+            return RULES[self.spec.rule](rows, self._scan(table), self.spec, self.near) if rows.height else None
 
         return self._commit(decide, own_days, info or {}, MAX_ATTEMPTS)
 

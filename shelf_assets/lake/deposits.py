@@ -7,6 +7,7 @@ Everything else about objects is in `object_store`.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -18,7 +19,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, NotFoundError, PreconditionError
 
 from shelf_assets.lake.errors import explained
-from shelf_assets.lake.object_store import ObjectStore
+from shelf_assets.lake.object_store import ObjectGone, ObjectStore
 
 FACTS = "facts"
 
@@ -60,17 +61,16 @@ class Deposits:
             return True
 
     def find(self, key: str) -> Deposit | None:
-        """The object with its facts; None where it is not there."""
+        """The object with its facts; None where it is not there. On S3 one request brings both."""
         folder = self.store.folder
         if folder is not None:
             data = self.store.find(key)
             return None if data is None else Deposit(data, self._facts_on_disk(folder, key))
-        with explained(f"reading {key}", self.store.root_url):
-            try:
-                answer = obstore.get(self.store.store, key)
-                return Deposit(bytes(answer.bytes()), _user_metadata(answer.attributes))
-            except (NotFoundError, FileNotFoundError):
-                return None
+        try:
+            data, attributes = self.store.get_with_attributes(key)
+        except ObjectGone:
+            return None
+        return Deposit(data, _user_metadata(attributes))
 
     def facts(self, key: str) -> Mapping[str, str] | None:
         """The object's facts, its bytes not read; None where it is not there."""
@@ -92,8 +92,11 @@ class Deposits:
         with explained(f"reading the facts of {key}", self.store.root_url):
             try:
                 found: dict[str, str] = json.loads((folder / _facts_key(key)).read_bytes())
-            except FileNotFoundError:
-                return {}
+            except OSError as error:
+                # A key that no door writes may have no name for its facts: they would be too long, or below a file.
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                    return {}
+                raise
             return found
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 
 from shelf_assets.lake.delta import LakeTable
+from shelf_assets.lake.deposits import Deposits
+from shelf_assets.lake.near_duplicates import BY_DEFAULT, NearDuplicates
 from shelf_assets.lake.object_store import ObjectStore, day_prefix
 from shelf_assets.lake.schemas import TABLES
 from shelf_assets.lake.shards import TensorDay
@@ -17,19 +19,28 @@ from shelf_assets.lake.shards import TensorDay
 
 @dataclass(frozen=True)
 class Lake:
-    """`url` is file:///folder or s3://bucket/prefix; `storage_options` are those of delta-rs (none for a folder)."""
+    """`url` is file:///folder or s3://bucket/prefix; `storage_options` are those of delta-rs (none for a folder).
+
+    `near` is which photos look alike: it matters to who commits raw_images.
+    """
 
     url: str
     storage_options: Mapping[str, str] = field(default_factory=dict)
+    near: NearDuplicates = BY_DEFAULT
 
     @property
     def objects(self) -> ObjectStore:
         return ObjectStore.of_delta(self.url, self.storage_options)
 
+    @property
+    def deposits(self) -> Deposits:
+        """The objects with the facts that their door has written beside them."""
+        return Deposits(self.objects)
+
     def table(self, name: str) -> LakeTable:
         if name not in TABLES:
             raise KeyError(f"no table {name!r} is declared; there are {', '.join(TABLES)}")
-        return LakeTable(TABLES[name], f"{self.url}/tables/{name}", self.storage_options)
+        return LakeTable(TABLES[name], f"{self.url}/tables/{name}", self.storage_options, self.near)
 
     def tensors(self, day: date, geometry_digest: str, size_px: int) -> TensorDay:
         return TensorDay(self.objects, geometry_digest, day, size_px)

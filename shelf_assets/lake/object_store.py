@@ -246,9 +246,17 @@ class ObjectStore:
 
     def get(self, key: str) -> bytes:
         """The object's bytes. A body that breaks off is asked for again from where it broke, if it is still the same object."""
+        return self.get_with_attributes(key)[0]
+
+    def get_with_attributes(self, key: str) -> tuple[bytes, Mapping[str, str]]:
+        """`get` and what S3 keeps beside the bytes: user metadata by lower-case names, standard attributes capitalised.
+
+        None of it in a folder, which keeps none, and of keys that obstore cannot name.
+        """
         with explained(f"reading {key}", self.root_url):
             try:
-                return bytes(obstore.get(self.store, key).bytes())
+                answer = obstore.get(self.store, key)
+                return bytes(answer.bytes()), dict(answer.attributes)
             except (NotFoundError, FileNotFoundError) as gone:
                 if "NoSuchBucket" in str(gone):
                     raise  # not one photo is gone but all of them
@@ -259,7 +267,7 @@ class ObjectStore:
                 data = odd_keys.read(self.root_url, self.s3_config, key)
         if data is None:
             raise ObjectGone(key)
-        return data
+        return data, {}
 
     def find(self, key: str) -> bytes | None:
         """The object's bytes, or None where it is gone."""

@@ -73,9 +73,30 @@ RAW_IMAGES = TableSpec(
         "exif_orientation": Column(pl.Int32, "EXIF orientation 1 to 8; 1 where none is given.", nullable=True),
         "received_at": Column(UTC_MICROSECONDS, "When the store took the object in (its last-modified time)."),
         "status": Column(pl.String, "accepted, duplicate (of an accepted photo of any day) or rejected."),
-        "reason": Column(pl.String, "Reason code of a rejection.", nullable=True),
+        "reason": Column(
+            pl.String,
+            "Reason code of a rejection; near_duplicate where a photo is a duplicate by its looks, not by its bytes.",
+            nullable=True,
+        ),
         "reason_detail": Column(pl.String, "What exactly was wrong, for people.", nullable=True),
-        "duplicate_of": Column(pl.String, "image_id of the accepted photo with the same bytes.", nullable=True),
+        "duplicate_of": Column(
+            pl.String,
+            "image_id of the accepted photo with the same bytes; of a near_duplicate, of the first photo of its group.",
+            nullable=True,
+        ),
+        "perceptual_hash": Column(
+            pl.Int64,
+            "64 bits of what the picture looks like, as a signed number; null when rejected or (nearly) flat.",
+            nullable=True,
+        ),
+        "near_duplicate_group": Column(
+            pl.String,
+            "image_id of the first photo of those that look alike; its own when alone, its original's for the same bytes.",
+            nullable=True,
+        ),
+        "uploader": Column(
+            pl.String, "Keyed hash of the owner whose photo it is; null where no door took it in.", nullable=True
+        ),
     },
 )
 

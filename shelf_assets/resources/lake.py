@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 import dagster as dg
 import polars as pl
 
+from shelf_assets.lake.deposits import Deposit
 from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.near_duplicates import NearDuplicates
 from shelf_assets.lake.object_store import StoredObject
 from shelf_assets.lake.store_options import store_options
 from shelf_assets.settings import Settings, load_settings
@@ -21,7 +23,12 @@ Result = TypeVar("Result")
 
 def lake_of(settings: Settings) -> Lake:
     """The lake that the settings name."""
-    return Lake(settings.lake_url, store_options(settings))
+    near = NearDuplicates(
+        bits=settings.near_duplicate_bits,
+        days=settings.near_duplicate_days,
+        skip=settings.near_duplicates == "skip",
+    )
+    return Lake(settings.lake_url, store_options(settings), near)
 
 
 class LakeResource(dg.ConfigurableResource):
@@ -58,12 +65,26 @@ class LakeResource(dg.ConfigurableResource):
         clock: Clock | None = None,
     ) -> Iterator[Result]:
         """Read every photo (key, size_bytes, etag, received_at) once and yield `work`'s results, within the settings' bounds."""
-        columns = photos.select("key", "size_bytes", "etag", "received_at")
-        bounds = Bounds(
+        return read_each(_objects(photos), self.lake.objects.find, work, self._bounds, clock)
+
+    def read_deposits(
+        self,
+        photos: pl.DataFrame,
+        work: Callable[[StoredObject, Deposit | None], Result],
+        clock: Clock | None = None,
+    ) -> Iterator[Result]:
+        """`read_each` for who wants the facts beside the bytes."""
+        return read_each(_objects(photos), self.lake.deposits.find, work, self._bounds, clock)
+
+    @property
+    def _bounds(self) -> Bounds:
+        return Bounds(
             in_flight_objects=self.settings.in_flight_objects,
             in_flight_bytes=self.settings.in_flight_bytes,
             work_slots=self.settings.decode_slots,
             skip_above_bytes=self.settings.max_photo_bytes,
         )
-        objects = (StoredObject(*row) for row in columns.iter_rows())
-        return read_each(objects, self.lake.objects.find, work, bounds, clock)
+
+
+def _objects(photos: pl.DataFrame) -> Iterator[StoredObject]:
+    return (StoredObject(*row) for row in photos.select("key", "size_bytes", "etag", "received_at").iter_rows())

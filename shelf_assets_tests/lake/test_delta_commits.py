@@ -71,8 +71,8 @@ class Interloper:
         monkeypatch.setitem(RULES, rule, self)
         monkeypatch.setattr(delta, "LONGEST_PAUSE_SECONDS", 0.01)
 
-    def __call__(self, incoming: pl.DataFrame, table: pl.LazyFrame, spec: object) -> object:
-        change = self.rule(incoming, table, spec)  # type: ignore[arg-type]
+    def __call__(self, incoming: pl.DataFrame, table: pl.LazyFrame, spec: object, *rest: object) -> object:
+        change = self.rule(incoming, table, spec, *rest)  # type: ignore[arg-type]
         if not self.speaking:
             self.decisions += 1
             if self.rows:

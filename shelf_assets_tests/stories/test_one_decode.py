@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from shelf_assets.intake import rules
 from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets.settings import load_settings
-from shelf_assets.vision import decode, inspect, preprocess
+from shelf_assets.vision import decode, preprocess
 from shelf_assets.vision.headers import Header
 from shelf_assets_tests.stories.photos import photo, photos, truncated
 from shelf_assets_tests.stories.support import DAY, STAGES, Shop, assert_same
@@ -42,7 +43,7 @@ class Work:
                 yield picture
 
         monkeypatch.setattr(ObjectStore, "get", counting_get)
-        for module in (inspect, preprocess):
+        for module in (rules, preprocess):
             monkeypatch.setattr(module, "decoded", counting_decoded)
 
     def clear(self) -> None:
@@ -128,7 +129,7 @@ def test_a_day_without_stored_tensors_that_a_check_holds(
     (run,) = shop.run(DAY)
 
     assert shop.work(run) == {"raw_images": 4, "classifications": 4, "clip_embeddings": 4}
-    # Once to judge it, at an eighth of its size, and once for both models.
+    # Once to judge it and to hash what it looks like, and once for both models.
     assert set(work.decodes.values()) == {2}
     work.clear()
     (again,) = shop.run(DAY, stages=STAGES)

@@ -31,6 +31,7 @@ class Readable(Protocol):
 
 
 Listed = TypeVar("Listed", bound=Readable)
+Body = TypeVar("Body")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -47,27 +48,28 @@ class Bounds:
 
 def read_each(
     objects: Iterable[Listed],
-    get: Callable[[str], bytes | None],
-    work: Callable[[Listed, bytes | None], Result],
+    get: Callable[[str], Body | None],
+    work: Callable[[Listed, Body | None], Result],
     bounds: Bounds,
     clock: Clock | None = None,
 ) -> Iterator[Result]:
-    """Read every object once and yield `work(object, bytes)` in the order given.
+    """Read every object once and yield `work(object, body)` in the order given.
 
-    `get` gives an object's bytes, or None when it has vanished; an object larger than `skip_above_bytes` is given to `work`
-    with None, unread. Results wait in order, so a slow consumer stops the reading. Closing the generator stops it too.
+    `get` gives an object's bytes, alone or with what is known of them, or None when it has vanished; an object larger than
+    `skip_above_bytes` is given to `work` with None, unread. Results wait in order, so a slow consumer stops the reading.
+    Closing the generator stops it too.
     """
     times = clock or Clock()
     slots = threading.BoundedSemaphore(bounds.work_slots)
     limit = min(bounds.skip_above_bytes, bounds.in_flight_bytes)
 
     def read(listed: Listed) -> Result:
-        data: bytes | None = None
+        body: Body | None = None
         if listed.size_bytes <= bounds.skip_above_bytes:
             with times.timed("read"):
-                data = get(listed.key)
+                body = get(listed.key)
         with slots, times.timed("decode"):
-            return work(listed, data)
+            return work(listed, body)
 
     costs = ((listed, min(listed.size_bytes, limit)) for listed in objects)
     yield from _in_order(costs, read, bounds.in_flight_objects, bounds.in_flight_bytes)
