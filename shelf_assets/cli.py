@@ -309,8 +309,10 @@ def serve_intake(
     """The HTTP door: takes shoppers' photos. SIGTERM or Ctrl-C lets uploads finish, then stops it."""
     with _readable_errors():
         settings = _ready_settings()
-        from shelf_assets.intake.api.server import open_socket, ready_app, serve
-
+        try:
+            from shelf_assets.intake.api.server import open_socket, ready_app, serve
+        except ModuleNotFoundError as missing:
+            raise SettingsError(f"{missing.name} is not installed: install the extra `door`") from None
         door = ready_app(settings)
         listening = open_socket(host, port)
         console.print(

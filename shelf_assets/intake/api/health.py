@@ -12,6 +12,7 @@ from shelf_assets.intake.api.metrics import CONTENT_TYPE
 from shelf_assets.intake.api.problems import RETRY_SECONDS, Problem, documented
 
 router = APIRouter(tags=["operations"])
+_EXAMPLE = 'shelf_door_requests_total{method="POST",route="/v1/images",status="201"} 1.0\n'
 
 
 class Alive(BaseModel):
@@ -41,7 +42,7 @@ async def readyz(request: Request) -> Ready:
     "/metrics",
     summary="Counters for Prometheus",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": _EXAMPLE}}}},
 )
 async def metrics(request: Request) -> Response:
     return Response(door_of(request).metrics.text(), media_type=CONTENT_TYPE)

@@ -244,14 +244,3 @@ def test_a_killed_decoder_is_missed(open_door: OpenDoor) -> None:
                     break
                 time.sleep(0.1)
     assert door.process.poll() is None
-
-
-def test_the_server_loads_the_graph(open_door: OpenDoor) -> None:
-    """Dagster and torch are half a gigabyte that no door needs."""
-    door = open_door()
-    with door.client(door.token()) as client:
-        sent = client.post("/v1/images", content=photo(mark=9))
-        assert client.get(sent.headers["Location"]).status_code == 200
-    for process in door.processes:
-        mapped = {Path(each.path).as_posix() for each in process.memory_maps()}
-        assert not [path for path in mapped if "/torch/" in path or "openvino" in path]

@@ -1,0 +1,87 @@
+"""Doors that stand side by side: one lake, one count of every limit."""
+
+from __future__ import annotations
+
+import threading
+
+import httpx
+import pytest
+
+from shelf_assets_tests.intake.api.conftest import OpenDoor
+from shelf_assets_tests.intake.api.doors import Place
+from shelf_assets_tests.intake.api.senders import photo
+from shelf_assets_tests.servers import refusing_port
+
+pytestmark = pytest.mark.redis
+
+
+def test_each_replica_counts_for_itself(open_door: OpenDoor, place: Place, redis_url: str) -> None:
+    settings = {"SHELF_REDIS_URL": redis_url, "SHELF_ADDRESS_REQUESTS": "100000/minute"}
+    doors = [open_door(settings, place) for _ in range(2)]
+    token = doors[0].token("acme", requests="20/hour")
+    statuses: list[int] = []
+
+    def send(client: httpx.Client, first: int) -> None:
+        for mark in range(first, first + 20):
+            answer = client.post("/v1/images", content=photo(mark=mark))
+            statuses.append(answer.status_code)
+            if answer.status_code == 429:
+                assert 0 < int(answer.headers["Retry-After"]) <= 7200
+
+    clients = [door.client(token) for door in doors]
+    senders = [threading.Thread(target=send, args=(client, 100 * n)) for n, client in enumerate(clients)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert len(statuses) == 40
+    # Two that ask for the last place at once may both be refused it; nobody gets more.
+    assert 18 <= statuses.count(201) <= 20
+    assert statuses.count(201) + statuses.count(429) == 40
+
+
+def test_replicas_know_not_what_the_other_took(open_door: OpenDoor, place: Place) -> None:
+    one, two = open_door(place=place), open_door(place=place)
+    token = one.token()
+    with one.client(token) as here, two.client(token) as there:
+        sent = here.post("/v1/images", content=photo())
+        assert sent.status_code == 201
+        again = there.post("/v1/images", content=photo())
+        assert (again.status_code, again.json()) == (200, sent.json())
+        assert there.get(sent.headers["Location"]).json()["state"] == "received"
+        assert there.delete(sent.headers["Location"]).status_code == 202
+        assert here.post("/v1/images", content=photo()).status_code == 410
+
+
+def test_a_door_whose_redis_is_gone_takes_photos_uncounted(open_door: OpenDoor, redis_url: str) -> None:
+    import redis
+
+    from shelf_assets_tests.servers import redis_server
+
+    with redis_server() as own_url:
+        door = open_door({"SHELF_REDIS_URL": own_url})
+        with door.client(door.token()) as client:
+            assert client.post("/v1/images", content=photo()).status_code == 201
+            before = door.photo_keys
+            redis.Redis.from_url(own_url).shutdown(nosave=True)
+            refused = client.post("/v1/images", content=photo(mark=1))
+            assert (refused.status_code, refused.json()["reason"]) == (503, "quotas_unavailable")
+            assert int(refused.headers["Retry-After"]) > 0
+            assert "redis" not in refused.text.lower()
+            assert door.photo_keys == before
+            assert client.get("/healthz").status_code == 200
+    assert any("Redis" in (line.get("cause") or "") for line in door.log_lines)
+
+
+def test_a_door_without_its_redis_says_that_it_is_ready(tmp_path, open_door: OpenDoor) -> None:
+    from shelf_assets_tests.intake.api.doors import on_disk, start
+
+    url = f"redis://:open-sesame@127.0.0.1:{refusing_port()}/0"
+    door = start(on_disk(tmp_path), tmp_path / "door", {"SHELF_REDIS_URL": url})
+    try:
+        answer = httpx.get(f"{door.url}/readyz", timeout=60)
+        assert (answer.status_code, answer.json()["reason"]) == (503, "not_ready")
+        assert "the counting of limits" in answer.json()["detail"]
+        assert "open-sesame" not in answer.text + door.log_text
+    finally:
+        door.stop()
