@@ -1,4 +1,4 @@
-"""The owner as the lake knows one, by a keyed hash; its key is from the settings or, for a lake in a folder, made once beside it."""
+"""The owner as the lake knows one, by a keyed hash. Its key is a setting or, for a lake in a folder, made once beside it."""
 
 from __future__ import annotations
 

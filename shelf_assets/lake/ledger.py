@@ -60,6 +60,8 @@ def settle_objects(
     acceptable = incoming.filter(status=ACCEPTED)
     replaced = resting.filter(status=ACCEPTED).join(incoming, on=key, how="semi")
     standing = replaced.join(acceptable, on=[*key, "sha256"], how="semi")
+    # One from before there were groups is in its own, as marts and its duplicates have it.
+    standing = standing.with_columns(near_duplicate_group=pl.coalesce("near_duplicate_group", "image_id"))
     lost = replaced.join(acceptable, on=[*key, "sha256"], how="anti")
     if not lost.is_empty():
         bereft = _bereft(table, lost).join(incoming, on=key, how="anti")

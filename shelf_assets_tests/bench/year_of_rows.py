@@ -77,9 +77,26 @@ def raw_images(number: int, photos: int, first: int = 0) -> pl.DataFrame:
             "reason": ["truncated" if each == REJECTED else None for each in status],
             "reason_detail": ["the file ends early" if each == REJECTED else None for each in status],
             "duplicate_of": [ids[0] if each == DUPLICATE else None for each in status],
+            "perceptual_hash": _looks(number, first, status),
+            "near_duplicate_group": [
+                None if each == REJECTED else ids[0] if each == DUPLICATE else own
+                for each, own in zip(status, ids, strict=True)
+            ],
+            "uploader": [text[:32] for text in _hex(random, photos)],
         },
         schema=RAW_IMAGES.schema,
     )
+
+
+def _looks(number: int, first: int, status: np.ndarray) -> list[int | None]:
+    """Hashes of 32 bits set among 64, as a median makes them; those of copies are the first one's."""
+    random = _random(number, first, 1)
+    bits = random.permuted(np.tile(np.arange(64) < 32, (status.size, 1)), axis=1)
+    hashes = np.packbits(bits, axis=1).view(">i8")[:, 0].tolist()
+    return [
+        None if each == REJECTED else hashes[0] if each == DUPLICATE else own
+        for each, own in zip(status, hashes, strict=True)
+    ]
 
 
 def classifications(objects: pl.DataFrame) -> pl.DataFrame:

@@ -48,9 +48,17 @@ class SmallLake:
 
 
 def photo(
-    day: date, image_id: str, status: str = "accepted", reason: str | None = None, size: int = 1_000
+    day: date,
+    image_id: str,
+    status: str = "accepted",
+    reason: str | None = None,
+    size: int = 1_000,
+    *,
+    group: str | None = None,
+    uploader: str | None = None,
 ) -> dict[str, Any]:
-    """Row of raw_images."""
+    """Row of raw_images. Without a `group` as tables held it before there were groups."""
+    seen = status != "rejected"
     return {
         "day": day,
         "image_id": image_id,
@@ -58,15 +66,18 @@ def photo(
         "size_bytes": size,
         "etag": f"etag-{image_id}",
         "sha256": None if reason == "empty" else f"sha-{image_id}",
-        "format": None if reason else "jpeg",
-        "width_px": None if reason else 640,
-        "height_px": None if reason else 480,
-        "exif_orientation": None if reason else 1,
+        "format": "jpeg" if seen else None,
+        "width_px": 640 if seen else None,
+        "height_px": 480 if seen else None,
+        "exif_orientation": 1 if seen else None,
         "received_at": _at(day, 8),
         "status": status,
         "reason": reason,
         "reason_detail": reason,
         "duplicate_of": "p0" if status == "duplicate" else None,
+        "perceptual_hash": -1 if group else None,
+        "near_duplicate_group": group,
+        "uploader": uploader,
     }
 
 
@@ -118,14 +129,25 @@ def stage_run(
 
 
 def write_three_days(lake: SmallLake) -> None:
-    """A full day (copies, rejects, model versions, two models), an empty day, a day of one photo."""
-    lake.append("raw_images", [photo(FULL_DAY, f"p{n}", size=1_000 + n) for n in range(6)])
+    """A full day (copies, rejects, model versions, two models), an empty day, a day of one photo.
+
+    p2 and p3 look like p0, and all three are of one eager uploader; nobody looked at p5, or knows who sent it.
+    """
+    groups = ["p0", "p1", "p0", "p0", "p4", None]
+    uploaders = ["eager", "calm", "eager", "eager", "quiet", None]
     lake.append(
         "raw_images",
         [
-            photo(FULL_DAY, "copy1", "duplicate"),
-            photo(FULL_DAY, "copy2", "duplicate"),
-            photo(FULL_DAY, "bad1", "rejected", "truncated", size=77),
+            photo(FULL_DAY, f"p{n}", size=1_000 + n, group=group, uploader=uploader)
+            for n, (group, uploader) in enumerate(zip(groups, uploaders, strict=True))
+        ],
+    )
+    lake.append(
+        "raw_images",
+        [
+            photo(FULL_DAY, "copy1", "duplicate", group="p0", uploader="calm"),
+            photo(FULL_DAY, "copy2", "duplicate", "near_duplicate", group="p0", uploader="late"),
+            photo(FULL_DAY, "bad1", "rejected", "truncated", size=77, uploader="clumsy"),
             photo(FULL_DAY, "bad2", "rejected", "truncated", size=78),
             photo(FULL_DAY, "bad3", "rejected", "empty", size=0),
             photo(LAST_DAY, "q0"),

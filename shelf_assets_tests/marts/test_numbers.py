@@ -43,8 +43,9 @@ def assert_agrees(mart: pl.DataFrame, expected: pl.DataFrame) -> None:
 
 def predictions_of(story: Story) -> pl.DataFrame:
     """Those of accepted photos, made from the bytes that rest."""
-    accepted = story.lake_at_first["raw_images"].filter(status="accepted").select("day", "image_id", "sha256")
-    rows = story.lake_at_first["classifications"].join(accepted, on=["day", "image_id", "sha256"], how="semi")
+    accepted = story.lake_at_first["raw_images"].filter(status="accepted")
+    photos = accepted.select("day", "image_id", "sha256", "near_duplicate_group", "uploader")
+    rows = story.lake_at_first["classifications"].join(photos, on=["day", "image_id", "sha256"])
     return rows.with_columns(pl.col("confidence").cast(pl.Float64).round(6))
 
 
@@ -56,6 +57,8 @@ def test_intake_counts_every_photo_once_and_an_empty_day_as_zero(story: Story) -
         accepted=(status == "accepted").sum(),
         duplicates=(status == "duplicate").sum(),
         rejected=(status == "rejected").sum(),
+        near_duplicates=pl.col("image_id").is_in(["p2", "p3", "copy2"]).sum(),
+        unique_uploaders=pl.col("uploader").drop_nulls().n_unique(),
         acceptance_rate=(status == "accepted").mean(),
         photos_in_bytes=size.sum(),
         accepted_bytes=size.filter(status == "accepted").sum(),
@@ -65,6 +68,7 @@ def test_intake_counts_every_photo_once_and_an_empty_day_as_zero(story: Story) -
     }
     expected = pl.concat([counted, pl.DataFrame(empty).select(counted.columns)], how="vertical_relaxed")
     assert expected["photos_in"].sum() == 12
+    assert expected["unique_uploaders"].sum() == 5
     assert_agrees(story.first["daily_intake_quality"], expected)
 
 
@@ -81,15 +85,28 @@ def test_popularity_counts_only_the_newest_prediction_of_accepted_photos(story: 
     )
     expected = (
         newest.group_by("day", "model_id", "label")
-        .agg(images=pl.len(), mean_confidence=pl.col("confidence").mean())
+        .agg(
+            images=pl.len(),
+            distinct_pictures=pl.coalesce("near_duplicate_group", "image_id").n_unique(),
+            uploaders=pl.col("uploader").drop_nulls().n_unique(),
+            mean_confidence=pl.col("confidence").mean(),
+        )
         .with_columns(share_of_images=pl.col("images") / pl.col("images").sum().over("day", "model_id"))
     )
     assert "ghost" not in expected["label"]
     mart = story.first["daily_label_popularity"]
     assert_agrees(mart, expected)
-    # bottle 3, can 2, jar 1; p0 went from jar to bottle with the newer digest.
-    ranks = mart.filter((pl.col("day") == FULL_DAY) & (pl.col("model_id") == "resnet")).sort("label_rank")
-    assert ranks.select("label_rank", "label").rows() == [(1, "bottle"), (2, "can"), (3, "jar")]
+
+
+def test_one_eager_uploader_makes_a_label_the_most_popular(story: Story) -> None:
+    mart = story.first["daily_label_popularity"].filter(day=FULL_DAY, model_id="resnet").sort("label_rank")
+    # p0 went from jar to bottle with the newer digest; it, p2 and p3 are one picture of one uploader. Of can, nobody knows
+    # who sent p5; both pictures count.
+    assert mart.select("label", "images", "distinct_pictures", "uploaders").rows() == [
+        ("can", 2, 2, 1),
+        ("bottle", 3, 1, 1),
+        ("jar", 1, 1, 1),
+    ]
 
 
 def test_quality_is_told_apart_by_model_version(story: Story) -> None:
@@ -171,7 +188,7 @@ def test_a_late_photo_changes_its_day_and_no_other(story: Story) -> None:
     before, after = on(FULL_DAY, story.first), on(FULL_DAY, story.after_late_photo)
     assert after["daily_intake_quality"]["photos_in"].item() == before["daily_intake_quality"]["photos_in"].item() + 1
     labels = after["daily_label_popularity"].filter(model_id="resnet").sort("label_rank")
-    assert labels.select("label", "images").rows() == [("bottle", 3), ("can", 2), ("tin", 1), ("jar", 1)]
+    assert labels.select("label", "images").rows() == [("can", 2), ("bottle", 3), ("tin", 1), ("jar", 1)]
     cost = after["pipeline_cost_daily"].filter(stage="classifications")
     assert cost.select("runs", "images", "wall_seconds").rows() == [(3, 9, 4.5)]
 
@@ -197,6 +214,21 @@ def test_the_file_holds_plain_tables_only(story: Story) -> None:
         "model_quality_daily",
         "pipeline_cost_daily",
     }
+
+
+def test_a_marts_file_from_before_a_column_fails_or_loses_its_days(story: Story) -> None:
+    with duckdb.connect(story.runner.marts_path) as marts:
+        marts.execute("ALTER TABLE daily_label_popularity DROP COLUMN distinct_pictures")
+    succeeded(story.runner.build(EMPTY_DAY, EMPTY_DAY))
+    grown = story.runner.marts()["daily_label_popularity"]
+    assert grown.height == story.after_repeat_and_emptied_day["daily_label_popularity"].height
+    assert grown["distinct_pictures"].null_count() == grown.height, "until their day is run again"
+    succeeded(story.runner.build(FULL_DAY, FULL_DAY))
+    again = story.runner.marts()["daily_label_popularity"].select(
+        pl.all().exclude("distinct_pictures"), "distinct_pictures"
+    )
+    before = story.after_repeat_and_emptied_day["daily_label_popularity"].select(again.columns)
+    assert_frame_equal(again, before, check_row_order=False)
 
 
 def test_somebody_who_looks_at_the_marts_fails_the_run(story: Story) -> None:

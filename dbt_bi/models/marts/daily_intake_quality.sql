@@ -5,6 +5,11 @@ with counted as (
         count(case when status = 'accepted' then 1 end) as accepted,
         count(case when status = 'duplicate' then 1 end) as duplicates,
         count(case when status = 'rejected' then 1 end) as rejected,
+        -- A duplicate by its bytes has its original's group: it is told apart by having no reason.
+        count(
+            case when near_duplicate_group != image_id and (status = 'accepted' or reason = 'near_duplicate') then 1 end
+        ) as near_duplicates,
+        count(distinct uploader) as unique_uploaders,
         sum(size_bytes) as photos_in_bytes,
         sum(case when status = 'accepted' then size_bytes end) as accepted_bytes
     from {{ ref("stg_raw_images") }}
@@ -18,6 +23,8 @@ select
     cast(coalesce(counted.accepted, 0) as bigint) as accepted,
     cast(coalesce(counted.duplicates, 0) as bigint) as duplicates,
     cast(coalesce(counted.rejected, 0) as bigint) as rejected,
+    cast(coalesce(counted.near_duplicates, 0) as bigint) as near_duplicates,
+    cast(coalesce(counted.unique_uploaders, 0) as bigint) as unique_uploaders,
     round(cast(counted.accepted as double) / nullif(counted.photos_in, 0), 6) as acceptance_rate,
     cast(coalesce(counted.photos_in_bytes, 0) as bigint) as photos_in_bytes,
     cast(coalesce(counted.accepted_bytes, 0) as bigint) as accepted_bytes

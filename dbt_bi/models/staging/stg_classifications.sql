@@ -6,6 +6,9 @@ select
     predictions.model_digest,
     predictions.preprocess_digest,
     predictions.label,
+    -- Photos from before there were groups are pictures of their own.
+    coalesce(photos.near_duplicate_group, photos.image_id) as picture,
+    photos.uploader,
     -- A Float32 has seven digits; as a double its 0.35 would be 0.3499999 and lie below a threshold of 0.35.
     round(cast(predictions.confidence as double), 6) as confidence,
     predictions.inferred_at

@@ -5,6 +5,8 @@ select
     sha256,
     status,
     reason,
+    near_duplicate_group,
+    uploader,
     size_bytes
 from {{ lake_table("raw_images") }}
 where {{ in_window("day") }}
