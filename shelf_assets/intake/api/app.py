@@ -56,6 +56,8 @@ def build_app(settings: Settings, examiner: Examiner | None = None, now: Callabl
         description=_ABOUT,
         lifespan=_lifespan(door, examiner),
         redoc_url=None,
+        # A redirect would be made of the Host that the sender names.
+        redirect_slashes=False,
     )
     app.state.door = door
     for router in (uploads.router, images.router, health.router):

@@ -75,11 +75,17 @@ async def send_photo(
 ) -> ReceivedPhoto:
     """Take one photo, as the body or as the field `file` of a form. The answer comes when it is durable."""
     door = door_of(request)
-    examined = await _examined(request, door, caller)
-    await door.quotas.spend(caller.key, caller.address, pixels=examined.pixels)
-    receipt = await run_in_threadpool(
-        door.receipts.take, examined, caller.owner, new_image_id(door.now()), idempotency_key
-    )
+    body = Body(request, door.settings)
+    asked = body.most_bytes if body.declared_bytes is None else min(body.declared_bytes, body.most_bytes)
+    await door.quotas.require_open(caller.key, caller.address, requests=0, bytes_=max(1, asked))
+    body.require_declared_size()
+    # Until it is stored: before a store that hangs, photos would pile up in memory.
+    with door.places.one():
+        examined = await _examined(request, body, door, caller)
+        await door.quotas.spend(caller.key, caller.address, pixels=examined.pixels)
+        receipt = await run_in_threadpool(
+            door.receipts.take, examined, caller.owner, new_image_id(door.now()), idempotency_key
+        )
     door.metrics.pixels.inc(examined.pixels)
     door.metrics.photos.labels("new" if receipt.is_new else "same").inc()
     response.headers["Location"] = f"/v1/images/{receipt.image_id}"
@@ -93,22 +99,17 @@ async def send_photo(
     )
 
 
-async def _examined(request: Request, door: Door, caller: Caller) -> Accepted:
+async def _examined(request: Request, body: Body, door: Door, caller: Caller) -> Accepted:
     """The rebuilt photo of a request; its bytes as they came are let go of here."""
-    body = Body(request, door.settings)
-    asked = body.most_bytes if body.declared_bytes is None else min(body.declared_bytes, body.most_bytes)
-    await door.quotas.require_open(caller.key, caller.address, requests=0, bytes_=max(1, asked))
-    body.require_declared_size()
-    with door.places.one():
-        try:
-            data = await body.read()
-        except BaseException:
-            # What was read is counted whatever came of it; the answer is about what came of it.
-            with suppress(OverQuota, QuotasUnavailable):
-                await door.quotas.spend(caller.key, caller.address, bytes_=visit_of(request).body_bytes)
-            raise
-        await door.quotas.spend(caller.key, caller.address, bytes_=visit_of(request).body_bytes)
-        examined = await door.decoders.examine(data)
+    try:
+        data = await body.read()
+    except BaseException:
+        # What was read is counted whatever came of it; the answer is about what came of it.
+        with suppress(OverQuota, QuotasUnavailable):
+            await door.quotas.spend(caller.key, caller.address, bytes_=visit_of(request).body_bytes)
+        raise
+    await door.quotas.spend(caller.key, caller.address, bytes_=visit_of(request).body_bytes)
+    examined = await door.decoders.examine(data)
     if isinstance(examined, Refused):
         raise Problem(examined.reason, examined.detail)
     return examined

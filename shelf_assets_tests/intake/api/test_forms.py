@@ -1,0 +1,68 @@
+"""Forms for uploads past the door, as an app gets and uses them, on a real S3 server."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from shelf_assets.intake.decoders import ExaminerHere, examination
+from shelf_assets.intake.incoming import judge_incoming
+from shelf_assets.intake.receipts import INCOMING, Receipts, photo_key
+from shelf_assets.settings import load_settings
+from shelf_assets_tests.intake.api.doors import Door
+from shelf_assets_tests.intake.api.senders import photo
+
+pytestmark = [pytest.mark.s3, pytest.mark.parametrize("door", ["s3"], indirect=True)]
+
+
+def judge(door: Door, image_id: str) -> None:
+    """What the bucket's event has done."""
+    examiner = ExaminerHere(examination(load_settings()))
+    receipts = Receipts(door.lake.objects)
+    asyncio.run(judge_incoming(receipts, examiner, f"{INCOMING}/{image_id}", 25_000_000))
+
+
+def upload(client: httpx.Client, data: bytes) -> str:
+    asked = client.post("/v1/uploads")
+    assert asked.status_code == 201, asked.text
+    form = asked.json()
+    assert form["max_bytes"] == 25_000_000
+    assert datetime.fromisoformat(form["expires_at"]) > datetime.now(UTC)
+    put = httpx.post(form["url"], data=form["fields"], files={"file": ("any.jpg", data)}, timeout=60)
+    assert put.status_code in (200, 201, 204), put.text
+    image_id: str = form["image_id"]
+    return image_id
+
+
+def test_a_photo_by_a_form_does_not_end_as_one_by_the_door(door: Door) -> None:
+    with door.client(door.token()) as client, door.client(door.token("umbrella")) as stranger:
+        image_id = upload(client, photo(mark=1))
+        assert client.get(f"/v1/images/{image_id}").json()["state"] == "received"
+        assert stranger.get(f"/v1/images/{image_id}").status_code == 404
+        judge(door, image_id)
+        assert photo_key(image_id) in door.photo_keys
+        assert client.get(f"/v1/images/{image_id}").json()["state"] == "received"
+        same = client.post("/v1/images", content=photo(mark=1))
+        assert (same.status_code, same.json()["image_id"]) == (200, image_id)
+
+
+def test_a_refused_upload_by_a_form_has_no_reason(door: Door) -> None:
+    with door.client(door.token()) as client:
+        image_id = upload(client, b"text")
+        judge(door, image_id)
+        found = client.get(f"/v1/images/{image_id}").json()
+        assert (found["state"], found["reason"]) == ("refused", "not_an_image")
+
+
+def test_a_form_that_nobody_used_is_an_image(door: Door) -> None:
+    with door.client(door.token()) as client:
+        form = client.post("/v1/uploads").json()
+        assert client.get(f"/v1/images/{form['image_id']}").status_code == 404
+
+
+def test_a_key_that_may_only_read_gets_a_form(door: Door) -> None:
+    with door.client(door.token(scopes=("read",))) as client:
+        assert client.post("/v1/uploads").status_code == 403
