@@ -11,10 +11,14 @@ from PIL import Image
 
 from shelf_assets.intake.limits import Limits
 from shelf_assets.intake.validator import judge
+from shelf_assets.vision.perceptual_hash import perceptual_hash
 from shelf_assets.vision.photo_pixels import pixels_of
-from shelf_assets.vision.preprocess import Geometry
+from shelf_assets.vision.preprocess import Geometry, to_tensor
 from shelf_assets.vision.reasons import Undecodable
+from shelf_assets_tests.vision.pictures import encoded, scene
 
+# More than any of these pictures has bytes.
+ROOMY = Limits()
 LIMITS = Limits(max_bytes=10_000, max_pixels=1_000_000)
 SMALL = Geometry(size_px=32)
 
@@ -35,6 +39,26 @@ def test_a_good_photo_refused_or_hashed_wrongly() -> None:
     assert judged.verdict.ok
     assert (judged.verdict.format, judged.verdict.width_px, judged.verdict.height_px) == ("jpeg", 64, 48)
     assert judged.verdict.reason is None
+
+
+@pytest.mark.parametrize(
+    "geometry", [None, Geometry(), Geometry(fit="pad"), SMALL], ids=["no tensor", "usual", "padded", "small"]
+)
+def test_what_a_photo_looks_like_depends_on_the_tensor_that_is_asked_for(geometry: Geometry | None) -> None:
+    data = encoded(scene(640, 480))
+    judged = judge(len(data), data, ROOMY, geometry)
+    assert judged.perceptual_hash == perceptual_hash(to_tensor(data, Geometry()))
+    if geometry is None:
+        assert judged.pixels is None
+    else:
+        assert judged.pixels is not None and np.array_equal(judged.pixels, to_tensor(data, geometry))
+
+
+def test_a_flat_or_rejected_photo_looks_like_others() -> None:
+    assert judge(len(jpeg()), jpeg(), LIMITS).perceptual_hash is None
+    cut = encoded(scene(640, 480))[:5000]
+    rejected = judge(len(cut), cut, ROOMY, Geometry())
+    assert (rejected.verdict.reason, rejected.perceptual_hash, rejected.pixels) == ("truncated", None, None)
 
 
 def test_a_rejected_photo_whose_bytes_cannot_be_named() -> None:

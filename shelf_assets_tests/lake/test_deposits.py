@@ -1,0 +1,80 @@
+"""Facts beside bytes: read with them, in one request, and never a reason to lose a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shelf_assets.lake.deposits import Deposit, Deposits
+from shelf_assets.lake.errors import StoreUnavailable
+from shelf_assets.lake.object_store import ObjectStore, day_prefix
+from shelf_assets.vision.engine import read_each
+from shelf_assets_tests.conftest import LakeUnderTest
+from shelf_assets_tests.faulty_proxy import Fault, Faults
+from shelf_assets_tests.lake.rows import DAY
+from shelf_assets_tests.lake.test_store_failures import BOUNDS, ODD, body, failing, put_odd
+
+OWNER = {"owner": "0123456789abcdef0123456789abcdef", "had-gps": "true"}
+
+
+def test_facts_are_lost_or_given_to_another_photo(lake: LakeUnderTest) -> None:
+    deposits = lake.lake.deposits
+    deposits.put("images/2025/03/01/with", b"a photo", OWNER)
+    lake.lake.objects.put("images/2025/03/01/without", b"another")
+    assert deposits.find("images/2025/03/01/with") == Deposit(b"a photo", OWNER)
+    assert deposits.find("images/2025/03/01/without") == Deposit(b"another", {})
+    assert deposits.find("images/2025/03/01/nowhere") is None
+
+
+@pytest.mark.s3
+def test_facts_cost_a_request_of_their_own(s3_lake: LakeUnderTest) -> None:
+    s3_lake.lake.deposits.put("images/2025/03/01/photo", b"a photo", OWNER)
+    requests: list[tuple[str, str]] = []
+
+    def heard(method: str, path: str) -> bool:
+        requests.append((method, path))
+        return False
+
+    with failing(s3_lake.lake, Faults({}, only=heard)) as store:
+        assert Deposits(store).find("images/2025/03/01/photo") == Deposit(b"a photo", OWNER)
+    assert [method for method, _ in requests] == ["GET"]
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("fault", ["broken_body", "truncated_body", "slow_down", "lost_answer"])
+def test_a_failing_store_loses_photos_or_their_facts(s3_lake: LakeUnderTest, fault: Fault) -> None:
+    facts = {f"{day_prefix(DAY)}{n:04}": {"owner": f"{n:032x}"} for n in range(32)}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n, key: s3_lake.lake.deposits.put(key, body(n), facts[key]), range(32), facts))
+    faults = Faults({fault: 0.4})
+    with failing(s3_lake.lake, faults) as store:
+        listed = sorted(store.list(day_prefix(DAY)), key=lambda stored: stored.key)
+        read = list(read_each(listed, Deposits(store).find, lambda stored, deposit: (stored.key, deposit), BOUNDS))
+    assert faults.met[fault] >= 4, "the store failed too seldom to prove anything"
+    assert dict(read) == {key: Deposit(body(n), facts[key]) for n, key in enumerate(facts)}
+
+
+def test_a_key_that_the_client_cannot_name_is_lost_with_its_facts(lake: LakeUnderTest) -> None:
+    lake.lake.deposits.put(f"{day_prefix(DAY)}photo", b"x", OWNER)
+    put_odd(lake, b"a photo")
+    assert ODD in {stored.key for stored in lake.lake.objects.list(day_prefix(DAY))}
+    assert lake.lake.deposits.find(ODD) == Deposit(b"a photo", {})
+
+
+@pytest.mark.parametrize("name", ["x" * 253, "photo.json/inside"], ids=["too long for its facts", "below facts"])
+def test_a_key_that_has_no_name_for_its_facts_stops_the_day(disk_lake: LakeUnderTest, name: str) -> None:
+    disk_lake.lake.deposits.put(f"{day_prefix(DAY)}photo", b"x", OWNER)
+    disk_lake.lake.objects.put(f"{day_prefix(DAY)}{name}", b"a photo")
+    assert disk_lake.lake.deposits.find(f"{day_prefix(DAY)}{name}") == Deposit(b"a photo", {})
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("read", [lambda store: Deposits(store).find("images/x"), lambda store: store.get("images/x")])
+def test_a_bucket_that_is_not_there_reads_as_a_photo_that_is_gone(
+    s3_lake: LakeUnderTest, read: Callable[[ObjectStore], object]
+) -> None:
+    store = ObjectStore("s3://misspelt/lake", s3_lake.lake.objects.s3_config)
+    with pytest.raises(StoreUnavailable, match="mend SHELF_LAKE"):
+        read(store)

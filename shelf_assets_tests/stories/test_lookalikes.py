@@ -1,0 +1,93 @@
+"""Pictures that come twice in other bytes, and who sent them: from the door to the ledger, and no further than the settings say."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, time
+
+import polars as pl
+import pytest
+from PIL import Image
+
+from shelf_assets.intake.limits import Limits
+from shelf_assets.intake.rebuild import Accepted, examine
+from shelf_assets.intake.receipts import Receipts, new_image_id, owner_hash
+from shelf_assets.settings import load_settings
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop
+from shelf_assets_tests.vision.pictures import encoded, scene
+
+PREDICTIONS = ("classifications", "clip_embeddings")
+
+
+def recompressed(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data)) as image:
+        return encoded(image.convert("RGB").resize((600, 450)), quality=60)
+
+
+@pytest.fixture
+def picture() -> bytes:
+    return encoded(scene(800, 600))
+
+
+def skipping(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setenv("SHELF_NEAR_DUPLICATES", "skip")
+    return Shop(load_settings(), shop.overrides, shop.instance)
+
+
+def test_a_picture_sent_again_in_other_bytes_is_another_picture(shop: Shop, picture: bytes) -> None:
+    shop.land(DAY, {"first": picture, "other": encoded(scene(640, 480))})
+    shop.land(NEXT_DAY, {"again": recompressed(picture), "same bytes": picture})
+    shop.run(DAY, NEXT_DAY)
+
+    rows = shop.rows("raw_images").sort("received_at")
+    first, other, again, same_bytes = rows.iter_rows(named=True)
+    assert [row["near_duplicate_group"] for row in (first, again, same_bytes)] == [first["image_id"]] * 3
+    assert other["near_duplicate_group"] == other["image_id"]
+    assert [row["status"] for row in (first, other, again, same_bytes)] == ["accepted"] * 3 + ["duplicate"]
+    assert shop.rows("classifications").height == 3
+    assert rows["uploader"].null_count() == 4, "no door took them in"
+
+
+def test_a_picture_that_is_to_be_skipped_reaches_the_models_or_holds_its_day(
+    shop: Shop, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = skipping(shop, monkeypatch)
+    shop.land(DAY, {"first": picture})
+    shop.land(NEXT_DAY, {"again": recompressed(picture), "other": encoded(scene(640, 480))})
+    shop.run(DAY, NEXT_DAY)
+
+    assert shop.statuses(NEXT_DAY) == {"accepted": 1, "duplicate": 1}
+    for table in PREDICTIONS:
+        assert shop.rows(table).height == 2
+    versions = shop.versions()
+    shop.run(DAY, NEXT_DAY)
+    assert shop.versions() == versions, "a skipped photo is read again every day"
+
+
+def test_a_hash_that_depends_on_whether_tensors_rest(
+    shop: Shop, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.land(DAY, {"first": picture})
+    shop.run(DAY, stages=["raw_images"])
+    monkeypatch.setenv("SHELF_TENSORS", "redecode")
+    again = Shop(load_settings(), shop.overrides, shop.instance, shop._landed)
+    again.land(NEXT_DAY, {"again": picture + b"one more byte"})
+    again.run(NEXT_DAY, stages=["raw_images"])
+    assert again.rows("raw_images")["perceptual_hash"].n_unique() == 1
+    assert again.rows("raw_images")["near_duplicate_group"].n_unique() == 1
+
+
+def test_who_sent_a_photo_is_forgotten_on_its_way(shop: Shop, picture: bytes) -> None:
+    owners = [owner_hash(name, b"key") for name in ("alice", "bob")]
+    receipts = Receipts(shop.lake.objects)
+    for owner, data in zip(owners, (picture, encoded(scene(640, 480))), strict=True):
+        accepted = examine(data, Limits(), 90)
+        assert isinstance(accepted, Accepted)
+        receipts.take(accepted, owner, new_image_id(datetime.combine(DAY, time(12), UTC)))
+    key = shop.land(DAY, {"put by others": encoded(scene(500, 500))})[0]
+    receipts.deposits.put(key, shop.lake.objects.get(key), {"owner": "mallory@example.com"})
+    shop.run(DAY, stages=["raw_images"])
+
+    rows = shop.rows("raw_images", DAY)
+    assert set(rows["uploader"]) == {*owners, None}
+    assert rows.filter(pl.col("uploader").is_null())["key"].to_list() == [key], "a name is no hash and stays out"
