@@ -20,7 +20,6 @@ import hmac
 import json
 import secrets
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -127,14 +126,6 @@ class Receipts:
         """
         found = self.deposits.find(f"{SAME}/{image_id}")
         return found.data.decode() if found else image_id
-
-    def facts_of(self, image_id: str) -> Mapping[str, str] | None:
-        """The facts of a photo, wherever it is on its way; None where no door knows it."""
-        day = received_at_of(image_id).date()
-        for key in (photo_key(image_id), f"{INCOMING}/{image_id}", quarantine_key(day, image_id)):
-            if (facts := self.deposits.facts(key)) is not None:
-                return facts
-        return None
 
     def ask_erasure(self, image_id: str, owner: str, now: datetime) -> datetime:
         """Record, durably, that a photo is to be erased; the first time it was asked for."""
