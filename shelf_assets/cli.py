@@ -373,12 +373,15 @@ def _readable_errors() -> Iterator[None]:
 
 def _readable() -> tuple[type[Exception], ...]:
     # Asked for only once an error is there: Dagster alone is half of what `shelf config` would cost.
+    from shelf_assets.intake.decoders import DecodersDown
     from shelf_assets.intake.keys import UnknownKey
+    from shelf_assets.intake.moderation import ModerationMissing
     from shelf_assets.lake.errors import StoreUnavailable
     from shelf_assets.running import RunFailed
     from shelf_assets.vision.models import ModelError
 
-    return SettingsError, StoreUnavailable, ModelError, RunFailed, UnknownKey, ValueError, PermissionError
+    of_the_door = (DecodersDown, ModerationMissing, UnknownKey)
+    return SettingsError, StoreUnavailable, ModelError, RunFailed, *of_the_door, ValueError, PermissionError
 
 
 if __name__ == "__main__":

