@@ -71,7 +71,7 @@ def build_app(settings: Settings, examiner: Examiner | None = None, now: Callabl
 
 def _door(settings: Settings, now: Callable[[], datetime]) -> Door:
     store = object_store_of(settings, DOOR_PATIENCE)
-    receipts, quotas = Receipts(store), Quotas(settings)
+    receipts, quotas, metrics = Receipts(store), Quotas(settings), Metrics()
     return Door(
         settings=settings,
         store=store,
@@ -79,9 +79,9 @@ def _door(settings: Settings, now: Callable[[], datetime]) -> Door:
         states=States(receipts, settings),
         keys=Keys(store),
         quotas=quotas,
-        places=Places(settings.uploads_in_flight),
+        places=Places(settings.uploads_in_flight, metrics.places_taken),
         readiness=Readiness(store, quotas),
-        metrics=Metrics(),
+        metrics=metrics,
         owner_key=owner_hash_key(settings),
         now=now,
     )

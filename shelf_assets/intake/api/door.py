@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from prometheus_client import Gauge
 from starlette.requests import HTTPConnection
 
 from shelf_assets.intake.api.metrics import Metrics
@@ -37,8 +38,9 @@ DOOR_PATIENCE = Patience(
 class Places:
     """As many uploads at once as there are places: each may hold a whole photo in memory."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, taken: Gauge) -> None:
         self._count = self._free = count
+        self._taken = taken
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -47,7 +49,8 @@ class Places:
             raise Problem("busy", f"{self._count:,} uploads are under way", retry_after_seconds=1)
         self._free -= 1
         try:
-            yield
+            with self._taken.track_inprogress():
+                yield
         finally:
             self._free += 1
 

@@ -28,6 +28,9 @@ class Metrics:
             registry=self.registry,
         )
         self.in_flight = Gauge("shelf_door_in_flight", "Requests being served.", registry=self.registry)
+        self.places_taken = Gauge(
+            "shelf_door_places_taken", "Uploads that hold one of the places.", registry=self.registry
+        )
         self.bytes = Counter("shelf_door_received_bytes", "Bytes of bodies, refused ones too.", registry=self.registry)
         self.pixels = Counter("shelf_door_pixels", "Pixels of photos that were rebuilt.", registry=self.registry)
         self.photos = Counter(

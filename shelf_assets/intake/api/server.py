@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import functools
 import socket
 from typing import Any, cast
@@ -22,6 +23,9 @@ _MOST_HEAD_BYTES = 32 << 10
 # Below the 1,024 descriptors that a process usually has.
 _MOST_CONNECTIONS = 800
 _BACKLOG = 512
+# From glibc's malloc.h. Left to itself, glibc learns from a first photo to keep the memory of all that are freed: after 16
+# at once of 25 MB the server kept 780 MB, and so keeps 240.
+_M_MMAP_THRESHOLD, _MAPPED_BYTES = -3, 1 << 20
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -46,6 +50,7 @@ def ready_app(settings: Settings) -> FastAPI:
 def serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way."""
     log_in_json()
+    _give_memory_back()
     config = uvicorn.Config(
         app,
         http=cast("type[asyncio.Protocol]", functools.partial(_PatientNoLonger, head_seconds=settings.silence_seconds)),
@@ -62,6 +67,13 @@ def serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
         h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
     )
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _give_memory_back() -> None:
+    """Have large blocks mapped, so that each goes back to the system when it is freed; where the C library is glibc."""
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
 
 
 class _PatientNoLonger(H11Protocol):

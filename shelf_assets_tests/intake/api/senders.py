@@ -72,11 +72,15 @@ class Raw:
             return Answer(int(status_line.split()[1]), headers, file.read(int(headers.get("content-length", 0))))
 
     def is_closed(self) -> bool:
-        """Whether the server ends the connection; waits for it."""
+        """Whether the server ends the connection; waits for it, whatever still comes."""
         try:
-            return self.socket.recv(1) == b""
+            while self.socket.recv(65_536):
+                pass
         except ConnectionResetError:
             return True
+        except TimeoutError:
+            return False
+        return True
 
 
 @contextmanager

@@ -193,7 +193,7 @@ def test_a_server_that_stops_drops_what_it_was_taking(open_door: OpenDoor, place
         raw.send(head(token, Content_Length=str(len(data))) + data[:1000])
         with door.client() as client:
             for _ in range(100):
-                if "shelf_door_in_flight 2.0" in client.get("/metrics").text:
+                if "shelf_door_places_taken 1.0" in client.get("/metrics").text:
                     break
                 time.sleep(0.1)
         door.process.send_signal(signal.SIGTERM)
