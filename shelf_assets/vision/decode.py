@@ -46,6 +46,8 @@ _TRUNCATED = re.compile(r"truncat|premature end|unexpected end of file", re.IGNO
 _ODD_HEADER = re.compile(r"extraneous bytes before marker|ICC marker|subsampling level", re.IGNORECASE)
 _BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _SCAN, _END = b"\xff\xda", b"\xff\xd9"
+# Marks that may be the picture's end: of those before it, in comments between scans, nobody writes so many.
+_END_MARKS = 1_000
 # What Pillow's parsers, written in Python, raise on broken files besides OSError.
 _DECODER_ERRORS = (
     ArithmeticError,
@@ -180,12 +182,14 @@ def _is_padded(data: bytes, complaint: str) -> bool:
     found = _BEFORE_END.search(complaint)
     if found is None:
         return False
-    count = int(found.group(1))
-    end = data.find(_END, data.find(_SCAN))
-    while end >= 0:
-        if len(set(data[end - count : end])) == 1:
+    count, end = int(found.group(1)), data.find(_SCAN)
+    for _ in range(_END_MARKS):
+        before, end = end, data.find(_END, end + 2)
+        if end < 0:
+            return False
+        # With another mark among them they are not one byte repeated. So no byte is counted twice, however many marks there are.
+        if end - before - 2 >= count and data.count(data[end - 1 : end], end - count, end) == count:
             return True
-        end = data.find(_END, end + 1)
     return False
 
 

@@ -26,6 +26,7 @@ LIMITS = Limits()
 PHOTO = encoded(scene(160, 120))
 PROGRESSIVE = encoded(scene(160, 120), progressive=True)
 PNG_START = b"\x89PNG\r\n\x1a\n"
+END = b"\xff\xd9"
 
 
 def reason_of(data: bytes, limits: Limits = LIMITS) -> str | None:
@@ -263,6 +264,31 @@ def test_a_flood_of_segments_keeps_a_processor_busy(data: bytes) -> None:
     begun = time.process_time()
     inspect(data, LIMITS)
     assert time.process_time() - begun < 4
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param(b"ab" * 30_000 + END * 60_000, id="as much before the end as end marks"),
+        pytest.param(b"ab" * 9 + END * 12_000_000, id="end marks"),
+        pytest.param(bytes(12_000_000) + b"a" + END * 6_000_000, id="a long padding but for one byte"),
+        pytest.param(b"ab" * 2_000 + (END + bytes(3_000)) * 8_000, id="paddings that are too short"),
+    ],
+)
+def test_a_flood_of_end_marks_keeps_a_processor_busy(behind: bytes) -> None:
+    begun = time.process_time()
+    for photo in (PHOTO, PROGRESSIVE):
+        assert reason_of(photo[:-2] + behind + END) == Reason.decode_error
+    assert time.process_time() - begun < 4
+
+
+def test_an_end_mark_within_a_comment_hides_the_padding_before_the_end() -> None:
+    second_scan = PROGRESSIVE.index(b"\xff\xda", PROGRESSIVE.index(b"\xff\xda") + 2)
+    tables = PROGRESSIVE.rindex(b"\xff\xc4", 0, second_scan)
+    comment = b"\xff\xfe\x00\x08" + END * 3
+    photo = PROGRESSIVE[:tables] + comment + PROGRESSIVE[tables:-2]
+    assert reason_of(photo + bytes(72) + END) is None
+    assert reason_of(photo + b"ab" * 36 + END) == Reason.decode_error
 
 
 def test_a_progressive_jpeg_of_endless_scans_keeps_a_processor_busy() -> None:
