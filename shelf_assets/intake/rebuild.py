@@ -27,6 +27,8 @@ _MAKE, _MODEL, _GPS = 0x010F, 0x0110, 0x8825
 # What is kept of a camera's name: it comes from a stranger and ends in HTTP headers, logs and tables.
 _NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9 ._()/+-]+")
 _NAME_CHARACTERS = 48
+# A file may grow when it is rebuilt, and the graph reads none that is larger than the limit.
+_LOWER_QUALITIES = (80, 70, 50)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,6 @@ class Refused:
 
     reason: str
     detail: str
-    format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,14 @@ def examine(data: bytes, limits: Limits, jpeg_quality: int) -> Accepted | Refuse
     photo = Photo(data, upright)
     verdict = judged(photo, limits)
     if verdict.reason is not None:
-        return Refused(verdict.reason, verdict.detail or "", verdict.format)
+        return Refused(verdict.reason, verdict.detail or "")
     picture: np.ndarray = photo.decoded
     height, width, _ = picture.shape
-    jpeg = simplejpeg.encode_jpeg(picture, quality=jpeg_quality, colorspace="RGB", colorsubsampling="420")
-    return Accepted(jpeg, width, height, hashlib.sha256(data).hexdigest(), _facts(photo.header))
+    for quality in (jpeg_quality, *(lower for lower in _LOWER_QUALITIES if lower < jpeg_quality)):
+        jpeg = simplejpeg.encode_jpeg(picture, quality=quality, colorspace="RGB", colorsubsampling="420")
+        if len(jpeg) <= limits.max_bytes:
+            return Accepted(jpeg, width, height, hashlib.sha256(data).hexdigest(), _facts(photo.header))
+    return Refused("too_large", f"{len(jpeg):,} bytes as a JPEG of quality {quality}, more than {limits.max_bytes:,}")
 
 
 def upright(data: bytes, header: Header) -> np.ndarray:

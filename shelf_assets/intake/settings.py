@@ -46,11 +46,18 @@ class IntakeSettings(BaseModel):
         4, ge=0, le=7, description="Bits of 64 in which the perceptual hashes of near-duplicates may differ."
     )
     near_duplicate_days: int = Field(
-        35, ge=0, le=3660, description="Days before and after a photo's own in which its near-duplicates are looked for."
+        35,
+        ge=0,
+        le=3660,
+        description="Days before and after a photo's own in which its near-duplicates are looked for.",
     )
 
     jpeg_quality: int = Field(
-        90, ge=50, le=100, description="Quality of the JPEG that a door makes of a photo's pixels (libjpeg's scale)."
+        90,
+        ge=50,
+        le=100,
+        description="Quality of the JPEG that a door makes of a photo's pixels (libjpeg's scale); it falls to 50 where "
+        "the file would be larger than MAX_PHOTO_BYTES.",
     )
     decode_seconds: float = Field(5.0, gt=0, le=60, description="What decoding one photo may take at a door.")
     decode_memory_bytes: int = Field(
@@ -68,7 +75,8 @@ class IntakeSettings(BaseModel):
     key_bytes: str = Field("20000000000/day", description="Bytes of one API key.")
     key_pixels: str = Field("200000000000/day", description="Pixels of one API key; a phone's photo has 12 million.")
     address_requests: str = Field(
-        "1200/minute", description="Requests of one address (IPv6: its /64 network), with a key or without."
+        "1200/minute",
+        description="Requests of one address (IPv6: its /64 network); those without a valid key are counted apart.",
     )
     address_bytes: str = Field("20000000000/day", description="Bytes of one address.")
     address_pixels: str = Field("200000000000/day", description="Pixels of one address.")

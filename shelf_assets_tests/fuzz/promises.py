@@ -35,6 +35,7 @@ def examined(data: bytes, limits: Limits, jpeg_quality: int = 90) -> Accepted | 
         assert (image.size, image.mode) == ((answer.width_px, answer.height_px), "RGB")
         assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
     assert answer.pixels <= limits.max_pixels
+    assert len(answer.jpeg) <= limits.max_bytes, "the graph would refuse what the door has taken"
     for name, value in answer.facts.items():
         assert name.islower() and value.isascii() and value.isprintable() and len(value) <= 64
     return answer

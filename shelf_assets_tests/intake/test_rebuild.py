@@ -12,6 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from shelf_assets.intake.limits import Limits
 from shelf_assets.intake.rebuild import Accepted, Refused, examine
+from shelf_assets.intake.validator import inspect
 from shelf_assets_tests.fuzz.promises import examined
 from shelf_assets_tests.vision.pictures import (
     deep_heic,
@@ -221,6 +222,34 @@ def test_the_quality_that_is_set_changes_nothing() -> None:
     photo = encoded(scene(640, 480), quality=98)
     low, high = (len(accepted(photo, jpeg_quality=quality).jpeg) for quality in (60, 95))
     assert high > 2 * low
+
+
+def noisy(quality: int) -> bytes:
+    return encoded(Image.effect_noise((320, 240), 90).convert("RGB"), quality=quality)
+
+
+def test_a_photo_grows_beyond_what_the_graph_reads() -> None:
+    photo = noisy(quality=55)
+    limits = Limits(max_bytes=len(photo))
+    assert len(accepted(photo, jpeg_quality=95).jpeg) > 1.5 * limits.max_bytes
+    kept = accepted(photo, limits, jpeg_quality=95).jpeg
+    assert inspect(kept, limits).ok
+    assert len(kept) > 0.7 * limits.max_bytes, "no smaller than it has to be"
+
+
+def test_a_photo_that_cannot_be_made_small_is_taken_by_the_door_and_refused_by_the_graph() -> None:
+    photo = noisy(quality=30)
+    for quality in (90, 50):
+        answer = examined(photo, Limits(max_bytes=len(photo)), quality)
+        assert isinstance(answer, Refused) and answer.reason == "too_large"
+        assert "quality 50" in answer.detail and f"{len(photo):,}" in answer.detail
+
+
+def test_a_photo_loses_quality_that_fits_or_gains_what_nobody_asked_for() -> None:
+    photo = noisy(quality=30)
+    smallest = len(accepted(photo, jpeg_quality=60).jpeg)
+    assert len(accepted(photo, Limits(max_bytes=smallest), jpeg_quality=60).jpeg) == smallest
+    assert len(accepted(photo, Limits(max_bytes=smallest - 1), jpeg_quality=60).jpeg) < smallest
 
 
 def test_an_upload_is_not_known_again() -> None:
