@@ -153,6 +153,16 @@ class Quotas:
                 self._windows(key, address, {"requests": requests, "bytes": bytes_, "pixels": pixels})
             )
 
+    async def use_up(self, key: ApiKey | None, address: str, *, pixels: int) -> None:
+        """Count what is left of the limits that have no room for so many pixels. Raises QuotasUnavailable."""
+        async with self._asked():
+            for window in self._windows(key, address, {"pixels": pixels}):
+                if await self._limiter.test(window.item, *window.identifiers, cost=window.cost):
+                    continue
+                stats = await self._limiter.get_window_stats(window.item, *window.identifiers)
+                if stats.remaining > 0:
+                    await self._limiter.hit(window.item, *window.identifiers, cost=stats.remaining)
+
     async def ready(self) -> None:
         """Nothing where somebody counts. Raises QuotasUnavailable."""
         async with self._asked():
@@ -168,7 +178,9 @@ class Quotas:
         if key is not None:
             own: dict[Kind, str | None] = {"requests": key.requests, "bytes": key.bytes_, "pixels": key.pixels}
             senders.append((("key", key.key_id), {kind: own[kind] or text for kind, text in self._of_keys.items()}))
-        senders.append((("address", network_of(address)), self._of_addresses))
+        # Apart, or behind an ingress that nobody trusts whoever has no key would use up what those who have one may send.
+        kind_of_sender = "address" if key is not None else "address without a key"
+        senders.append(((kind_of_sender, network_of(address)), self._of_addresses))
         return [
             _Window(item, sender, kind, cost)
             for sender, texts in senders

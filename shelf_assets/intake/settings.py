@@ -16,7 +16,10 @@ class IntakeSettings(BaseModel):
 
     max_photo_bytes: int = Field(25_000_000, ge=1_000, description="Larger objects are rejected as too_large, unread.")
     max_photo_pixels: int = Field(
-        100_000_000, ge=1_000, description="Photos whose header claims more are rejected as too_many_pixels."
+        100_000_000,
+        ge=1_000,
+        description="Photos whose header claims more are rejected as too_many_pixels; so are those whose decoding would hold "
+        "more than 512 MiB, whatever is set: HEIC from 25 megapixels, AVIF 29, WebP 31, PNG and GIF 67, progressive JPEGs 89.",
     )
     max_photo_side_px: int = Field(
         32_768,
@@ -33,7 +36,8 @@ class IntakeSettings(BaseModel):
     )
     photo_formats: tuple[Format, ...] = Field(
         ("jpeg", "png", "webp", "gif", "heic", "avif"),
-        description="Formats that are taken, as JSON; without gif no animation's first frame is.",
+        description="Formats that are taken, as JSON; without gif no animation's first frame is. The graph takes JPEG "
+        "whatever is set, since that is what the doors write.",
     )
     max_adult_score: float | None = Field(
         None, ge=0, le=1, description="Doors refuse pictures that open_nsfw scores at or above; unset: nobody looks."
@@ -106,7 +110,10 @@ class IntakeSettings(BaseModel):
 
     @property
     def photo_limits(self) -> Limits:
-        """What a photo may be, for the graph; the doors look for adult scenes as well."""
+        """What a photo may be, for the graph: JPEG always, which is what a door makes of every format.
+
+        What a door takes is in `decoders.examination`.
+        """
         return Limits(
             max_bytes=self.max_photo_bytes,
             max_pixels=self.max_photo_pixels,
@@ -114,5 +121,5 @@ class IntakeSettings(BaseModel):
             min_side_px=self.min_photo_side_px,
             max_aspect=self.max_photo_aspect,
             max_frames=self.max_photo_frames,
-            formats=self.photo_formats,
+            formats=("jpeg", *(name for name in self.photo_formats if name != "jpeg")),
         )

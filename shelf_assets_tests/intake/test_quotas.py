@@ -102,8 +102,9 @@ def test_a_limit_that_grants_one_more_or_one_less(counted_in: str | None, kind: 
 def test_a_limit_of_addresses_that_a_second_key_gets_round(counted_in: str | None) -> None:
     async def story() -> None:
         quotas, address = quotas_of(counted_in, address_requests="3/day"), an_address()
-        senders = [a_key(), a_key(), None, a_key()]
+        senders = [a_key(), a_key(), a_key(), a_key()]
         assert [await granted(quotas.spend(key, address, requests=1)) for key in senders] == [True, True, True, False]
+        assert await granted(quotas.spend(None, address, requests=1)), "who has no key is counted apart"
         assert await granted(quotas.spend(senders[0], an_address(), requests=1))
         await quotas.aclose()
 
@@ -252,6 +253,22 @@ def test_a_photo_larger_than_the_limit_told_to_try_again_soon(counted_in: str | 
     done(story())
 
 
+def test_what_is_used_up_takes_other_limits_along(counted_in: str | None) -> None:
+    async def story() -> None:
+        quotas, key, address = (
+            quotas_of(counted_in, key_pixels="100/day", address_pixels="1000/day"),
+            a_key(),
+            an_address(),
+        )
+        await quotas.spend(key, address, pixels=80)
+        await quotas.use_up(key, address, pixels=50)
+        assert not await granted(quotas.spend(key, address, pixels=1))
+        assert await granted(quotas.spend(a_key(), address, pixels=100)), "the address has room, and keeps it"
+        await quotas.aclose()
+
+    done(story())
+
+
 def test_a_refusal_that_names_another_window_than_the_longest() -> None:
     async def story() -> None:
         quotas = quotas_of(None, key_requests="1/2minute;1/day", address_requests="1/hour")
@@ -260,7 +277,7 @@ def test_a_refusal_that_names_another_window_than_the_longest() -> None:
         refused = await refusal(quotas.spend(key, address, requests=1))
         assert refused.what == "the limit of this key is 1 requests per day"
         assert 3600 < refused.retry_after_seconds <= 2 * 86_400
-        refused = await refusal(quotas.spend(None, address, requests=1))
+        refused = await refusal(quotas.spend(a_key(), address, requests=1))
         assert refused.what == "the limit of this address is 1 requests per hour"
 
     done(story())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from anyio import CapacityLimiter
 from prometheus_client import Gauge
 from starlette.requests import HTTPConnection
 
@@ -34,25 +36,33 @@ DOOR_PATIENCE = Patience(
     silence_seconds=10.0,
 )
 
+_ASK_AT_ONCE = 8
+
 
 class Places:
-    """As many uploads at once as there are places: each may hold a whole photo in memory."""
+    """As many uploads at once as there are places: each may hold a whole photo in memory.
+
+    One owner has three quarters of them at most: who sends a byte at a time shuts out nobody else.
+    """
 
     def __init__(self, count: int, taken: Gauge) -> None:
-        self._count = self._free = count
+        self._count, self._share = count, -(-3 * count // 4)
+        self._of_owners: Counter[str] = Counter()
         self._taken = taken
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def one(self, owner: str) -> Iterator[None]:
         """A place while the block lasts. Raises Problem where there is none."""
-        if not self._free:
-            raise Problem("busy", f"{self._count:,} uploads are under way", retry_after_seconds=1)
-        self._free -= 1
+        if self._of_owners.total() >= self._count or self._of_owners[owner] >= self._share:
+            under_way = f"{self._of_owners.total():,} uploads are under way, {self._of_owners[owner]:,} of them yours"
+            raise Problem("busy", under_way, retry_after_seconds=1)
+        self._of_owners[owner] += 1
         try:
             with self._taken.track_inprogress():
                 yield
         finally:
-            self._free += 1
+            self._of_owners[owner] -= 1
+            self._of_owners += Counter()  # forgets who has none
 
 
 @dataclass
@@ -70,6 +80,8 @@ class Door:
     metrics: Metrics
     owner_key: bytes
     now: Callable[[], datetime]
+    # Whoever asks waits in line here, behind a slow store: uploads have the other threads.
+    asking: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_ASK_AT_ONCE))
     examiner: Examiner | None = None
 
     @property

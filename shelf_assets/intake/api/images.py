@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Request
-from starlette.concurrency import run_in_threadpool
 
 from shelf_assets.intake.api.access import ACCESS_REASONS, Caller, Requires
 from shelf_assets.intake.api.answers import AskedErasure, Image, ImageId, image_of
@@ -23,7 +23,8 @@ async def read_image(
     caller: Annotated[Caller, Depends(Requires("read"))],
 ) -> Image:
     """Its state, and its label once it has one."""
-    found = await run_in_threadpool(door_of(request).states.of, image_id, caller.owner)
+    door = door_of(request)
+    found = await run_sync(door.states.of, image_id, caller.owner, limiter=door.asking)
     if found is None:
         raise _unknown()
     return image_of(found)
@@ -37,7 +38,7 @@ async def erase_image(
 ) -> AskedErasure:
     """Recorded durably when this is answered, and carried out later. Asking again changes nothing."""
     door = door_of(request)
-    asked_at = await run_in_threadpool(door.states.ask_erasure, image_id, caller.owner, door.now())
+    asked_at = await run_sync(door.states.ask_erasure, image_id, caller.owner, door.now(), limiter=door.asking)
     if asked_at is None:
         raise _unknown()
     return AskedErasure(image_id=image_id, asked_at=asked_at)

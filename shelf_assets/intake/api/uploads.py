@@ -80,9 +80,10 @@ async def send_photo(
     await door.quotas.require_open(caller.key, caller.address, requests=0, bytes_=max(1, asked))
     body.require_declared_size()
     # Until it is stored: before a store that hangs, photos would pile up in memory.
-    with door.places.one():
+    with door.places.one(caller.owner):
         examined = await _examined(request, body, door, caller)
-        await door.quotas.spend(caller.key, caller.address, pixels=examined.pixels)
+        del body  # its bytes, as they came
+        await _count_pixels(door, caller, examined.pixels)
         receipt = await run_in_threadpool(
             door.receipts.take, examined, caller.owner, new_image_id(door.now()), idempotency_key
         )
@@ -115,6 +116,15 @@ async def _examined(request: Request, body: Body, door: Door, caller: Caller) ->
     return examined
 
 
+async def _count_pixels(door: Door, caller: Caller, pixels: int) -> None:
+    try:
+        await door.quotas.spend(caller.key, caller.address, pixels=pixels)
+    except OverQuota:
+        # It was decoded all the same: with what is left gone, the next is refused before it is read.
+        await door.quotas.use_up(caller.key, caller.address, pixels=pixels)
+        raise
+
+
 @router.post(
     "/v1/uploads",
     status_code=201,
@@ -128,6 +138,8 @@ async def ask_for_form(request: Request, caller: Annotated[Caller, Depends(Requi
     The photo is judged when it is there: ask GET /v1/images/{image_id} what became of it.
     """
     door = door_of(request)
+    # Nobody counts what comes by a form: it counts as the most that it may be.
+    await door.quotas.spend(caller.key, caller.address, bytes_=door.settings.max_photo_bytes)
     now = door.now()
     image_id = new_image_id(now)
     form = await run_in_threadpool(presign, door.settings, image_id, caller.owner, now)

@@ -66,3 +66,10 @@ def test_a_form_that_nobody_used_is_an_image(door: Door) -> None:
 def test_a_key_that_may_only_read_gets_a_form(door: Door) -> None:
     with door.client(door.token(scopes=("read",))) as client:
         assert client.post("/v1/uploads").status_code == 403
+
+
+def test_forms_are_a_way_round_the_limit_of_bytes(door: Door) -> None:
+    with door.client(door.token("former", bytes_="40000000/hour")) as client:
+        answers = [client.post("/v1/uploads") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 429]
+    assert answers[1].json()["reason"] == "over_quota"

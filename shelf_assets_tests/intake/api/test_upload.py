@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -444,6 +445,32 @@ def test_more_uploads_are_held_than_there_are_places(open_door: OpenDoor) -> Non
             raw.send(photo()[-9:])
             assert raw.answer().status in (200, 201)
         assert client.post("/v1/images", content=photo(mark=15)).status_code in (200, 201)
+
+
+def test_one_owner_takes_all_the_places(open_door: OpenDoor) -> None:
+    door = open_door({"SHELF_UPLOADS_IN_FLIGHT": "4", "SHELF_SILENCE_SECONDS": "50"})
+    greedy, other = door.token("greedy"), door.token("other")
+    with ExitStack() as stack:
+        for _ in range(3):
+            raw = stack.enter_context(connected(door.url))
+            raw.send(head(greedy, Content_Length=str(len(photo()))) + photo()[:-9])
+        with door.client(greedy) as client:
+            deadline = time.monotonic() + 30
+            while "shelf_door_places_taken 3.0" not in client.get("/metrics").text and time.monotonic() < deadline:
+                time.sleep(0.1)
+            refused = client.post("/v1/images", content=photo(mark=31))
+            assert (refused.status_code, refused.json()["reason"]) == (503, "busy")
+        with door.client(other) as client:
+            assert client.post("/v1/images", content=photo(mark=32)).status_code == 201
+
+
+def test_a_photo_past_the_limit_of_pixels_is_decoded_again_and_again(door: Door) -> None:
+    with door.client(door.token("decoded", pixels=f"{64 * 48 - 1}/hour")) as client:
+        first = client.post("/v1/images", content=photo(mark=33)).json()
+        again = client.post("/v1/images", content=photo(mark=33)).json()
+    assert first["reason"] == again["reason"] == "over_quota"
+    assert "this alone asks for" in first["detail"], "it was decoded, and its pixels are known"
+    assert "this alone asks for" not in again["detail"], "it was not read: nothing is left"
 
 
 def test_a_key_sends_more_than_its_limits(door: Door) -> None:
