@@ -46,9 +46,11 @@ class Examination:
 
 
 def examination(settings: IntakeSettings) -> Examination:
-    """What the settings ask of every photo at a door."""
+    """What the settings ask of every photo at a door: as of the graph, no adult scenes, and of the set formats alone."""
     return Examination(
-        limits=dataclasses.replace(settings.photo_limits, max_adult_score=settings.max_adult_score),
+        limits=dataclasses.replace(
+            settings.photo_limits, formats=settings.photo_formats, max_adult_score=settings.max_adult_score
+        ),
         jpeg_quality=settings.jpeg_quality,
         decode_seconds=settings.decode_seconds,
         decode_bytes=settings.decode_memory_bytes,

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from shelf_assets.intake.limits import Limits
-from shelf_assets.vision.decode import decoded, require_decodable
+from shelf_assets.vision.decode import decoded, require_affordable, require_complete
 from shelf_assets.vision.formats import TAKEN, sniff, taken_format
 from shelf_assets.vision.headers import Header, read_header
 
@@ -78,6 +78,7 @@ def has_too_many_pixels(photo: Photo, limits: Limits) -> str | None:
         return f"{photo.size_text}, more than {limits.max_pixels:,} in all"
     if max(photo.header.width_px, photo.header.height_px) > limits.max_side_px:
         return f"{photo.size_text}, more than {limits.max_side_px:,} along one side"
+    require_affordable(photo.header)
     return None
 
 
@@ -95,8 +96,8 @@ def has_too_many_frames(photo: Photo, limits: Limits) -> str | None:
     return f"{frames:,} frames, more than {limits.max_frames:,}" if frames > limits.max_frames else None
 
 
-def ends_early_or_costs_too_much(photo: Photo, limits: Limits) -> str | None:
-    require_decodable(photo.header)
+def ends_early(photo: Photo, limits: Limits) -> str | None:
+    require_complete(photo.header)
     return None
 
 
@@ -137,7 +138,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("odd_shape", 422, "Too narrow to show a product.", has_an_odd_shape),
     Rule("too_many_frames", 413, "A film, not a photo.", has_too_many_frames),
-    Rule("truncated", 422, "The file ends before its picture does.", ends_early_or_costs_too_much),
+    Rule("truncated", 422, "The file ends before its picture does.", ends_early),
     Rule("decode_error", 422, "The decoder cannot make a picture of it.", cannot_be_decoded),
     Rule("adult", 422, "The picture is not fit for a shop's window.", shows_an_adult_scene),
     Rule("decoder_died", 422, "Decoding it took the decoder down, or more memory than one photo may cost."),

@@ -18,8 +18,9 @@ class IntakeSettings(BaseModel):
     max_photo_pixels: int = Field(
         100_000_000,
         ge=1_000,
-        description="Photos whose header claims more are rejected as too_many_pixels; so are those whose decoding would hold "
-        "more than 512 MiB, whatever is set: HEIC from 25 megapixels, AVIF 29, WebP 31, PNG and GIF 67, progressive JPEGs 89.",
+        description="Photos whose header claims more are rejected as too_many_pixels. So are those that would hold 512 MiB "
+        "to decode, whatever is set: AVIF above 29 megapixels, WebP 31, HEIC 25 to 53, progressive JPEG 59 to 89, PNG and GIF "
+        "67, other JPEG 178.",
     )
     max_photo_side_px: int = Field(
         32_768,

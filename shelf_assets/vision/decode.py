@@ -86,19 +86,23 @@ def decode_cost(header: Header, shrink: int) -> int:
     return int(header.pixels * held)
 
 
-def require_decodable(header: Header) -> None:
-    """Raise Undecodable for a photo that could take more memory or time than one may at any shrink, or is cut off."""
-    _require_affordable(header, decode_cost(header, 1))
+def require_affordable(header: Header) -> None:
+    """Raise Undecodable for a photo that could take more memory or time than one may, at any shrink."""
+    _require_bytes(header, decode_cost(header, 1))
     if header.scans > MAX_JPEG_SCANS or header.scans * header.pixels > MAX_SCANNED_PX:
         raise Undecodable(
             Reason.too_many_pixels,
             f"{header.width_px:,} × {header.height_px:,} pixels, gone over in {header.scans} scans",
         )
+
+
+def require_complete(header: Header) -> None:
+    """Raise Undecodable for a file that is cut off, as its container tells."""
     if not header.is_complete:
         raise Undecodable(Reason.truncated, f"{header.format}: its own lengths reach over the end of the file")
 
 
-def _require_affordable(header: Header, cost: int) -> None:
+def _require_bytes(header: Header, cost: int) -> None:
     if cost > MAX_DECODE_BYTES:
         raise Undecodable(
             Reason.too_many_pixels,
@@ -114,7 +118,8 @@ def decoded(data: bytes, header: Header, shrink: int) -> Iterator[np.ndarray]:
     `shrink` is 1, 2, 4 or 8, and averages shrink × shrink pixels into one. Transparency is composited on white, 16
     bits are cut to their upper 8. The array is valid inside the `with` only: its memory serves the next decode.
     """
-    require_decodable(header)
+    require_affordable(header)
+    require_complete(header)
     with _big if decode_cost(header, shrink) > BIG_BYTES else nullcontext():
         buffer = _buffer()
         try:
@@ -160,7 +165,7 @@ def _jpeg(data: bytes, header: Header, shrink: int, buffer: np.ndarray) -> np.nd
 
 def _odd_jpeg(data: bytes, header: Header, shrink: int) -> np.ndarray:
     cost = decode_cost(dataclasses.replace(header, decode_bytes_per_px=_PILLOW_JPEG_BYTES_PER_PX), shrink)
-    _require_affordable(header, cost)
+    _require_bytes(header, cost)
     with _big if cost > BIG_BYTES >= decode_cost(header, shrink) else nullcontext():
         return _pillow(data, header, shrink)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pytest
 from PIL import Image
 
+from shelf_assets.intake.decoders import examination
 from shelf_assets.intake.limits import Limits
-from shelf_assets.intake.rebuild import upright
+from shelf_assets.intake.rebuild import Accepted, examine, upright
 from shelf_assets.intake.rules import BY_REASON, RULES, Photo
 from shelf_assets.intake.settings import IntakeSettings
 from shelf_assets.intake.validator import inspect
@@ -94,15 +95,30 @@ def test_a_dear_question_comes_before_a_cheap_one() -> None:
     assert set(cost) == {0, 1, 2}
 
 
+def at_the_door(formats: tuple[str, ...]) -> Limits:
+    return examination(IntakeSettings.model_validate({"photo_formats": formats})).limits
+
+
 @pytest.mark.parametrize("format_name", ["jpeg", "png", "webp", "gif", "heic", "avif"])
 def test_a_format_that_is_off_by_setting_is_taken(format_name: str) -> None:
     data = encoded(scene(64, 48), "HEIF" if format_name == "heic" else format_name.upper())
     everything = ("jpeg", "png", "webp", "gif", "heic", "avif")
-    without = IntakeSettings(photo_formats=tuple(name for name in everything if name != format_name)).photo_limits
+    without = at_the_door(tuple(name for name in everything if name != format_name))
     verdict = inspect(data, without)
     assert (verdict.reason, verdict.format) == ("unsupported_format", format_name)
     assert format_name not in str(verdict.detail).split("taken are")[1], "who is refused reads what is taken"
-    assert inspect(data, IntakeSettings(photo_formats=(format_name,)).photo_limits).ok
+    assert inspect(data, at_the_door((format_name,))).ok
+
+
+def test_the_graph_refuses_what_a_door_without_jpeg_has_made() -> None:
+    settings = IntakeSettings(photo_formats=("png",))
+    made = examine(encoded(scene(160, 120), "PNG"), at_the_door(("png",)), 90)
+    assert isinstance(made, Accepted)
+    assert inspect(made.jpeg, settings.photo_limits).ok
+    assert inspect(encoded(scene(160, 120), "WEBP"), settings.photo_limits).reason == "unsupported_format"
+    assert inspect(PHOTO, at_the_door(("png",))).reason == "unsupported_format", (
+        "who sends a JPEG has made it elsewhere"
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,6 +152,20 @@ def test_the_frames_of_a_format_are_not_counted(format_name: str) -> None:
     assert inspect(film, IntakeSettings(max_photo_frames=5).photo_limits).ok
     verdict = inspect(film, IntakeSettings(max_photo_frames=4).photo_limits)
     assert (verdict.reason, verdict.detail) == ("too_many_frames", "5 frames, more than 4")
+
+
+def test_a_photo_too_dear_to_decode_is_said_to_end_early() -> None:
+    """Who asks what a decode costs does not ask where the file ends, nor the other way round."""
+    ask = {rule.reason: rule.question for rule in RULES}
+    dear = Photo(png(9_000, 9_000, 8, 2, b""))
+    cut_off = Photo(encoded(scene(160, 120), "PNG")[:-30])
+    for reason, culprit, other in (("too_many_pixels", dear, cut_off), ("truncated", cut_off, dear)):
+        question = ask[reason]
+        assert question is not None
+        with pytest.raises(Undecodable) as refused:
+            question(culprit, DEFAULT)
+        assert refused.value.reason == reason
+        assert question(other, DEFAULT) is None
 
 
 def test_ten_thousand_frames_keep_a_processor_busy_or_pass() -> None:
