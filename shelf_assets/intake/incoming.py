@@ -2,23 +2,23 @@
 
 Whoever says so may say it twice, late, or at the same time as another: every step may be done again, and the upload
 itself goes last, when what was made of it is durable. An upload form makes one photo: what comes in later by the same
-form, within its time, goes unread. `door/same` answers for an upload whose photo was there already under another name.
+form, within its time, goes unread. While nothing but refused uploads came by it, the next is judged: who sent a bad photo
+may send a good one. `door/same` answers for an upload whose photo was there already under another name.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from shelf_assets.intake.decoders import Examiner
+from shelf_assets.intake.owners import uploader_of
 from shelf_assets.intake.rebuild import Refused
 from shelf_assets.intake.receipts import INCOMING, Erased, Receipts, photo_key, quarantine_key, received_at_of
-from shelf_assets.lake.deposits import Deposit
+from shelf_assets.lake.deposits import Deposit, Deposits
+from shelf_assets.lake.object_store import StoredObject
 
 Ending = Literal["accepted", "same", "refused", "erased", "repeated", "gone", "ignored"]
-_OWNER = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Outcome:
     """How an upload ended.
 
     accepted, refused: as it is called, with `reason` from `rules.BY_REASON`. same: `photo_id` has the same bytes of the
-    same owner. erased: its owner had asked for the photo's erasure. repeated: it was judged before. gone: nothing is
-    left of it, nor was anything made of it. ignored: no upload by a form of ours.
+    same owner. erased: its owner had asked for the photo's erasure. repeated: the form has made its photo before. gone:
+    nothing is left of it, nor was anything made of it. ignored: no upload by a form of ours.
     """
 
     ending: Ending
@@ -42,27 +42,41 @@ async def judge_incoming(receipts: Receipts, examiner: Examiner, key: str, max_b
     if image_id is None:
         return Outcome("ignored")
     deposits = receipts.deposits
-    size_bytes = deposits.store.size_bytes(key)
-    if size_bytes is None:
+    stored = deposits.store.stat(key)
+    if stored is None:
         return Outcome("repeated" if _was_judged(receipts, image_id) else "gone", image_id)
-    if receipts.erasure_of(image_id) is not None:
+    if (photo_id := receipts.photo_of(image_id)) != image_id:
+        # Again, for the judge before may have died between its two steps.
+        receipts.note_same(image_id, photo_id)
+        outcome = Outcome("repeated", image_id, photo_id)
+    elif receipts.erasure_of(image_id) is not None:
         outcome = Outcome("erased", image_id)
     elif deposits.store.exists(photo_key(image_id)):
         outcome = Outcome("repeated", image_id, image_id)
-    elif size_bytes > max_bytes:
+    elif stored.size_bytes > max_bytes:
         # A form takes no such upload, so whoever put it there has keys to the bucket. It is too large to be read at all.
-        refused = Refused("too_large", f"{size_bytes:,} bytes, more than {max_bytes:,}")
-        outcome = _quarantined(receipts, image_id, b"", _owner_in(deposits.facts(key) or {}), refused)
+        refused = Refused("too_large", f"{stored.size_bytes:,} bytes, more than {max_bytes:,}")
+        outcome = _quarantined(receipts, image_id, b"", uploader_of(deposits.facts(key) or {}), refused)
     elif (upload := deposits.find(key)) is None:
         return Outcome("repeated" if _was_judged(receipts, image_id) else "gone", image_id)
     else:
         outcome = await _judged(receipts, examiner, image_id, upload)
-    deposits.delete(key)
+    _delete_unless_changed(deposits, stored)
     return outcome
 
 
+def _delete_unless_changed(deposits: Deposits, judged: StoredObject) -> None:
+    """Delete what was judged; another upload that came meanwhile, by the same form, is left to its own event.
+
+    S3 deletes without conditions: one that comes between the look and the deletion, within milliseconds, is lost unread.
+    """
+    now = deposits.store.stat(judged.key)
+    if now is not None and now.etag == judged.etag:
+        deposits.delete(judged.key)
+
+
 async def _judged(receipts: Receipts, examiner: Examiner, image_id: str, upload: Deposit) -> Outcome:
-    owner = _owner_in(upload.facts)
+    owner = uploader_of(upload.facts)
     if owner is None:
         refused = Refused("no_owner", "put into incoming/ without the door's form")
         return _quarantined(receipts, image_id, upload.data, owner, refused)
@@ -101,8 +115,3 @@ def _image_id(key: str) -> str | None:
     except ValueError:
         return None
     return name if folder == INCOMING else None
-
-
-def _owner_in(facts: Mapping[str, str]) -> str | None:
-    owner = facts.get("owner", "")
-    return owner if _OWNER.fullmatch(owner) else None

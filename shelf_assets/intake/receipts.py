@@ -3,7 +3,7 @@
 | key | what |
 |---|---|
 | `images/YYYY/MM/DD/<image_id>` | the rebuilt photo; facts: owner, received-at, upload-sha256, and those of `rebuild` |
-| `door/claims/<owner>/<upload sha256>` | the image_id of these bytes of this owner: the first writer's, for ever |
+| `door/claims/<owner>/<upload sha256>` | the image_id of these bytes of this owner: the first writer's, while its photo is there |
 | `door/idempotency/<owner>/<sha256 of the key>` | the upload sha256 that an Idempotency-Key was first used for |
 | `door/erasures/<image_id>.json` | somebody with the right to it asked for its erasure, and when |
 | `door/same/<image_id>` | the image_id of the photo that this presigned upload turned out to be: the same owner's same bytes |
@@ -25,6 +25,7 @@ from datetime import UTC, date, datetime
 
 from shelf_assets.intake.rebuild import Accepted, Refused
 from shelf_assets.lake.deposits import Deposits
+from shelf_assets.lake.image_ids import RANDOM_BITS, uuid7
 from shelf_assets.lake.object_store import ObjectStore, day_prefix
 
 CLAIMS, IDEMPOTENCY, ERASURES = "door/claims", "door/idempotency", "door/erasures"
@@ -54,9 +55,7 @@ class Receipt:
 
 def new_image_id(now: datetime) -> str:
     """A UUIDv7 (RFC 9562): milliseconds since 1970 in UTC, then 74 random bits. Midnight belongs to the new day."""
-    milliseconds = int(now.astimezone(UTC).timestamp() * 1000)
-    value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
-    return str(uuid.UUID(int=value))
+    return uuid7(int(now.astimezone(UTC).timestamp() * 1000), secrets.randbits(RANDOM_BITS))
 
 
 def received_at_of(image_id: str) -> datetime:
@@ -86,20 +85,28 @@ class Receipts:
         """Store a photo and answer for it. `image_id` is a new one; the answer's is that of the first such upload.
 
         Raises KeyReused, Erased and StoreUnavailable. A writer that dies between claim and photo leaves a claim without a
-        photo, which the next try of the same bytes fills.
+        photo: tried again on its day the photo gets the claim's name, later the claim gets the photo's, for nobody looks
+        at old days any more. Two that take over one claim at once may make two photos, of which `raw_images` takes one.
         """
         sha256 = accepted.upload_sha256
         if idempotency_key is not None:
             self._hold(owner, idempotency_key, sha256)
         claim = f"{CLAIMS}/{owner}/{sha256}"
-        claimed = self.deposits.create(claim, image_id.encode())
-        if not claimed:
+        is_new = self.deposits.create(claim, image_id.encode())
+        is_missing = is_new
+        if not is_new:
             found = self.deposits.find(claim)
-            image_id = found.data.decode() if found else image_id
-            if self.erasure_of(image_id) is not None:
-                raise Erased(image_id)
-        receipt = Receipt(image_id, received_at_of(image_id), claimed)
-        if claimed or not self.deposits.store.exists(photo_key(image_id)):
+            first_id = found.data.decode() if found else image_id
+            if self.erasure_of(first_id) is not None:
+                raise Erased(first_id)
+            is_missing = not self.deposits.store.exists(photo_key(first_id))
+            if is_missing and received_at_of(first_id).date() != received_at_of(image_id).date():
+                self.deposits.put(claim, image_id.encode(), {})
+                is_new = True
+            else:
+                image_id = first_id
+        receipt = Receipt(image_id, received_at_of(image_id), is_new)
+        if is_missing:
             self.deposits.put(photo_key(image_id), accepted.jpeg, self._facts(accepted, owner, receipt))
         return receipt
 
@@ -116,8 +123,12 @@ class Receipts:
                 raise KeyReused("this Idempotency-Key was used for another photo")
 
     def note_same(self, image_id: str, photo_id: str) -> None:
-        """Record that the upload `image_id` has no photo of its own: its bytes are those of `photo_id`."""
+        """Record that the upload `image_id` has no photo of its own: its bytes are those of `photo_id`.
+
+        An erasure that was asked for under the upload's name meanwhile is the photo's.
+        """
         self.deposits.put(f"{SAME}/{image_id}", photo_id.encode(), {})
+        self._pass_on_erasure(image_id, photo_id)
 
     def photo_of(self, image_id: str) -> str:
         """The image_id that the photo of an upload rests under: its own, unless its bytes were sent before.
@@ -129,9 +140,20 @@ class Receipts:
 
     def ask_erasure(self, image_id: str, owner: str, now: datetime) -> datetime:
         """Record, durably, that a photo is to be erased; the first time it was asked for."""
-        record = json.dumps({"image_id": image_id, "owner": owner, "asked_at": now.isoformat()})
-        self.deposits.create(f"{ERASURES}/{image_id}.json", record.encode())
+        self._record_erasure(image_id, owner, now.isoformat())
+        # The judge of an upload notes whose photo it is, then looks for this record: one of the two sees the other's.
+        if (photo_id := self.photo_of(image_id)) != image_id:
+            self._pass_on_erasure(image_id, photo_id)
         return self.erasure_of(image_id) or now
+
+    def _record_erasure(self, image_id: str, owner: str, asked_at: str) -> None:
+        record = json.dumps({"image_id": image_id, "owner": owner, "asked_at": asked_at})
+        self.deposits.create(f"{ERASURES}/{image_id}.json", record.encode())
+
+    def _pass_on_erasure(self, image_id: str, photo_id: str) -> None:
+        if (found := self.deposits.find(f"{ERASURES}/{image_id}.json")) is not None:
+            asked = json.loads(found.data)
+            self._record_erasure(photo_id, asked["owner"], asked["asked_at"])
 
     def erasure_of(self, image_id: str) -> datetime | None:
         """When the erasure of a photo was asked for."""

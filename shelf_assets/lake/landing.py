@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from shelf_assets.lake.image_ids import RANDOM_BITS, uuid7
 from shelf_assets.lake.object_store import ObjectStore, day_prefix
 
 
@@ -19,15 +19,8 @@ def landed_key(day: date, name: str, data: bytes) -> str:
     which `raw_images` accepts one.
     """
     milliseconds = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
-    random_bits = int.from_bytes(hashlib.sha256(name.encode() + b"\0" + data).digest()[:10], "big")
-    value = (
-        (milliseconds & (1 << 48) - 1) << 80
-        | 0x7 << 76
-        | (random_bits >> 68 & 0xFFF) << 64
-        | 0b10 << 62
-        | random_bits & (1 << 62) - 1
-    )
-    return f"{day_prefix(day)}{uuid.UUID(int=value)}"
+    random_bits = int.from_bytes(hashlib.sha256(name.encode() + b"\0" + data).digest()[: RANDOM_BITS // 8], "big")
+    return f"{day_prefix(day)}{uuid7(milliseconds, random_bits)}"
 
 
 def land(store: ObjectStore, day: date, files: Iterable[tuple[str, bytes]]) -> Iterator[str]:

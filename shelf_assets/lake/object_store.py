@@ -281,13 +281,19 @@ class ObjectStore:
         with explained(f"writing {key}", self.root_url):
             obstore.put(self.store, key, data)
 
-    def size_bytes(self, key: str) -> int | None:
-        """The object's size; None where it is gone."""
+    def stat(self, key: str) -> StoredObject | None:
+        """The object as a listing tells it; None where it is gone."""
         with explained(f"looking for {key}", self.root_url):
             try:
-                return obstore.head(self.store, key)["size"]
+                meta = obstore.head(self.store, key)
             except (NotFoundError, FileNotFoundError):
                 return None
+            return StoredObject(key, meta["size"], meta["e_tag"] or "", meta["last_modified"])
+
+    def size_bytes(self, key: str) -> int | None:
+        """The object's size; None where it is gone."""
+        stored = self.stat(key)
+        return None if stored is None else stored.size_bytes
 
     def exists(self, key: str) -> bool:
         return self.size_bytes(key) is not None

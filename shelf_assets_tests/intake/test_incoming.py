@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import io
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from PIL import Image
 
-from shelf_assets.intake.decoders import ExaminerHere, examination
+from shelf_assets.intake.decoders import Examiner, ExaminerHere, examination
 from shelf_assets.intake.incoming import Outcome, judge_incoming
+from shelf_assets.intake.rebuild import Accepted, Refused
 from shelf_assets.intake.receipts import (
+    ERASURES,
     INCOMING,
     QUARANTINE,
+    SAME,
     Receipts,
     new_image_id,
     photo_key,
@@ -55,8 +60,8 @@ def upload(receipts: Receipts, data: bytes, owner: str | None = OWNER, image_id:
     return image_id
 
 
-def judge(receipts: Receipts, image_id: str) -> Outcome:
-    examiner = ExaminerHere(examination(load_settings()))
+def judge(receipts: Receipts, image_id: str, examiner: Examiner | None = None) -> Outcome:
+    examiner = examiner or ExaminerHere(examination(load_settings()))
     return asyncio.run(judge_incoming(receipts, examiner, f"{INCOMING}/{image_id}", MAX_BYTES))
 
 
@@ -180,7 +185,7 @@ def test_who_sent_a_bad_photo_cannot_send_a_good_one(receipts: Receipts) -> None
     judge(receipts, image_id)
     upload(receipts, photo(), image_id=image_id)
     assert judge(receipts, image_id).ending == "accepted"
-    assert (receipts.facts_of(image_id) or {})["camera"] == "CanaryWorks Model 7"
+    assert photo_in(receipts, image_id).facts["camera"] == "CanaryWorks Model 7"
 
 
 def test_the_same_bytes_become_two_photos(receipts: Receipts) -> None:
@@ -191,6 +196,71 @@ def test_the_same_bytes_become_two_photos(receipts: Receipts) -> None:
     assert (receipts.photo_of(second), receipts.photo_of(first)) == (first, first)
     assert judge(receipts, strangers) == Outcome("accepted", strangers, strangers)
     assert sorted(keys(receipts, IMAGES)) == sorted([photo_key(first), photo_key(strangers)])
+    assert not keys(receipts, INCOMING)
+
+
+def test_a_form_makes_two_photos_when_its_first_upload_was_a_known_one(receipts: Receipts) -> None:
+    """Its second would rest under the form's name, which leads to the first's photo: there it could not be erased."""
+    first, second = upload(receipts, photo("red")), upload(receipts, photo("red"))
+    judge(receipts, first), judge(receipts, second)
+    upload(receipts, photo("blue"), image_id=second)
+    assert judge(receipts, second) == Outcome("repeated", second, first)
+    assert keys(receipts, IMAGES) == [photo_key(first)]
+    assert not keys(receipts, INCOMING)
+
+
+class Meanwhile:
+    """An examiner during whose work something else happens."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        self._happens = happens
+
+    async def examine(self, data: bytes) -> Accepted | Refused:
+        self._happens()
+        return await ExaminerHere(examination(load_settings())).examine(data)
+
+
+def test_an_erasure_that_is_asked_for_while_the_upload_is_judged_misses_its_photo(receipts: Receipts) -> None:
+    first, second, own = upload(receipts, photo()), upload(receipts, photo()), upload(receipts, photo("blue"))
+    judge(receipts, first)
+    asked_at = datetime(2026, 11, 24, 10, tzinfo=UTC)
+    for image_id, outcome in (
+        (second, Outcome("same", second, first)),
+        (own, Outcome("accepted", own, own)),
+    ):
+        examiner = Meanwhile(lambda image_id=image_id: receipts.ask_erasure(image_id, OWNER, asked_at))
+        assert judge(receipts, image_id, examiner) == outcome
+    assert (receipts.erasure_of(first), receipts.erasure_of(own)) == (asked_at, asked_at)
+
+
+def test_an_erasure_that_was_asked_for_before_the_judge_died_misses_its_photo(receipts: Receipts) -> None:
+    """It had found out whose photo the upload is, and no more."""
+    first, second = upload(receipts, photo()), upload(receipts, photo())
+    judge(receipts, first)
+    asked_at = datetime(2026, 11, 24, 10, tzinfo=UTC)
+    receipts.deposits.put(f"{SAME}/{second}", first.encode(), {})
+    receipts.deposits.create(
+        f"{ERASURES}/{second}.json", json.dumps({"owner": OWNER, "asked_at": asked_at.isoformat()}).encode()
+    )
+    judge(receipts, second)
+    assert receipts.erasure_of(first) == asked_at
+
+
+def test_an_erasure_that_is_recorded_after_the_judge_looked_misses_its_photo(receipts: Receipts) -> None:
+    """Who asked had looked for the photo's name before the judge knew it."""
+    first, second = upload(receipts, photo()), upload(receipts, photo())
+    judge(receipts, first), judge(receipts, second)
+    asked_at = datetime(2026, 11, 24, 10, tzinfo=UTC)
+    receipts.ask_erasure(second, OWNER, asked_at)
+    assert receipts.erasure_of(first) == asked_at
+
+
+def test_an_upload_that_came_while_another_was_judged_goes_unread(receipts: Receipts) -> None:
+    image_id = upload(receipts, b"text")
+    examiner = Meanwhile(lambda: upload(receipts, photo(), image_id=image_id))
+    assert judge(receipts, image_id, examiner).ending == "refused"
+    assert keys(receipts, INCOMING) == [f"{INCOMING}/{image_id}"]
+    assert judge(receipts, image_id).ending == "accepted"
     assert not keys(receipts, INCOMING)
 
 

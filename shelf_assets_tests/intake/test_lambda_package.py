@@ -20,8 +20,10 @@ import yaml
 
 from shelf_assets.intake import serverless
 from shelf_assets.intake.api import states
+from shelf_assets.intake.decoders import ExaminerHere
 from shelf_assets.intake.keys import Keys
-from shelf_assets.intake.receipts import INCOMING, Receipts, new_image_id, photo_key
+from shelf_assets.intake.rebuild import Accepted, Refused
+from shelf_assets.intake.receipts import ERASURES, INCOMING, Receipts, new_image_id, photo_key
 from shelf_assets_tests.conftest import LakeUnderTest, repo_root
 from shelf_assets_tests.faulty_proxy import Faults, faulty_proxy
 from shelf_assets_tests.intake.test_serverless import Context, created, http_event, photo, rest_event
@@ -194,7 +196,7 @@ def test_a_function_may_read_or_change_what_is_behind_the_door(resources: dict[s
         ("HttpDoor", "s3:DeleteObject", "images/2026/11/24/a"),
         ("HttpDoor", "s3:DeleteObject", "door/erasures/a.json"),
         ("IncomingJudge", "s3:GetObject", "door/keys/0123456789abcdef.json"),
-        ("IncomingJudge", "s3:PutObject", "door/erasures/a.json"),
+        ("IncomingJudge", "s3:DeleteObject", "door/erasures/a.json"),
         ("IncomingJudge", "s3:PutObject", "incoming/a"),
         ("IncomingJudge", "s3:DeleteObject", "images/2026/11/24/a"),
         ("IncomingJudge", "s3:DeleteObject", "door/claims/a/b"),
@@ -238,15 +240,28 @@ def asked(
 
 @pytest.mark.s3
 def test_the_judge_may_not_do_what_it_does(
-    resources: dict[str, Any], s3_lake: LakeUnderTest, asked: list[tuple[str, str]]
+    resources: dict[str, Any],
+    s3_lake: LakeUnderTest,
+    asked: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Accepted, refused, the same again, repeated and gone: every request is one that the template allows."""
+    """Accepted, refused, the same again, erased meanwhile, repeated and gone: every request is one that the template allows."""
     receipts = Receipts(s3_lake.lake.objects)
+    examine = ExaminerHere.examine
+
+    async def erased_meanwhile(self: ExaminerHere, data: bytes) -> Accepted | Refused:
+        if data == photo() and receipts.deposits.store.exists(photo_key(image_ids[0])):
+            receipts.ask_erasure(image_ids[2], "ab" * 16, datetime.now(UTC))
+        return await examine(self, data)
+
+    monkeypatch.setattr(ExaminerHere, "examine", erased_meanwhile)
     image_ids = [new_image_id(datetime.now(UTC)) for _ in range(4)]
     for image_id, data in zip(image_ids, (photo(), b"text", photo()), strict=False):
         receipts.deposits.put(f"{INCOMING}/{image_id}", data, {"owner": "ab" * 16})
     serverless.handler(created(s3_lake.url, *image_ids, *image_ids), Context())
+    assert receipts.erasure_of(image_ids[0]) is not None
     needed = set(actions_in(s3_lake.url, asked))
+    assert ("s3:PutObject", f"{ERASURES}/{image_ids[0]}.json") in needed
     assert {action for action, _ in needed} >= {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}
     assert not [need for need in needed if not allows(resources["IncomingJudge"], *need)]
 
