@@ -19,7 +19,7 @@ from shelf_assets.intake.rules import RULES, Decode, Photo, prove
 from shelf_assets.vision.formats import sniff
 from shelf_assets.vision.headers import Header
 from shelf_assets.vision.perceptual_hash import perceptual_hash
-from shelf_assets.vision.preprocess import Geometry, cut
+from shelf_assets.vision.preprocess import Geometry, cut_each
 from shelf_assets.vision.reasons import Undecodable
 
 
@@ -101,16 +101,12 @@ def judge(size_bytes: int, data: bytes | None, limits: Limits, geometry: Geometr
             return Judged(None, Verdict(reason="too_large", detail=detail))
         return Judged(None, Verdict(reason="gone", detail="listed, but no longer there when it was read"))
     sha256 = hashlib.sha256(data).hexdigest()
-
-    def cut_both(data: bytes, header: Header) -> tuple[np.ndarray, np.ndarray | None]:
-        looked_at = cut(data, header, _LOOKED_AT)
-        if geometry is None:
-            return looked_at, None
-        return looked_at, looked_at if geometry == _LOOKED_AT else cut(data, header, geometry)
-
-    photo = Photo(data, cut_both)
+    geometries = {_LOOKED_AT} if geometry is None else {_LOOKED_AT, geometry}
+    photo = Photo(data, lambda data, header: cut_each(data, header, geometries))
     verdict = judged(photo, limits)
     if not verdict.ok:
         return Judged(sha256, verdict)
-    looked_at, pixels = photo.decoded
-    return Judged(sha256, verdict, pixels, perceptual_hash(looked_at))
+    tensors = photo.decoded
+    return Judged(
+        sha256, verdict, None if geometry is None else tensors[geometry], perceptual_hash(tensors[_LOOKED_AT])
+    )

@@ -6,6 +6,7 @@ Normalisation belongs to the model and happens on the device; decoding is in `de
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -18,7 +19,7 @@ from shelf_assets.vision.headers import Header, read_header
 from shelf_assets.vision.reasons import Undecodable
 from shelf_assets.vision.resize import Box, resize
 
-__all__ = ["Geometry", "Undecodable", "cut", "tensor_digest", "to_tensor"]
+__all__ = ["Geometry", "Undecodable", "cut", "cut_each", "tensor_digest", "to_tensor"]
 
 # Any change of what pixels come out for the same bytes needs a new number: digests must not lie.
 VERSION = 2
@@ -83,9 +84,17 @@ def to_tensor(data: bytes, geometry: Geometry) -> np.ndarray:
 
 def cut(data: bytes, header: Header, geometry: Geometry) -> np.ndarray:
     """`to_tensor` for who has read the header already."""
-    shrink = shrink_for(_counting_side(header, geometry), OVERSAMPLING * geometry.size_px)
-    with decoded(data, header, shrink) as picture:
-        return _upright(picture, header, shrink, geometry)
+    return cut_each(data, header, {geometry})[geometry]
+
+
+def cut_each(data: bytes, header: Header, geometries: Collection[Geometry]) -> dict[Geometry, np.ndarray]:
+    """`cut` by several geometries: those that shrink alike on load, as most do, share the decode."""
+    shrinks = {each: shrink_for(_counting_side(header, each), OVERSAMPLING * each.size_px) for each in geometries}
+    tensors: dict[Geometry, np.ndarray] = {}
+    for shrink in set(shrinks.values()):
+        with decoded(data, header, shrink) as picture:
+            tensors |= {each: _upright(picture, header, shrink, each) for each in geometries if shrinks[each] == shrink}
+    return tensors
 
 
 def tensor_digest(tensor: np.ndarray) -> str:
