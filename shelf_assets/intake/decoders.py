@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import multiprocessing
+import os
 import resource
 import signal
 import threading
@@ -200,7 +201,10 @@ def _end(pool: ProcessPool) -> None:
 
 
 class ExaminerHere:
-    """Examines in this process, where it is a sandbox already: on Lambda, and in tests."""
+    """Examines in this process, where it is a sandbox already: on Lambda, and in tests.
+
+    Nothing is bounded here: what ends a photo that hangs or swells is the function's own timeout and memory.
+    """
 
     def __init__(self, asked: Examination) -> None:
         self._asked = asked
@@ -210,16 +214,23 @@ class ExaminerHere:
 
 
 def _confine(asked: Examination, own_pages: Path) -> None:
-    """Bound what this process may take beyond what it is: the system then fails the allocation, not the machine."""
+    """Bound what this process may take beyond what it is: the system then fails the allocation, not the machine.
+
+    Its environment goes: the secrets of store, Redis and owners are none of a decoder's business. How it was started stays
+    in /proc, and what else that leaves is in docs/threat-model.md.
+    """
     import shelf_assets.vision.preprocess  # noqa: F401 - loaded before its size is taken
 
     if asked.limits.max_adult_score is not None:
         from shelf_assets.intake.moderation import require_moderation
 
         require_moderation()
+    os.environ.clear()
     # The library's own handler is Python's, and waits for the decoder that it is to end.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Of no file a byte; pipes are none.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     if own_pages.exists():
         here_bytes = int(own_pages.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
         most_bytes = here_bytes + asked.decode_bytes

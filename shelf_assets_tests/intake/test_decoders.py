@@ -286,6 +286,21 @@ def test_a_decoder_may_take_the_memory_of_the_machine_or_leave_its_own_in_a_file
         assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
 
 
+def test_a_decoder_knows_the_secrets_of_its_door_or_writes_files(
+    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("SHELF_OWNER_HASH_KEY", "SHELF_REDIS_URL", "AWS_SECRET_ACCESS_KEY", "SOMEBODYS_TOKEN"):
+        monkeypatch.setenv(name, "sesame")
+    with Decoders(ASKED, 1) as decoders:
+        (decoder,) = decoders._all
+        known = decoder._pool.schedule(eval, args=("dict(__import__('os').environ)",)).result(60)
+        assert known == {}
+        written = decoder._pool.schedule(Path.write_bytes, args=(tmp_path / "left", b"behind"))
+        with pytest.raises(OSError, match="File too large"):
+            written.result(60)
+        assert isinstance(runner.run(decoders.examine(PHOTO)), Accepted)
+
+
 def test_a_killed_parent_leaves_decoders_behind(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
