@@ -1,7 +1,7 @@
 """Objects that outlive a power cut, with facts beside their bytes: what the door answers for when it says "received".
 
-On S3 an acknowledged PUT is durable and facts are the object's user metadata. A folder has neither: bytes and their
-folder are synced, and facts rest in `facts/<key>.json`, written first, so that an object that is there has its own.
+On S3 an acknowledged PUT is durable and facts are the object's user metadata. A folder has neither: bytes and all that
+leads to them are synced, and facts rest in `facts/<key>.json`, written first, so that an object that is there has its own.
 Everything else about objects is in `object_store`.
 """
 
@@ -13,6 +13,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import obstore
@@ -45,15 +46,15 @@ class Deposits:
             if folder is None:
                 obstore.put(self.store.store, key, data, attributes=dict(facts))
                 return
-            _write_synced(folder / _facts_key(key), json.dumps(dict(facts)).encode())
-            _write_synced(folder / key, data)
+            _write_synced(folder, _facts_key(key), json.dumps(dict(facts)).encode())
+            _write_synced(folder, key, data)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object that is not there yet, durably; False where it is. Of many who try at once one is told True."""
         with explained(f"writing {key}", self.store.root_url):
             folder = self.store.folder
             if folder is not None:
-                return _write_synced(folder / key, data, replace=False)
+                return _write_synced(folder, key, data, replace=False)
             try:
                 obstore.put(self.store.store, key, data, mode="create")
             except (AlreadyExistsError, PreconditionError):
@@ -109,9 +110,13 @@ def _user_metadata(attributes: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in attributes.items() if name.islower()}
 
 
-def _write_synced(path: Path, data: bytes, replace: bool = True) -> bool:
-    """Write a file whole and durably; with `replace` off, False where there is one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write_synced(root: Path, key: str, data: bytes, replace: bool = True) -> bool:
+    """Write a file whole and durably; with `replace` off, False where there is one, which is durable as well then.
+
+    A process that is killed here leaves a file `name#digits` behind: it takes room, and no reader sees it.
+    """
+    path = root / key
+    _make_durable(path.parent, root)
     # `#` and digits: what obstore's own unfinished files end with, and what no listing of it shows.
     temporary = path.with_name(f"{path.name}#{secrets.randbits(64)}")
     try:
@@ -119,17 +124,39 @@ def _write_synced(path: Path, data: bytes, replace: bool = True) -> bool:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        written = True
         if replace:
             temporary.replace(path)
         else:
             try:
                 path.hardlink_to(temporary)
             except FileExistsError:
-                return False
+                written = False
+        # Also where another has written it: that one may not have come to this line yet.
         _sync_folder(path.parent)
-        return True
+        return written
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _make_durable(folder: Path, root: Path) -> None:
+    """Make a folder below the root, and all that lead to it, so that a power cut takes none of them away."""
+    if folder == root:
+        root.mkdir(parents=True, exist_ok=True)
+        return
+    _make_durable(folder.parent, root)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        _sync_name_once(folder)
+    else:
+        _sync_folder(folder.parent)
+
+
+@lru_cache(maxsize=10_000)
+def _sync_name_once(folder: Path) -> None:
+    # Whoever made it may not have synced it yet. Once, for even a folder that has not changed takes a disk a millisecond.
+    _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

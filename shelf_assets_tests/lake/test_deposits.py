@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +29,66 @@ def test_facts_are_lost_or_given_to_another_photo(lake: LakeUnderTest) -> None:
     assert deposits.find("images/2025/03/01/with") == Deposit(b"a photo", OWNER)
     assert deposits.find("images/2025/03/01/without") == Deposit(b"another", {})
     assert deposits.find("images/2025/03/01/nowhere") is None
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was synced to the disk, in order, by its path."""
+    paths: list[str] = []
+    fsync = os.fsync
+
+    def recorded(handle: int) -> None:
+        paths.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    return paths
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not tell files by handle")
+
+
+@needs_proc
+def test_a_photo_that_was_put_does_not_survive_a_power_cut(disk_lake: LakeUnderTest, synced: list[str]) -> None:
+    """Facts, then bytes: each after the folders that lead to it, each of them by the one above, and before its own name."""
+    disk_lake.lake.deposits.put("images/2026/11/24/photo", b"a photo", OWNER)
+    root = f"{disk_lake.lake.objects.folder}"
+    folders = ["images", "images/2026", "images/2026/11"]
+    last = [
+        ("facts/images/2026/11/24/photo.json#", "facts/images/2026/11/24"),
+        ("images/2026/11/24/photo#", "images/2026/11/24"),
+    ]
+    assert [re.sub(r"#\d+$", "#", path.removeprefix(f"{root}/")) for path in synced] == [
+        *(root, "facts", *(f"facts/{folder}" for folder in folders), *last[0]),
+        *(root, *folders, *last[1]),
+    ]
+
+
+@needs_proc
+def test_every_photo_of_a_day_waits_for_folders_that_rest_long_since(
+    disk_lake: LakeUnderTest, synced: list[str]
+) -> None:
+    disk_lake.lake.objects.put("images/2026/11/24/landed", b"a photo")
+    for name in ("first", "second", "third"):
+        synced.clear()
+        disk_lake.lake.deposits.put(f"images/2026/11/24/{name}", b"a photo", OWNER)
+    root = f"{disk_lake.lake.objects.folder}"
+    assert [re.sub(r"#\d+$", "#", path.removeprefix(f"{root}/")) for path in synced] == [
+        *("facts/images/2026/11/24/third.json#", "facts/images/2026/11/24"),
+        *("images/2026/11/24/third#", "images/2026/11/24"),
+    ]
+
+
+@needs_proc
+def test_a_claim_that_another_has_made_does_not_survive_a_power_cut(
+    disk_lake: LakeUnderTest, synced: list[str]
+) -> None:
+    """Its bytes were synced before it had a name; the name may not be yet, and this one's answer rests on it."""
+    disk_lake.lake.objects.put("door/claims/a", b"the other's")
+    assert disk_lake.lake.deposits.create("door/claims/a", b"mine") is False
+    root = f"{disk_lake.lake.objects.folder}"
+    assert synced[:2] == [root, f"{root}/door"]
+    assert synced[-1] == f"{root}/door/claims"
 
 
 @pytest.mark.s3
