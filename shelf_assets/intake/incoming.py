@@ -1,4 +1,4 @@
-"""A presigned upload is there: judged, then moved to its photo or to quarantine. Who says that it is there is `serverless`.
+"""A presigned upload is there: judged, then moved to its photo or to quarantine. Events that say so are `serverless`' work.
 
 Whoever says so may say it twice, late, or at the same time as another: every step may be done again, and the upload
 itself goes last, when what was made of it is durable. An upload form makes one photo: what comes in later by the same
@@ -8,14 +8,18 @@ may send a good one. `door/same` answers for an upload whose photo was there alr
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
+from shelf_assets.intake.api.logs import request_log
 from shelf_assets.intake.decoders import Examiner
 from shelf_assets.intake.owners import uploader_of
 from shelf_assets.intake.rebuild import Refused
 from shelf_assets.intake.receipts import INCOMING, Erased, Receipts, photo_key, quarantine_key, received_at_of
 from shelf_assets.lake.deposits import Deposit, Deposits
+from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import StoredObject
 
 Ending = Literal["accepted", "same", "refused", "erased", "repeated", "gone", "ignored"]
@@ -73,6 +77,39 @@ def _delete_unless_changed(deposits: Deposits, judged: StoredObject) -> None:
     now = deposits.store.stat(judged.key)
     if now is not None and now.etag == judged.etag:
         deposits.delete(judged.key)
+
+
+async def judge_all(receipts: Receipts, examiner: Examiner, max_bytes: int) -> Counter[str]:
+    """Judge all uploads that are there, one after the other; how often each ending came, "failed" for who is to wait.
+
+    Whoever else judges them at the same time does no harm. Raises StoreUnavailable where they cannot be listed.
+    """
+    store = receipts.deposits.store
+    endings: Counter[str] = Counter()
+    # In threads, for the store is waited for, and the loop has others to serve.
+    for key in await asyncio.to_thread(lambda: [stored.key for stored in store.list(f"{INCOMING}/")]):
+        try:
+            outcome = await asyncio.to_thread(asyncio.run, judge_incoming(receipts, examiner, key, max_bytes))
+        except Exception as error:  # noqa: BLE001 - logged; it stays where it is, and the others are judged
+            request_log().error("upload not judged", error=type(error).__name__, detail=str(error))
+            endings["failed"] += 1
+        else:
+            endings[outcome.ending] += 1
+    return endings
+
+
+async def judge_every(seconds: float, receipts: Receipts, examiner: Examiner, max_bytes: int) -> None:
+    """Judge what is there, again and again until cancelled; where no events of the bucket are heard."""
+    log = request_log()
+    while True:
+        try:
+            endings = await judge_all(receipts, examiner, max_bytes)
+        except StoreUnavailable as error:
+            log.error("uploads not judged", error=type(error).__name__, detail=str(error))
+        else:
+            if endings.keys() - {"ignored"}:
+                log.info("uploads judged", **endings)
+        await asyncio.sleep(seconds)
 
 
 async def _judged(receipts: Receipts, examiner: Examiner, image_id: str, upload: Deposit) -> Outcome:

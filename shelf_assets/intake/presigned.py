@@ -45,7 +45,7 @@ def presign(settings: Settings, image_id: str, owner_hash: str, now: datetime) -
     prefix = lake.path.strip("/")
     secret, token = settings.s3_secret_access_key, settings.s3_session_token
     form = _client(
-        settings.s3_endpoint_url,
+        settings.upload_endpoint_url or settings.s3_endpoint_url,
         settings.s3_region,
         settings.s3_access_key_id,
         secret.get_secret_value() if secret else None,

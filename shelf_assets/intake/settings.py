@@ -97,6 +97,16 @@ class IntakeSettings(BaseModel):
         description="Key of the hash that stands for an owner in the lake; a folder makes its own, S3 must be given one.",
     )
     upload_seconds: int = Field(600, ge=10, le=604_800, description="How long a presigned upload may be used.")
+    upload_endpoint_url: str | None = Field(
+        None, description="Endpoint that forms name, where senders reach the store by another than AWS_ENDPOINT_URL."
+    )
+    judge_incoming_seconds: int = Field(
+        0,
+        ge=0,
+        le=86_400,
+        description="How often the HTTP server judges the uploads by forms that came; 0: never, which is for Lambda, "
+        "told by the bucket's events. Where neither does, nobody judges them.",
+    )
 
     @field_validator("key_requests", "key_bytes", "key_pixels", "address_requests", "address_bytes", "address_pixels")
     @classmethod

@@ -6,20 +6,21 @@ import asyncio
 import dataclasses
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 from PIL import Image
 
 from shelf_assets.intake.decoders import Examiner, ExaminerHere, examination
-from shelf_assets.intake.incoming import Outcome, judge_incoming
+from shelf_assets.intake.incoming import Outcome, judge_all, judge_every, judge_incoming
 from shelf_assets.intake.rebuild import Accepted, Refused
 from shelf_assets.intake.receipts import (
     ERASURES,
     INCOMING,
     QUARANTINE,
     SAME,
+    Receipt,
     Receipts,
     new_image_id,
     photo_key,
@@ -29,7 +30,7 @@ from shelf_assets.intake.receipts import (
 from shelf_assets.intake.rules import BY_REASON
 from shelf_assets.lake.deposits import Deposit, Deposits
 from shelf_assets.lake.errors import StoreUnavailable
-from shelf_assets.lake.object_store import IMAGES, ObjectStore, Patience
+from shelf_assets.lake.object_store import IMAGES, ObjectStore, Patience, StoredObject
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.servers import refusing_port
@@ -308,6 +309,57 @@ def test_two_that_judge_one_upload_at_once_spoil_it(receipts: Receipts) -> None:
     assert asyncio.run(both()) == [Outcome("accepted", image_id, image_id)] * 2
     assert photo_in(receipts, image_id).facts["owner"] == OWNER
     assert not keys(receipts, INCOMING)
+
+
+def test_one_bad_upload_keeps_all_others_from_being_judged(receipts: Receipts, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, broken, after = (upload(receipts, photo(colour)) for colour in ("red", "green", "blue"))
+    receipts.deposits.put(f"{INCOMING}/not-ours", photo(), {})
+    take = Receipts.take
+
+    def take_but_one(self: Receipts, accepted: Accepted, owner: str, image_id: str) -> Receipt:
+        if image_id == broken:
+            raise StoreUnavailable("writing: the store says SlowDown")
+        return take(self, accepted, owner, image_id)
+
+    def judged() -> dict[str, int]:
+        return asyncio.run(judge_all(receipts, ExaminerHere(examination(load_settings())), MAX_BYTES))
+
+    monkeypatch.setattr(Receipts, "take", take_but_one)
+    assert judged() == {"accepted": 2, "failed": 1, "ignored": 1}
+    assert sorted(keys(receipts, IMAGES)) == [photo_key(before), photo_key(after)]
+    monkeypatch.setattr(Receipts, "take", take)
+    assert judged() == {"accepted": 1, "ignored": 1}
+    assert judged() == {"ignored": 1}
+
+
+def test_a_judge_gives_up_when_the_store_was_down_once(
+    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipts = Receipts(disk_lake.lake.objects)
+    image_id = upload(receipts, photo())
+    list_all, listed = ObjectStore.list, []
+
+    def fail_once(self: ObjectStore, prefix: str) -> Iterator[StoredObject]:
+        listed.append(prefix)
+        if len(listed) == 1:
+            raise StoreUnavailable("listing: the store says SlowDown")
+        return list_all(self, prefix)
+
+    monkeypatch.setattr(ObjectStore, "list", fail_once)
+
+    async def judge_until_it_is_a_photo() -> None:
+        judging = asyncio.create_task(
+            judge_every(0.01, receipts, ExaminerHere(examination(load_settings())), MAX_BYTES)
+        )
+        async with asyncio.timeout(60):
+            while not receipts.deposits.store.exists(photo_key(image_id)):
+                await asyncio.sleep(0.01)
+        judging.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await judging
+
+    asyncio.run(judge_until_it_is_a_photo())
+    assert "SlowDown" in capsys.readouterr().err
 
 
 def test_a_store_that_is_down_ends_an_upload() -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -62,6 +63,16 @@ def test_a_form_takes_what_it_was_not_signed_for(
     answer = send(form(image_id), size_bytes, **changed)
     assert answer.status_code in (400, 403), answer.text
     assert not list(s3_lake.lake.objects.list(""))
+
+
+@pytest.mark.s3
+def test_a_form_names_the_store_as_only_servers_know_it(s3_lake: LakeUnderTest, image_id: str) -> None:
+    here = load_settings()
+    public = str(here.s3_endpoint_url).replace("127.0.0.1", "localhost")
+    upload = presign(load_settings(upload_endpoint_url=public), image_id, OWNER, datetime.now(UTC))
+    assert urlsplit(upload.url).hostname == "localhost"
+    assert send(upload, 100).is_success
+    assert s3_lake.lake.objects.exists(f"{INCOMING}/{image_id}")
 
 
 @pytest.mark.s3

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from shelf_assets.intake.api.problems import ProblemBody, handle_problems
 from shelf_assets.intake.api.readiness import Readiness
 from shelf_assets.intake.api.states import States
 from shelf_assets.intake.decoders import Decoders, Examiner, examination
+from shelf_assets.intake.incoming import judge_every
 from shelf_assets.intake.keys import Keys
 from shelf_assets.intake.owners import owner_hash_key
 from shelf_assets.intake.quotas import Quotas
@@ -93,16 +95,34 @@ def _lifespan(door: Door, examiner: Examiner | None) -> Callable[[FastAPI], Any]
         try:
             if examiner is not None:
                 door.examiner = examiner
-                yield
+                async with _judging(door, examiner):
+                    yield
                 return
             with Decoders(examination(door.settings), door.settings.decoders or cores()) as decoders:
                 door.examiner = decoders
-                yield
+                async with _judging(door, decoders):
+                    yield
         finally:
             door.examiner = None
             await door.quotas.aclose()
 
     return running
+
+
+@asynccontextmanager
+async def _judging(door: Door, examiner: Examiner) -> AsyncIterator[None]:
+    """Beside the requests, where the settings say so, uploads by forms are judged."""
+    seconds = door.settings.judge_incoming_seconds
+    if not seconds:
+        yield
+        return
+    task = asyncio.create_task(judge_every(seconds, door.receipts, examiner, door.settings.max_photo_bytes))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
