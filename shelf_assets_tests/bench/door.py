@@ -21,7 +21,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,7 +71,12 @@ def main() -> None:
     if shutil.which("wrk") is None:
         parser.error("wrk is not installed; on Debian: apt-get install wrk")
     with tempfile.TemporaryDirectory(prefix="shelf-door-") as folder:
-        found = [_measure(load, Path(folder), asked.rounds, asked.seconds, asked.minutes * 60) for load in LOADS]
+        sent = [(load, _files(load, Path(folder))) for load in LOADS]
+        found = [_rounds(load, files, Path(folder), asked.rounds, asked.seconds) for load, files in sent]
+        # Last, since memory does not mind what else a machine does meanwhile.
+        for each, (load, files) in zip(found, sent, strict=True):
+            print(f"{load.name}: {asked.minutes:g} minutes of steady load", flush=True)
+            each["steady"] = _steady(load, files, Path(folder), asked.minutes * 60)
     result = {"machine": machine(), "rounds": asked.rounds, "seconds": asked.seconds, "loads": found}
     asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "door.json").write_text(json.dumps(result, indent=1) + "\n")
@@ -80,28 +85,30 @@ def main() -> None:
     print(page)
 
 
-def _measure(load: Load, folder: Path, rounds: int, seconds: int, steady_seconds: float) -> dict[str, Any]:
-    photos = [photo_of(data, load) for _, data in photo_set("large", 4).files]
+def _files(load: Load, folder: Path) -> list[Path]:
     paths = []
-    for number, data in enumerate(photos):
+    for number, (_, data) in enumerate(photo_set("large", 4).files):
         paths.append(folder / f"{load.size_bytes}-{number}.jpg")
-        paths[-1].write_bytes(data)
+        paths[-1].write_bytes(photo_of(data, load))
+    return paths
+
+
+def _rounds(load: Load, paths: list[Path], folder: Path, rounds: int, seconds: int) -> dict[str, Any]:
+    photos = [path.read_bytes() for path in paths]
     decoders = len(os.sched_getaffinity(0))
     turns = []
-    with _server(folder / "home") as (url, token, server):
+    with _server(folder / "home") as (url, token, _):
         for number in range(rounds):
             floor = _floor(photos, decoders, seconds)
             sent = _wrk(url, token, paths, load.connections, seconds)
             turns.append({"floor_per_second": floor, **sent})
             print(f"{load.name}, round {number + 1} of {rounds}: floor {floor:.1f}/s, {sent}", flush=True)
-        steady = _steady(server, lambda: _wrk(url, token, paths, load.connections, int(steady_seconds)))
     return {
         "name": load.name,
         "mean_bytes": sum(map(len, photos)) // len(photos),
         "megapixels": load.size_px[0] * load.size_px[1] / 1e6,
         "connections": load.connections,
         "turns": turns,
-        "steady": steady,
     }
 
 
@@ -193,23 +200,25 @@ def _wrk(url: str, token: str, paths: list[Path], connections: int, seconds: int
     return found | {"accepted_per_second": round(accepted / found["seconds"], 2)}
 
 
-def _steady(server: psutil.Process, load: Any) -> dict[str, Any]:
-    """Memory of the server and its decoders under the load: the median of each fifth of it, in MB."""
+def _steady(load: Load, paths: list[Path], folder: Path, seconds: float) -> dict[str, Any]:
+    """Memory of a server and its decoders under the load: the median of each fifth of it, in MB."""
     samples: list[float] = []
     stop = threading.Event()
 
-    def watch() -> None:
+    def watch(server: psutil.Process) -> None:
         while not stop.wait(1.0):
-            tree = [server, *server.children(recursive=True)]
-            samples.append(sum(process.memory_full_info().pss for process in tree) / 1e6)
+            with suppress(psutil.NoSuchProcess):
+                tree = [server, *server.children(recursive=True)]
+                samples.append(sum(process.memory_full_info().pss for process in tree) / 1e6)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        sent = load()
-    finally:
-        stop.set()
-        watcher.join()
+    with _server(folder / "steady") as (url, token, server):
+        watcher = threading.Thread(target=watch, args=(server,))
+        watcher.start()
+        try:
+            sent = _wrk(url, token, paths, load.connections, int(seconds))
+        finally:
+            stop.set()
+            watcher.join()
     fifth = max(1, len(samples) // 5)
     fifths = [round(median(samples[at : at + fifth])) for at in range(0, fifth * 5, fifth)]
     return sent | {"memory_mb": fifths, "peak_mb": round(max(samples))}
