@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -70,6 +71,8 @@ def main() -> None:
     asked = parser.parse_args()
     if shutil.which("wrk") is None:
         parser.error("wrk is not installed; on Debian: apt-get install wrk")
+    # Ended from outside, the server and the folder go as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="shelf-door-") as folder:
         sent = [(load, _files(load, Path(folder))) for load in LOADS]
         found = [_rounds(load, files, Path(folder), asked.rounds, asked.seconds) for load, files in sent]
