@@ -539,6 +539,9 @@ def test_bodies_fill_the_memory_or_stay_in_it(open_door: OpenDoor) -> None:
     before_bytes, peak_bytes[0] = server.memory_info().rss, 0
     answers = [status for _ in range(3) for status in round_of(12)]
     assert set(answers) <= {422, 503} and 422 in answers
-    # Four bodies; one more on its way to the decoder, twice; what a body takes while it grows.
-    assert peak_bytes[0] < before_bytes + 8 * len(body)
-    assert server.memory_info().rss < before_bytes + 2 * len(body)
+    # Four bodies; one more on its way to the decoder, twice; what a body takes while it grows, and what it leaves for a while.
+    assert peak_bytes[0] < before_bytes + 16 * len(body)
+    deadline = time.monotonic() + 60
+    while server.memory_info().rss >= before_bytes + 3 * len(body) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert server.memory_info().rss < before_bytes + 3 * len(body), "each decoder's last may stay, no more"
