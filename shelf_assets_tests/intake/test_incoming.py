@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import io
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
-from PIL import Image
 
 from shelf_assets.intake.decoders import Examiner, ExaminerHere, examination
 from shelf_assets.intake.incoming import Outcome, judge_all, judge_every, judge_incoming
@@ -34,19 +32,10 @@ from shelf_assets.lake.object_store import IMAGES, ObjectStore, Patience, Stored
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.servers import refusing_port
-from shelf_assets_tests.vision.pictures import scene
+from shelf_assets_tests.vision.pictures import from_a_camera
 
 OWNER, STRANGER = "ab" * 16, "cd" * 16
 MAX_BYTES = 200_000
-
-
-def photo(colour: str = "red") -> bytes:
-    tags = Image.Exif()
-    tags[0x010F], tags[0x0110] = "CanaryWorks", "Model 7"
-    picture, file = scene(160, 120), io.BytesIO()
-    picture.paste(colour, (0, 0, 20, 20))
-    picture.save(file, "JPEG", exif=tags.tobytes())
-    return file.getvalue()
 
 
 @pytest.fixture
@@ -83,7 +72,7 @@ def keys(receipts: Receipts, prefix: str) -> list[str]:
 
 
 def test_an_upload_is_kept_as_it_came_or_under_another_name(receipts: Receipts) -> None:
-    image_id = upload(receipts, photo())
+    image_id = upload(receipts, from_a_camera())
     assert judge(receipts, image_id) == Outcome("accepted", image_id, image_id)
     kept = photo_in(receipts, image_id)
     assert b"Canary" not in kept.data and b"Exif" not in kept.data
@@ -92,17 +81,17 @@ def test_an_upload_is_kept_as_it_came_or_under_another_name(receipts: Receipts) 
 
 
 def test_a_refused_upload_is_lost_or_its_original_stays(receipts: Receipts) -> None:
-    image_id = upload(receipts, b"MZ" + photo())
+    image_id = upload(receipts, b"MZ" + from_a_camera())
     assert judge(receipts, image_id) == Outcome("refused", image_id, reason="not_an_image")
     kept = quarantined(receipts, image_id)
-    assert kept.data == b"MZ" + photo()
+    assert kept.data == b"MZ" + from_a_camera()
     assert (kept.facts["owner"], kept.facts["reason"]) == (OWNER, "not_an_image")
     assert not keys(receipts, INCOMING) and not keys(receipts, IMAGES)
 
 
 @pytest.mark.parametrize("owner", [None, "", "Jane Doe", OWNER.upper()])
 def test_an_object_that_no_form_put_becomes_a_photo(receipts: Receipts, owner: str | None) -> None:
-    image_id = upload(receipts, photo(), owner)
+    image_id = upload(receipts, from_a_camera(), owner)
     assert judge(receipts, image_id) == Outcome("refused", image_id, reason="no_owner")
     assert quarantined(receipts, image_id).facts["reason"] == "no_owner"
     assert BY_REASON["no_owner"].sentence
@@ -120,7 +109,7 @@ def test_an_upload_that_no_form_takes_is_read_into_memory(receipts: Receipts, mo
 
 
 def test_a_repeated_event_makes_something_new(receipts: Receipts) -> None:
-    good, bad = upload(receipts, photo()), upload(receipts, b"text")
+    good, bad = upload(receipts, from_a_camera()), upload(receipts, b"text")
     judge(receipts, good), judge(receipts, bad)
     before = {stored.key: stored.etag for stored in receipts.deposits.store.list("")}
     assert judge(receipts, good) == Outcome("repeated", good)
@@ -138,7 +127,7 @@ class Dies(Exception):
     """Stands in for a process that ends here."""
 
 
-@pytest.mark.parametrize("data", [photo(), b"text"], ids=["good", "bad"])
+@pytest.mark.parametrize("data", [from_a_camera(), b"text"], ids=["good", "bad"])
 def test_the_upload_goes_before_what_was_made_of_it_rests(
     receipts: Receipts, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> None:
@@ -172,10 +161,10 @@ def test_the_upload_goes_before_what_was_made_of_it_rests(
 
 
 def test_a_second_upload_by_the_same_form_changes_the_photo(receipts: Receipts) -> None:
-    image_id = upload(receipts, photo("red"))
+    image_id = upload(receipts, from_a_camera("red"))
     judge(receipts, image_id)
     before = photo_in(receipts, image_id)
-    upload(receipts, photo("blue"), image_id=image_id)
+    upload(receipts, from_a_camera("blue"), image_id=image_id)
     assert judge(receipts, image_id) == Outcome("repeated", image_id, image_id)
     assert photo_in(receipts, image_id) == before
     assert not keys(receipts, INCOMING)
@@ -184,13 +173,17 @@ def test_a_second_upload_by_the_same_form_changes_the_photo(receipts: Receipts) 
 def test_who_sent_a_bad_photo_cannot_send_a_good_one(receipts: Receipts) -> None:
     image_id = upload(receipts, b"text")
     judge(receipts, image_id)
-    upload(receipts, photo(), image_id=image_id)
+    upload(receipts, from_a_camera(), image_id=image_id)
     assert judge(receipts, image_id).ending == "accepted"
     assert photo_in(receipts, image_id).facts["camera"] == "CanaryWorks Model 7"
 
 
 def test_the_same_bytes_become_two_photos(receipts: Receipts) -> None:
-    first, second, strangers = upload(receipts, photo()), upload(receipts, photo()), upload(receipts, photo(), STRANGER)
+    first, second, strangers = (
+        upload(receipts, from_a_camera()),
+        upload(receipts, from_a_camera()),
+        upload(receipts, from_a_camera(), STRANGER),
+    )
     judge(receipts, first)
     assert judge(receipts, second) == Outcome("same", second, first)
     assert judge(receipts, second) == Outcome("repeated", second)
@@ -202,9 +195,9 @@ def test_the_same_bytes_become_two_photos(receipts: Receipts) -> None:
 
 def test_a_form_makes_two_photos_when_its_first_upload_was_a_known_one(receipts: Receipts) -> None:
     """Its second would rest under the form's name, which leads to the first's photo: there it could not be erased."""
-    first, second = upload(receipts, photo("red")), upload(receipts, photo("red"))
+    first, second = upload(receipts, from_a_camera("red")), upload(receipts, from_a_camera("red"))
     judge(receipts, first), judge(receipts, second)
-    upload(receipts, photo("blue"), image_id=second)
+    upload(receipts, from_a_camera("blue"), image_id=second)
     assert judge(receipts, second) == Outcome("repeated", second, first)
     assert keys(receipts, IMAGES) == [photo_key(first)]
     assert not keys(receipts, INCOMING)
@@ -222,7 +215,11 @@ class Meanwhile:
 
 
 def test_an_erasure_that_is_asked_for_while_the_upload_is_judged_misses_its_photo(receipts: Receipts) -> None:
-    first, second, own = upload(receipts, photo()), upload(receipts, photo()), upload(receipts, photo("blue"))
+    first, second, own = (
+        upload(receipts, from_a_camera()),
+        upload(receipts, from_a_camera()),
+        upload(receipts, from_a_camera("blue")),
+    )
     judge(receipts, first)
     asked_at = datetime(2026, 11, 24, 10, tzinfo=UTC)
     for image_id, outcome in (
@@ -236,7 +233,7 @@ def test_an_erasure_that_is_asked_for_while_the_upload_is_judged_misses_its_phot
 
 def test_an_erasure_that_was_asked_for_before_the_judge_died_misses_its_photo(receipts: Receipts) -> None:
     """It had found out whose photo the upload is, and no more."""
-    first, second = upload(receipts, photo()), upload(receipts, photo())
+    first, second = upload(receipts, from_a_camera()), upload(receipts, from_a_camera())
     judge(receipts, first)
     asked_at = datetime(2026, 11, 24, 10, tzinfo=UTC)
     receipts.deposits.put(f"{SAME}/{second}", first.encode(), {})
@@ -249,7 +246,7 @@ def test_an_erasure_that_was_asked_for_before_the_judge_died_misses_its_photo(re
 
 def test_an_erasure_that_is_recorded_after_the_judge_looked_misses_its_photo(receipts: Receipts) -> None:
     """Who asked had looked for the photo's name before the judge knew it."""
-    first, second = upload(receipts, photo()), upload(receipts, photo())
+    first, second = upload(receipts, from_a_camera()), upload(receipts, from_a_camera())
     judge(receipts, first), judge(receipts, second)
     asked_at = datetime(2026, 11, 24, 10, tzinfo=UTC)
     receipts.ask_erasure(second, OWNER, asked_at)
@@ -258,7 +255,7 @@ def test_an_erasure_that_is_recorded_after_the_judge_looked_misses_its_photo(rec
 
 def test_an_upload_that_came_while_another_was_judged_goes_unread(receipts: Receipts) -> None:
     image_id = upload(receipts, b"text")
-    examiner = Meanwhile(lambda: upload(receipts, photo(), image_id=image_id))
+    examiner = Meanwhile(lambda: upload(receipts, from_a_camera(), image_id=image_id))
     assert judge(receipts, image_id, examiner).ending == "refused"
     assert keys(receipts, INCOMING) == [f"{INCOMING}/{image_id}"]
     assert judge(receipts, image_id).ending == "accepted"
@@ -268,13 +265,13 @@ def test_an_upload_that_came_while_another_was_judged_goes_unread(receipts: Rece
 def test_an_erased_photo_comes_back(receipts: Receipts) -> None:
     """By the event that was late, and by the same bytes in another form."""
     now = datetime.now(UTC)
-    unjudged, first = upload(receipts, photo("blue")), upload(receipts, photo())
+    unjudged, first = upload(receipts, from_a_camera("blue")), upload(receipts, from_a_camera())
     receipts.ask_erasure(unjudged, OWNER, now)
     assert judge(receipts, unjudged) == Outcome("erased", unjudged)
     judge(receipts, first)
     receipts.ask_erasure(first, OWNER, now)
     receipts.deposits.delete(photo_key(first))
-    again = upload(receipts, photo())
+    again = upload(receipts, from_a_camera())
     assert judge(receipts, again) == Outcome("erased", again, first)
     assert receipts.photo_of(again) == first
     assert not [key for prefix in (IMAGES, INCOMING, QUARANTINE) for key in keys(receipts, prefix)]
@@ -285,14 +282,14 @@ def test_an_object_elsewhere_is_judged_and_deleted(disk_lake: LakeUnderTest, key
     receipts = Receipts(disk_lake.lake.objects)
     key = key.format(new_image_id(datetime.now(UTC)))
     if not key.endswith("/") and key:
-        receipts.deposits.put(key, photo(), {"owner": OWNER})
+        receipts.deposits.put(key, from_a_camera(), {"owner": OWNER})
     examiner = ExaminerHere(examination(load_settings()))
     assert asyncio.run(judge_incoming(receipts, examiner, key, MAX_BYTES)) == Outcome("ignored")
     assert not key or key.endswith("/") or receipts.deposits.store.exists(key)
 
 
 def test_two_that_judge_one_upload_at_once_spoil_it(receipts: Receipts) -> None:
-    image_id = upload(receipts, photo())
+    image_id = upload(receipts, from_a_camera())
     examiner = ExaminerHere(examination(load_settings()))
 
     class Slowly:
@@ -312,8 +309,8 @@ def test_two_that_judge_one_upload_at_once_spoil_it(receipts: Receipts) -> None:
 
 
 def test_one_bad_upload_keeps_all_others_from_being_judged(receipts: Receipts, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, broken, after = (upload(receipts, photo(colour)) for colour in ("red", "green", "blue"))
-    receipts.deposits.put(f"{INCOMING}/not-ours", photo(), {})
+    before, broken, after = (upload(receipts, from_a_camera(colour)) for colour in ("red", "green", "blue"))
+    receipts.deposits.put(f"{INCOMING}/not-ours", from_a_camera(), {})
     take = Receipts.take
 
     def take_but_one(self: Receipts, accepted: Accepted, owner: str, image_id: str) -> Receipt:
@@ -336,7 +333,7 @@ def test_a_judge_gives_up_when_the_store_was_down_once(
     disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     receipts = Receipts(disk_lake.lake.objects)
-    image_id = upload(receipts, photo())
+    image_id = upload(receipts, from_a_camera())
     list_all, listed = ObjectStore.list, []
 
     def fail_once(self: ObjectStore, prefix: str) -> Iterator[StoredObject]:

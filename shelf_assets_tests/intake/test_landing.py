@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Sequence
 from datetime import date
 
 import pytest
-from PIL import Image
 
 from shelf_assets.intake import moderation
 from shelf_assets.intake.landing import Landed, landed_files
@@ -16,22 +14,17 @@ from shelf_assets.lake.deposits import Deposits
 from shelf_assets.lake.object_store import day_prefix
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
-from shelf_assets_tests.vision.pictures import scene
+from shelf_assets_tests.vision.pictures import from_a_camera
 
 DAY = date(2026, 11, 20)
 
 
-def photo(colour: str) -> bytes:
-    tags = Image.Exif()
-    tags[0x010F], tags[0x0110] = "CanaryWorks", "Model 7"
-    file = io.BytesIO()
-    picture = scene(160, 120)
-    picture.paste(colour, (0, 0, 20, 20))
-    picture.save(file, "JPEG", exif=tags.tobytes())
-    return file.getvalue()
-
-
-FILES = [("a.jpg", photo("red")), ("b/notes.txt", b"milk, eggs"), ("c.jpg", photo("blue")), ("d.jpg", b"")]
+FILES = [
+    ("a.jpg", from_a_camera("red")),
+    ("b/notes.txt", b"milk, eggs"),
+    ("c.jpg", from_a_camera("blue")),
+    ("d.jpg", b""),
+]
 
 
 def landed(lake: LakeUnderTest, files: Sequence[tuple[str, bytes]], as_is: bool = False) -> list[Landed]:

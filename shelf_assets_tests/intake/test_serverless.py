@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from urllib.parse import quote_plus, urlsplit
 
 import httpx
 import pytest
-from PIL import Image
 
 from shelf_assets.intake import moderation, serverless
 from shelf_assets.intake.keys import Keys
@@ -33,7 +31,7 @@ from shelf_assets.lake.object_store import IMAGES
 from shelf_assets.settings import SettingsError, load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.servers import S3Server, refusing_port
-from shelf_assets_tests.vision.pictures import scene
+from shelf_assets_tests.vision.pictures import from_a_camera
 
 OWNER = "ab" * 16
 OWNER_HASH_KEY = "0123456789abcdef"
@@ -105,15 +103,6 @@ def upload(receipts: Receipts, data: bytes) -> str:
     return image_id
 
 
-def photo(colour: str = "red") -> bytes:
-    tags = Image.Exif()
-    tags[0x010F], tags[0x0110] = "CanaryWorks", "Model 7"
-    picture, file = scene(160, 120), io.BytesIO()
-    picture.paste(colour, (0, 0, 20, 20))
-    picture.save(file, "JPEG", exif=tags.tobytes())
-    return file.getvalue()
-
-
 @pytest.fixture
 def spaced_lake(s3_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A lake whose keys no URL takes as they are."""
@@ -125,7 +114,7 @@ def spaced_lake(s3_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.s3
 def test_an_upload_by_a_form_waits_for_ever(spaced_lake: str, capsys: pytest.CaptureFixture[str]) -> None:
     receipts = serverless.door().receipts
-    good, bad = upload(receipts, photo()), upload(receipts, b"milk, eggs")
+    good, bad = upload(receipts, from_a_camera()), upload(receipts, b"milk, eggs")
     event = created(spaced_lake, good, bad)
     assert serverless.handler(event, Context()) is None
     kept = receipts.deposits.find(photo_key(good))
@@ -143,7 +132,7 @@ def test_an_upload_by_a_form_waits_for_ever(spaced_lake: str, capsys: pytest.Cap
 
 @pytest.mark.s3
 def test_a_log_line_says_who_sent_what_from_where(spaced_lake: str, capsys: pytest.CaptureFixture[str]) -> None:
-    image_id = upload(serverless.door().receipts, photo())
+    image_id = upload(serverless.door().receipts, from_a_camera())
     serverless.handler(created(spaced_lake, image_id), Context())
     told = capsys.readouterr().err
     assert image_id in told
@@ -153,7 +142,7 @@ def test_a_log_line_says_who_sent_what_from_where(spaced_lake: str, capsys: pyte
 @pytest.mark.s3
 def test_events_that_repeat_or_come_late_make_a_second_photo(spaced_lake: str) -> None:
     receipts = serverless.door().receipts
-    first, second = upload(receipts, photo("red")), upload(receipts, photo("blue"))
+    first, second = upload(receipts, from_a_camera("red")), upload(receipts, from_a_camera("blue"))
     serverless.handler(created(spaced_lake, second, second, first), Context())
     before = {stored.key: stored.etag for stored in receipts.deposits.store.list("")}
     serverless.handler(created(spaced_lake, first, second, first), Context())
@@ -164,7 +153,7 @@ def test_events_that_repeat_or_come_late_make_a_second_photo(spaced_lake: str) -
 @pytest.mark.s3
 def test_another_event_ends_an_upload(spaced_lake: str, s3_server: S3Server) -> None:
     receipts = serverless.door().receipts
-    image_id = upload(receipts, photo())
+    image_id = upload(receipts, from_a_camera())
     key = f"{INCOMING}/{image_id}"
     others = [
         record(spaced_lake, key, "ObjectRemoved:Delete"),
@@ -183,7 +172,7 @@ def test_another_event_ends_an_upload(spaced_lake: str, s3_server: S3Server) -> 
 @pytest.mark.s3
 def test_one_bad_record_costs_the_others_or_is_forgotten(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     receipts = serverless.door().receipts
-    before, broken, after = (upload(receipts, photo(colour)) for colour in ("red", "green", "blue"))
+    before, broken, after = (upload(receipts, from_a_camera(colour)) for colour in ("red", "green", "blue"))
     take = Receipts.take
 
     def take_but_one(self: Receipts, accepted: Any, owner: str, image_id: str) -> Any:
@@ -345,7 +334,7 @@ def multipart(data: bytes) -> tuple[bytes, str]:
 @pytest.mark.parametrize("in_a_form", [False, True])
 def test_a_photo_in_a_request_is_mangled_or_not_there(spaced_lake: str, event: Any, in_a_form: bool) -> None:
     """Its bytes come as base64, and some of them are no text in any encoding."""
-    known, data = token(), photo()
+    known, data = token(), from_a_camera()
     body, content_type = multipart(data) if in_a_form else (data, "image/jpeg")
     taken = answered(event("POST", "/v1/images", known, body, content_type), 201)
     deposit = serverless.door().receipts.deposits.find(photo_key(taken["image_id"]))
@@ -359,8 +348,11 @@ def test_a_photo_in_a_request_is_mangled_or_not_there(spaced_lake: str, event: A
 @EVENTS
 @pytest.mark.s3
 def test_a_request_is_let_in_or_refused_without_a_reason(spaced_lake: str, event: Any) -> None:
-    assert answered(event("POST", "/v1/images", None, photo(), "image/jpeg"), 401)["reason"] == "no_key"
-    assert answered(event("POST", "/v1/images", token("read"), photo(), "image/jpeg"), 403)["reason"] == "missing_scope"
+    assert answered(event("POST", "/v1/images", None, from_a_camera(), "image/jpeg"), 401)["reason"] == "no_key"
+    assert (
+        answered(event("POST", "/v1/images", token("read"), from_a_camera(), "image/jpeg"), 403)["reason"]
+        == "missing_scope"
+    )
     assert answered(event("POST", "/v1/images", token(), b"milk", "image/jpeg"), 415)["reason"] == "not_an_image"
     assert answered(event("GET", f"/v1/images/{new_image_id(datetime.now(UTC))}", token()), 404)
 
@@ -383,7 +375,7 @@ def test_a_form_leads_to_no_photo_or_hides_why_not(spaced_lake: str, event: Any)
     """The whole way: ask for a form, fill it in, the bucket tells, the owner asks what became of it."""
     known = token()
     told = {}
-    for name, data in {"good": photo(), "same": photo(), "bad": b"milk, eggs"}.items():
+    for name, data in {"good": from_a_camera(), "same": from_a_camera(), "bad": b"milk, eggs"}.items():
         form = answered(event("POST", "/v1/uploads", known), 201)
         sent = httpx.post(form["url"], data=form["fields"], files={"file": ("IMG_1.jpg", data)}, timeout=60)
         assert sent.is_success, sent.text
@@ -406,5 +398,5 @@ def test_a_store_that_is_down_breaks_a_request(spaced_lake: str, monkeypatch: py
     known = token()
     serverless.door().loop.close(), serverless.door.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing_port()}")
-    answer = serverless.handler(rest_event("POST", "/v1/images", known, photo(), "image/jpeg"), Context())
+    answer = serverless.handler(rest_event("POST", "/v1/images", known, from_a_camera(), "image/jpeg"), Context())
     assert answer is not None and answer["statusCode"] == 503 and answer["headers"]["retry-after"]

@@ -116,3 +116,12 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
 
 def header_only(data: bytes, header: Header) -> None:
     """In place of `inspect`'s decode: nothing beyond the header is judged."""
+
+
+def from_a_camera(colour: str = "red") -> bytes:
+    """A JPEG with a camera's name in its EXIF; of another colour, another photo."""
+    tags = Image.Exif()
+    tags[0x010F], tags[0x0110] = "CanaryWorks", "Model 7"
+    picture = scene(160, 120)
+    picture.paste(colour, (0, 0, 20, 20))
+    return encoded(picture, exif=tags.tobytes())

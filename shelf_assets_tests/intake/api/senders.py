@@ -95,3 +95,11 @@ def head(token: str, path: str = "/v1/images", **headers: str) -> bytes:
     told = {"Host": "door", "Authorization": f"Bearer {token}"} | {k.replace("_", "-"): v for k, v in headers.items()}
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", ""]
     return "\r\n".join(lines).encode()
+
+
+def form(*parts: tuple[str, bytes], end: bytes = b"--b--\r\n", boundary: bytes = b"b") -> bytes:
+    """A form as written, each part with its Content-Disposition's parameters."""
+    written = b"".join(
+        b"--%b\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n" % (boundary, p.encode(), d) for p, d in parts
+    )
+    return written + end
