@@ -14,26 +14,30 @@ Format = Literal["jpeg", "png", "webp", "gif", "heic", "avif"]
 class IntakeSettings(BaseModel):
     """What the validator refuses, at every door and in `raw_images`; and how the HTTP door serves."""
 
-    max_photo_bytes: int = Field(25_000_000, ge=1_000, description="Larger objects are rejected as too_large, unread.")
+    max_photo_bytes: int = Field(
+        Limits.max_bytes, ge=1_000, description="Larger objects are rejected as too_large, unread."
+    )
     max_photo_pixels: int = Field(
-        100_000_000,
+        Limits.max_pixels,
         ge=1_000,
         description="Photos whose header claims more are rejected as too_many_pixels. So are those that would hold 512 MiB "
         "to decode, whatever is set: AVIF above 29 megapixels, WebP 31, HEIC 25 to 53, progressive JPEG 59 to 89, PNG and GIF "
         "67, other JPEG 178.",
     )
     max_photo_side_px: int = Field(
-        32_768,
+        Limits.max_side_px,
         ge=64,
         le=65_500,
         description="Longest side; panoramas end at 16,384, and no JPEG is longer than 65,500.",
     )
-    min_photo_side_px: int = Field(1, ge=1, description="Shortest side; below it a photo is rejected as odd_shape.")
+    min_photo_side_px: int = Field(
+        Limits.min_side_px, ge=1, description="Shortest side; below it a photo is rejected as odd_shape."
+    )
     max_photo_aspect: float = Field(
-        40.0, ge=1, description="Longer side over shorter; panoramas have up to 6, till receipts up to 20."
+        Limits.max_aspect, ge=1, description="Longer side over shorter; panoramas have up to 6, till receipts up to 20."
     )
     max_photo_frames: int = Field(
-        1_000, ge=1, description="Frames of an animation, of which the first is the photo; more are a film."
+        Limits.max_frames, ge=1, description="Frames of an animation, of which the first is the photo; more are a film."
     )
     photo_formats: tuple[Format, ...] = Field(
         ("jpeg", "png", "webp", "gif", "heic", "avif"),

@@ -7,6 +7,7 @@ import json
 import polars as pl
 
 from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.ledger import NEAR_DUPLICATE
 
 Facts = dict[str, object]
 
@@ -18,9 +19,10 @@ def story_of(lake: Lake, image_id: str) -> list[tuple[str, Facts]]:
     received = objects.filter(pl.col("image_id") == image_id).sort("day").collect()
     for row in received.iter_rows(named=True):
         chapters.append((f"received {row['received_at']:%Y-%m-%d %H:%M:%S} UTC: {_verdict(row)}", _told(row)))
-    copies = objects.filter(pl.col("duplicate_of") == image_id).select("day", "image_id", "key").collect()
+    copies = objects.filter(pl.col("duplicate_of") == image_id).select("day", "image_id", "key", "reason").collect()
     for copy in copies.iter_rows(named=True):
-        chapters.append((f"also sent on {copy['day']}", _told(copy)))
+        what = "a photo that looks like it was" if copy["reason"] == NEAR_DUPLICATE else "also"
+        chapters.append((f"{what} sent on {copy['day']}", _told(copy)))
     # A prediction has its photo's day. Without it the vectors of every day would be read for an id that tells no time.
     own = pl.col("day").is_in(received["day"].unique().to_list()) & (pl.col("image_id") == image_id)
     for name in ("classifications", "clip_embeddings"):

@@ -12,6 +12,7 @@ from PIL import Image
 from shelf_assets.intake.limits import Limits
 from shelf_assets.intake.rebuild import Accepted, examine
 from shelf_assets.intake.receipts import Receipts, new_image_id, owner_hash
+from shelf_assets.observe.story import story_of
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop
 from shelf_assets_tests.vision.pictures import encoded, scene
@@ -62,6 +63,9 @@ def test_a_picture_that_is_to_be_skipped_reaches_the_models_or_holds_its_day(
     versions = shop.versions()
     shop.run(DAY, NEXT_DAY)
     assert shop.versions() == versions, "a skipped photo is read again every day"
+    (first,) = shop.rows("raw_images", DAY)["image_id"]
+    told = [title for title, _ in story_of(shop.lake, first)]
+    assert f"a photo that looks like it was sent on {NEXT_DAY}" in told, "it is told as the same bytes"
 
 
 def test_a_hash_that_depends_on_whether_tensors_rest(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
 from shelf_assets.intake.api.door import door_of
-from shelf_assets.intake.api.metrics import CONTENT_TYPE
 from shelf_assets.intake.api.problems import RETRY_SECONDS, Problem, documented
 
 router = APIRouter(tags=["operations"])
@@ -45,4 +45,4 @@ async def readyz(request: Request) -> Ready:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": _EXAMPLE}}}},
 )
 async def metrics(request: Request) -> Response:
-    return Response(door_of(request).metrics.text(), media_type=CONTENT_TYPE)
+    return Response(door_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
