@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
 from shelf_assets.intake.limits import Limits
 
@@ -114,7 +114,9 @@ class IntakeSettings(BaseModel):
 
     @field_validator("key_requests", "key_bytes", "key_pixels", "address_requests", "address_bytes", "address_pixels")
     @classmethod
-    def _is_a_limit(cls, text: str) -> str:
+    def _is_a_limit(cls, text: str, field: ValidationInfo) -> str:
+        if text == cls.model_fields[str(field.field_name)].default:
+            return text  # every process reads the settings, and few count: the library costs 50 ms to import
         from limits import parse_many
 
         try:
