@@ -44,10 +44,12 @@ programs:  # what the tests start and no wheel has: Chromium, and Redis on Pytho
 		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } \
 		|| echo "$$missing could not be installed; tests that need them will be skipped"
 
-check: $(STAMP)  ## lint, format, types, dbt parse for both targets, links in the docs
+check: $(STAMP)  ## lint, format, types, imports of the tests, dbt parse for both targets, links in the docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@echo "collecting the tests: a name that is gone is told now, not after the suite"; \
+	told=$$($(BIN)/python -m pytest --collect-only -q 2>&1) || { tail -n 60 <<<"$$told"; exit 1; }
 	for target in embedded databricks; do \
 		DBT_PROFILES_DIR=dbt_bi DBT_TARGET_PATH="$(SHELF_HOME)/dbt/check" DBT_LOG_PATH="$(SHELF_HOME)/dbt/logs" \
 		$(BIN)/dbt --quiet parse --project-dir dbt_bi --target $$target || exit 1; done

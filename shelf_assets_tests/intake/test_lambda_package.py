@@ -26,8 +26,9 @@ from shelf_assets.intake.rebuild import Accepted, Refused
 from shelf_assets.intake.receipts import ERASURES, INCOMING, Receipts, new_image_id, photo_key
 from shelf_assets_tests.conftest import LakeUnderTest, repo_root
 from shelf_assets_tests.faulty_proxy import Faults, faulty_proxy
-from shelf_assets_tests.intake.test_serverless import Context, created, http_event, photo, rest_event
+from shelf_assets_tests.intake.test_serverless import Context, created, http_event, rest_event
 from shelf_assets_tests.servers import S3Server
+from shelf_assets_tests.vision.pictures import from_a_camera
 
 FOLDER = repo_root / "serverless"
 BUCKET, PREFIX = "photos", "lake/"
@@ -96,9 +97,9 @@ def test_the_package_lacks_a_module_that_an_event_needs(tmp_path: Path, s3_lake:
     package = packaged(tmp_path, "--python", f"{sys.version_info.major}.{sys.version_info.minor}") / "package"
     store = s3_lake.lake.objects
     receipts, image_id = Receipts(store), new_image_id(datetime.now(UTC))
-    receipts.deposits.put(f"{INCOMING}/{image_id}", photo(), {"owner": "ab" * 16})
+    receipts.deposits.put(f"{INCOMING}/{image_id}", from_a_camera(), {"owner": "ab" * 16})
     _, token = Keys(store).create("shop", ["upload", "read"], datetime.now(UTC))
-    taken = http_event("POST", "/v1/images", token, photo("blue"), "image/jpeg")
+    taken = http_event("POST", "/v1/images", token, from_a_camera("blue"), "image/jpeg")
     events = [created(s3_lake.url, image_id), taken, rest_event("GET", f"/v1/images/{image_id}", token)]
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", SERVE, package, json.dumps(events)],
@@ -250,13 +251,13 @@ def test_the_judge_may_not_do_what_it_does(
     examine = ExaminerHere.examine
 
     async def erased_meanwhile(self: ExaminerHere, data: bytes) -> Accepted | Refused:
-        if data == photo() and receipts.deposits.store.exists(photo_key(image_ids[0])):
+        if data == from_a_camera() and receipts.deposits.store.exists(photo_key(image_ids[0])):
             receipts.ask_erasure(image_ids[2], "ab" * 16, datetime.now(UTC))
         return await examine(self, data)
 
     monkeypatch.setattr(ExaminerHere, "examine", erased_meanwhile)
     image_ids = [new_image_id(datetime.now(UTC)) for _ in range(4)]
-    for image_id, data in zip(image_ids, (photo(), b"text", photo()), strict=False):
+    for image_id, data in zip(image_ids, (from_a_camera(), b"text", from_a_camera()), strict=False):
         receipts.deposits.put(f"{INCOMING}/{image_id}", data, {"owner": "ab" * 16})
     serverless.handler(created(s3_lake.url, *image_ids, *image_ids), Context())
     assert receipts.erasure_of(image_ids[0]) is not None
@@ -284,8 +285,8 @@ def test_the_http_door_may_not_do_what_it_does(
         assert answer is not None and answer["statusCode"] < 500, answer
         return json.loads(answer["body"])
 
-    taken = answer_to("POST", "/v1/images", token, photo(), "image/jpeg")["image_id"]
-    answer_to("POST", "/v1/images", token, photo(), "image/jpeg")
+    taken = answer_to("POST", "/v1/images", token, from_a_camera(), "image/jpeg")["image_id"]
+    answer_to("POST", "/v1/images", token, from_a_camera(), "image/jpeg")
     form = answer_to("POST", "/v1/uploads", token)
     for image_id in (taken, form["image_id"]):
         answer_to("GET", f"/v1/images/{image_id}", token)
