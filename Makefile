@@ -49,7 +49,7 @@ check: $(STAMP)  ## lint, format, types, imports of the tests, dbt parse for bot
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@echo "collecting the tests: a name that is gone is told now, not after the suite"; \
-	told=$$($(BIN)/python -m pytest --collect-only -q 2>&1) || { tail -n 60 <<<"$$told"; exit 1; }
+	told=$$($(BIN)/python -m pytest --collect-only -q --disable-warnings 2>&1) || { tail -n 60 <<<"$$told"; exit 1; }
 	for target in embedded databricks; do \
 		DBT_PROFILES_DIR=dbt_bi DBT_TARGET_PATH="$(SHELF_HOME)/dbt/check" DBT_LOG_PATH="$(SHELF_HOME)/dbt/logs" \
 		$(BIN)/dbt --quiet parse --project-dir dbt_bi --target $$target || exit 1; done
