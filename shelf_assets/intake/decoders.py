@@ -26,7 +26,9 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from shelf_assets.intake.limits import Limits
 from shelf_assets.intake.rebuild import Accepted, Refused, examine
+from shelf_assets.intake.rules import Photo, has_too_many_bytes
 from shelf_assets.intake.settings import IntakeSettings
+from shelf_assets.intake.shared_bytes import SharedBytes
 
 _log = logging.getLogger(__name__)
 # Linux keeps there how many pages a process has; elsewhere a bound on its address space is not kept either.
@@ -129,10 +131,13 @@ class _Decoder:
 
     def __init__(self, asked: Examination) -> None:
         self._asked, self._closed = asked, False
-        self._job: ProcessFuture[Accepted | Refused] | None = None
-        self._pool = self._started()
+        self._job: ProcessFuture[tuple[Accepted, int] | Refused] | None = None
+        self._pool, self._shared = self._started()
 
     def examine(self, data: bytes) -> Accepted | Refused:
+        # No room is kept for what is refused unseen.
+        if (why := has_too_many_bytes(Photo(data), self._asked.limits)) is not None:
+            return Refused("too_large", why)
         for _ in range(_TRIES):
             try:
                 return self._tried(data)
@@ -144,7 +149,7 @@ class _Decoder:
         asked = self._asked
         try:
             job = self._pool.schedule(
-                examine, args=(data, asked.limits, asked.jpeg_quality), timeout=asked.decode_seconds
+                _examine_shared, args=(self._shared.put(data), asked), timeout=asked.decode_seconds
             )
         except RuntimeError:  # how the library says that the pool is no more
             raise _NeverBegan from None
@@ -153,7 +158,7 @@ class _Decoder:
             job.cancel()
         try:
             # The library's own time runs from when the process takes the photo.
-            return job.result(asked.decode_seconds + _START_SECONDS)
+            examined = job.result(asked.decode_seconds + _START_SECONDS)
         except BrokenProcessPool:
             raise _NeverBegan from None
         except TooSlow:
@@ -167,6 +172,10 @@ class _Decoder:
             return Refused("decoder_died", f"more than {asked.decode_bytes >> 20:,} MiB to decode")
         except CancelledError:
             raise DecodersDown("the decoders are closed") from None
+        if isinstance(examined, Refused):
+            return examined
+        rebuilt, size_bytes = examined
+        return dataclasses.replace(rebuilt, jpeg=self._shared.take(size_bytes))
 
     def close(self) -> None:
         self._closed = True
@@ -174,25 +183,28 @@ class _Decoder:
             self._job.cancel()
         _end(self._pool)
 
-    def _started(self) -> ProcessPool:
+    def _started(self) -> tuple[ProcessPool, SharedBytes]:
+        # Each pool has its own: the process of one that is given up may still be at work. Within a pool the library answers
+        # for a process that it ended only when that is dead, so nobody writes into the next photo.
+        shared = SharedBytes(self._asked.limits.max_bytes)
         pool = ProcessPool(
             max_workers=1,
             # A leak in a decoder, of memory or of sense, ends here.
             max_tasks=5_000,
             initializer=_confine,
-            initargs=(self._asked, _OWN_PAGES),
+            initargs=(self._asked, shared, _OWN_PAGES),
             # Not forked: the parent has threads, and its memory is not for a decoder to see.
             context=multiprocessing.get_context("spawn"),
         )
         _ = pool.active  # starts it now, not at the first photo
-        return pool
+        return pool, shared
 
     def _replace(self) -> None:
         if self._closed:
             raise DecodersDown("the decoders are closed")
         # What is left of a broken pool may take its time to end, and nobody waits for it.
         threading.Thread(target=_end, args=(self._pool,), daemon=True).start()
-        self._pool = self._started()
+        self._pool, self._shared = self._started()
 
 
 def _end(pool: ProcessPool) -> None:
@@ -213,13 +225,27 @@ class ExaminerHere:
         return examine(data, self._asked.limits, self._asked.jpeg_quality)
 
 
-def _confine(asked: Examination, own_pages: Path) -> None:
+_of_this_process: SharedBytes  # in a decoder process: where photos come and go
+
+
+def _examine_shared(size_bytes: int, asked: Examination) -> tuple[Accepted, int] | Refused:
+    """In the decoder: the rebuilt photo, its JPEG left where the photo was, and how many bytes that is."""
+    examined = examine(_of_this_process.take(size_bytes), asked.limits, asked.jpeg_quality)
+    if isinstance(examined, Refused):
+        return examined
+    return dataclasses.replace(examined, jpeg=b""), _of_this_process.put(examined.jpeg)
+
+
+def _confine(asked: Examination, shared: SharedBytes, own_pages: Path) -> None:
     """Bound what this process may take beyond what it is: the system then fails the allocation, not the machine.
 
     Its environment goes: the secrets of store, Redis and owners are none of a decoder's business. How it was started stays
     in /proc, and what else that leaves is in docs/threat-model.md.
     """
     import shelf_assets.vision.preprocess  # noqa: F401 - loaded before its size is taken
+
+    global _of_this_process
+    _of_this_process = shared
 
     if asked.limits.max_adult_score is not None:
         from shelf_assets.intake.moderation import require_moderation

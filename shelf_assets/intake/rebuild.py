@@ -73,10 +73,10 @@ def examine(data: bytes, limits: Limits, jpeg_quality: int) -> Accepted | Refuse
 def upright(data: bytes, header: Header) -> np.ndarray:
     """All pixels of a photo, turned as its EXIF says: uint8 RGB, H × W × 3, C-contiguous. Raises Undecodable."""
     transposed, mirrored_x, mirrored_y = UPRIGHT[header.exif_orientation]
-    with decoded(data, header, shrink=1) as stored:
+    with decoded(data, header, shrink=1, to_keep=True) as stored:
         turned = stored.transpose(1, 0, 2) if transposed else stored
         turned = turned[:: -1 if mirrored_y else 1, :: -1 if mirrored_x else 1]
-        return np.array(turned, order="C")  # a copy: the decoder's memory serves the next photo
+        return np.ascontiguousarray(turned)  # a copy only of what is turned
 
 
 def _facts(header: Header) -> dict[str, str]:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, NotFoundError, PreconditionError
@@ -116,11 +117,10 @@ def _write_synced(root: Path, key: str, data: bytes, replace: bool = True) -> bo
     A process that is killed here leaves a file `name#digits` behind: it takes room, and no reader sees it.
     """
     path = root / key
-    _make_durable(path.parent, root)
     # `#` and digits: what obstore's own unfinished files end with, and what no listing of it shows.
     temporary = path.with_name(f"{path.name}#{secrets.randbits(64)}")
     try:
-        with temporary.open("xb") as file:
+        with _opened(temporary, root) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -139,23 +139,27 @@ def _write_synced(root: Path, key: str, data: bytes, replace: bool = True) -> bo
         temporary.unlink(missing_ok=True)
 
 
+def _opened(path: Path, root: Path) -> BinaryIO:
+    """A new file, its folder durable."""
+    _make_durable(path.parent, root)
+    try:
+        return path.open("xb")
+    except FileNotFoundError:
+        # Somebody took away a folder that was there once.
+        _make_durable.cache_clear()
+        _make_durable(path.parent, root)
+        return path.open("xb")
+
+
+@lru_cache(maxsize=10_000)
 def _make_durable(folder: Path, root: Path) -> None:
-    """Make a folder below the root, and all that lead to it, so that a power cut takes none of them away."""
+    """Make a folder below the root, and all that lead to it, so that a power cut takes none of them away. Looks once."""
     if folder == root:
         root.mkdir(parents=True, exist_ok=True)
         return
     _make_durable(folder.parent, root)
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        _sync_name_once(folder)
-    else:
-        _sync_folder(folder.parent)
-
-
-@lru_cache(maxsize=10_000)
-def _sync_name_once(folder: Path) -> None:
-    # Whoever made it may not have synced it yet. Once, for even a folder that has not changed takes a disk a millisecond.
+    # Where it is there, whoever made it may not have synced it yet.
+    folder.mkdir(exist_ok=True)
     _sync_folder(folder.parent)
 
 

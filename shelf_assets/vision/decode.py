@@ -112,15 +112,19 @@ def _require_bytes(header: Header, cost: int) -> None:
 
 
 @contextmanager
-def decoded(data: bytes, header: Header, shrink: int) -> Iterator[np.ndarray]:
+def decoded(data: bytes, header: Header, shrink: int, to_keep: bool = False) -> Iterator[np.ndarray]:
     """uint8 RGB, ceil(height/shrink) × ceil(width/shrink) × 3, as stored (not turned). Raises Undecodable.
 
     `shrink` is 1, 2, 4 or 8, and averages shrink × shrink pixels into one. Transparency is composited on white, 16
-    bits are cut to their upper 8. The array is valid inside the `with` only: its memory serves the next decode.
+    bits are cut to their upper 8. The array is valid inside the `with` only, for its memory serves the next decode, unless
+    it is `to_keep`.
     """
     require_affordable(header)
     require_complete(header)
     with _big if decode_cost(header, shrink) > BIG_BYTES else nullcontext():
+        if to_keep:
+            yield _pixels(data, header, shrink, None)
+            return
         buffer = _buffer()
         try:
             yield _pixels(data, header, shrink, buffer)
@@ -135,7 +139,7 @@ def _buffer() -> np.ndarray:
         return np.empty(_BUFFER_BYTES, np.uint8)
 
 
-def _pixels(data: bytes, header: Header, shrink: int, buffer: np.ndarray) -> np.ndarray:
+def _pixels(data: bytes, header: Header, shrink: int, buffer: np.ndarray | None) -> np.ndarray:
     try:
         if header.format == "jpeg":
             return _jpeg(data, header, shrink, buffer)
@@ -146,7 +150,7 @@ def _pixels(data: bytes, header: Header, shrink: int, buffer: np.ndarray) -> np.
         raise _undecodable(data, header, error) from error
 
 
-def _jpeg(data: bytes, header: Header, shrink: int, buffer: np.ndarray) -> np.ndarray:
+def _jpeg(data: bytes, header: Header, shrink: int, buffer: np.ndarray | None) -> np.ndarray:
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError as complaint:
@@ -170,11 +174,11 @@ def _odd_jpeg(data: bytes, header: Header, shrink: int) -> np.ndarray:
         return _pillow(data, header, shrink)
 
 
-def _turbo(data: bytes, header: Header, shrink: int, buffer: np.ndarray, strict: bool) -> np.ndarray:
+def _turbo(data: bytes, header: Header, shrink: int, buffer: np.ndarray | None, strict: bool) -> np.ndarray:
     rows, columns = -(-header.height_px // shrink), -(-header.width_px // shrink)
     # The decoder takes the smallest of its scales that leaves these minima; none at all means full size.
     minimum = {"min_height": rows, "min_width": columns} if shrink > 1 else {}
-    out = buffer if rows * columns * 3 <= buffer.size else None
+    out = buffer if buffer is not None and rows * columns * 3 <= buffer.size else None
     picture: np.ndarray = simplejpeg.decode_jpeg(data, "RGB", buffer=out, strict=strict, **minimum)
     return picture
 

@@ -11,6 +11,7 @@ import io
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -100,11 +101,13 @@ def _rounds(load: Load, paths: list[Path], folder: Path, rounds: int, seconds: i
     photos = [path.read_bytes() for path in paths]
     decoders = len(os.sched_getaffinity(0))
     turns = []
-    with _server(folder / "home") as (url, token, _):
+    with _server(folder / "home") as (url, token, server):
         for number in range(rounds):
             floor = _floor(photos, decoders, seconds)
+            before = _spent_ms(server)
             sent = _wrk(url, token, paths, load.connections, seconds)
-            turns.append({"floor_per_second": floor, **sent})
+            spent = {name: round((ms - before[name]) / sent["requests"], 2) for name, ms in _spent_ms(server).items()}
+            turns.append({"floor_per_second": floor, "bare_ms": round(1e3 * decoders / floor, 2), **spent, **sent})
             print(f"{load.name}, round {number + 1} of {rounds}: floor {floor:.1f}/s, {sent}", flush=True)
     return {
         "name": load.name,
@@ -112,6 +115,18 @@ def _rounds(load: Load, paths: list[Path], folder: Path, rounds: int, seconds: i
         "megapixels": load.size_px[0] * load.size_px[1] / 1e6,
         "connections": load.connections,
         "turns": turns,
+    }
+
+
+def _spent_ms(server: psutil.Process) -> dict[str, float]:
+    """CPU time so far: of the server's own code, of the system for it, of its decoders, of the senders."""
+    own, decoders = server.cpu_times(), [child.cpu_times() for child in server.children(recursive=True)]
+    sender = resource.getrusage(resource.RUSAGE_CHILDREN)  # the floor's processes are in it, but not between two looks
+    return {
+        "decoder_ms": 1e3 * sum(each.user + each.system for each in decoders),
+        "server_ms": 1e3 * own.user,
+        "system_ms": 1e3 * own.system,
+        "sender_ms": 1e3 * (sender.ru_utime + sender.ru_stime),
     }
 
 
@@ -250,6 +265,21 @@ def _page(result: dict[str, Any], minutes: float) -> str:
             f"| {median(turn['accepted_per_second'] for turn in turns):.1f} | {ratio:.2f} "
             f"| {middle['p50_ms']:.0f} | {middle['p95_ms']:.0f} | {middle['p99_ms']:.0f} "
             f"| {sum(turn['failed'] + turn['refused'] for turn in turns)} |"
+        )
+    lines += [
+        "",
+        "Where a photo's CPU time goes, in ms. The last column is what the share would be if the server's own code took none:",
+        "decoder, system and sender share these cores with it, and no door can leave them out.",
+        "",
+        "| photos | bare loop | decoder | server's own code | its system calls | sender | share without the server's own |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for load in result["loads"]:
+        names = ("bare_ms", "decoder_ms", "server_ms", "system_ms", "sender_ms")
+        bare, decoder, server, system, sender = (median(turn[name] for turn in load["turns"]) for name in names)
+        lines.append(
+            f"| {load['name']} | {bare:.1f} | {decoder:.1f} | {server:.1f} | {system:.1f} | {sender:.1f} "
+            f"| {bare / (decoder + system + sender):.2f} |"
         )
     lines += [
         "",

@@ -14,7 +14,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -38,6 +38,9 @@ def long_photo() -> bytes:
     packed = b"".join(rows.compress(bytes(7_501) * 100) for _ in range(80)) + rows.flush()
     header = b"".join(number.to_bytes(4, "big") for number in (7_500, 8_000)) + bytes([8, 0, 0, 0, 0])
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", packed) + png_chunk(b"IEND", b"")
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
 
 
 def processes() -> list[psutil.Process]:
@@ -299,6 +302,37 @@ def test_a_decoder_knows_the_secrets_of_its_door_or_writes_files(
         with pytest.raises(OSError, match="File too large"):
             written.result(60)
         assert isinstance(runner.run(decoders.examine(PHOTO)), Accepted)
+
+
+def test_a_file_of_more_bytes_than_there_is_room_for_costs_a_decoder(runner: asyncio.Runner) -> None:
+    """`shelf land` and the judge of uploads may meet one; the door lets none come so far."""
+    most = len(PHOTO)
+    with Decoders(dataclasses.replace(ASKED, limits=dataclasses.replace(ASKED.limits, max_bytes=most)), 1) as decoders:
+        assert isinstance(runner.run(decoders.examine(PHOTO)), Accepted)
+        refused = runner.run(decoders.examine(PHOTO + b"x"))
+        assert refused == Refused("too_large", f"{most + 1:,} bytes, more than {most:,}")
+        assert isinstance(runner.run(decoders.examine(PHOTO)), Accepted)
+
+
+@needs_proc
+def test_each_decoder_that_is_replaced_leaves_a_file_open(runner: asyncio.Runner) -> None:
+    def files() -> int:
+        found = 0
+        for handle in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found += "memfd:photo" in str(handle.readlink())
+        return found
+
+    before = files()
+    with Decoders(ASKED, 1) as decoders:
+        for _ in range(4):
+            assert isinstance(runner.run(decoders.examine(PHOTO)), Accepted)
+            for process in processes():
+                process.kill()
+            time.sleep(0.2)
+        until(lambda: files() <= before + 2)
+    del decoders
+    until(lambda: files() == before)
 
 
 def test_a_killed_parent_leaves_decoders_behind(tmp_path: Path) -> None:

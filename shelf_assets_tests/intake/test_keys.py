@@ -153,6 +153,22 @@ def test_a_key_that_is_read_at_every_request(store: CountingStore) -> None:
     assert store.asked == {"get": 2}
 
 
+def test_a_remembered_key_asks_the_store_or_opens_what_find_does_not(store: CountingStore) -> None:
+    keys = Keys(store)
+    key, token = keys.create("app", ["upload"], NOON)
+    assert keys.remembered(token) is None, "nobody asked for it yet"
+    assert keys.find(token) == key
+    store.asked.clear()
+    assert keys.remembered(token) == key
+    other_secret = token[:-1] + ("A" if token[-1] != "A" else "B")
+    for stranger in ("", made_up_token(), other_secret):
+        assert keys.remembered(stranger) is None
+    assert not store.asked
+    keys.revoke(key.key_id, NOON)
+    assert keys.find(token) is None
+    assert keys.remembered(token) is None, "revoked"
+
+
 def test_a_flood_of_made_up_keys_that_asks_the_store_each_time(store: CountingStore) -> None:
     admin, keys = Keys(store), Keys(store)
     early = [admin.create("app", ["upload"], NOON)[1] for _ in range(3)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -92,6 +93,15 @@ def test_a_claim_that_another_has_made_does_not_survive_a_power_cut(
 
 
 @pytest.mark.s3
+def test_a_folder_that_somebody_takes_away_stops_what_comes_later(disk_lake: LakeUnderTest) -> None:
+    deposits = disk_lake.lake.deposits
+    deposits.put("images/2026/11/24/first", b"a photo", OWNER)
+    assert deposits.store.folder is not None
+    shutil.rmtree(deposits.store.folder / "images")
+    deposits.put("images/2026/11/24/second", b"another", OWNER)
+    assert deposits.find("images/2026/11/24/second") == Deposit(b"another", OWNER)
+
+
 def test_facts_cost_a_request_of_their_own(s3_lake: LakeUnderTest) -> None:
     s3_lake.lake.deposits.put("images/2025/03/01/photo", b"a photo", OWNER)
     requests: list[tuple[str, str]] = []

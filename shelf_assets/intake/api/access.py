@@ -52,7 +52,7 @@ class Requires:
         door = door_of(request)
         address = request.client.host if request.client else "unknown"
         token = bearer.credentials if bearer else header
-        key = await run_in_threadpool(door.keys.find, token) if token else None
+        key = (door.keys.remembered(token) or await run_in_threadpool(door.keys.find, token)) if token else None
         if key is None:
             # Counted, so that guessing is slow.
             await door.quotas.spend(None, address, requests=1)
