@@ -268,18 +268,18 @@ def _page(result: dict[str, Any], minutes: float) -> str:
         )
     lines += [
         "",
-        "Where a photo's CPU time goes, in ms. The last column is what the share would be if the server's own code took none:",
-        "decoder, system and sender share these cores with it, and no door can leave them out.",
+        "Where a photo's CPU time goes, in ms. Decoder, system and sender share these cores with the server, and no door can leave",
+        f"them out: the last column is what a share of {WANTED_OF_FLOOR} would leave the server itself, which is code in Python.",
         "",
-        "| photos | bare loop | decoder | server's own code | its system calls | sender | share without the server's own |",
+        f"| photos | bare loop | decoder | server's system calls | sender | server itself | {WANTED_OF_FLOOR} leaves it |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for load in result["loads"]:
         names = ("bare_ms", "decoder_ms", "server_ms", "system_ms", "sender_ms")
         bare, decoder, server, system, sender = (median(turn[name] for turn in load["turns"]) for name in names)
         lines.append(
-            f"| {load['name']} | {bare:.1f} | {decoder:.1f} | {server:.1f} | {system:.1f} | {sender:.1f} "
-            f"| {bare / (decoder + system + sender):.2f} |"
+            f"| {load['name']} | {bare:.1f} | {decoder:.1f} | {system:.1f} | {sender:.1f} | {server:.1f} "
+            f"| {bare / WANTED_OF_FLOOR - decoder - system - sender:.1f} |"
         )
     lines += [
         "",
