@@ -33,7 +33,7 @@ from shelf_assets.intake.shared_bytes import SharedBytes
 _log = logging.getLogger(__name__)
 # Linux keeps there how many pages a process has; elsewhere a bound on its address space is not kept either.
 _OWN_PAGES = Path("/proc/self/statm")
-# What a process may take to start and to read its photo; a second or two where the machine is busy.
+# What a process may take to start and to take on its photo; a second or two where the machine is busy.
 _START_SECONDS = 30
 _TRIES = 2
 
@@ -135,7 +135,7 @@ class _Decoder:
         self._pool, self._shared = self._started()
 
     def examine(self, data: bytes) -> Accepted | Refused:
-        # No room is kept for what is refused unseen.
+        # One that grew after its size was asked for: there is no room for it.
         if (why := has_too_many_bytes(Photo(data), self._asked.limits)) is not None:
             return Refused("too_large", why)
         for _ in range(_TRIES):
@@ -203,13 +203,22 @@ class _Decoder:
         if self._closed:
             raise DecodersDown("the decoders are closed")
         # What is left of a broken pool may take its time to end, and nobody waits for it.
-        threading.Thread(target=_end, args=(self._pool,), daemon=True).start()
+        threading.Thread(target=_give_up, args=(self._pool, self._shared), daemon=True).start()
         self._pool, self._shared = self._started()
+        if self._closed:  # meanwhile, and the pool that was ended is the one before
+            _end(self._pool)
+            raise DecodersDown("the decoders are closed")
 
 
 def _end(pool: ProcessPool) -> None:
     pool.stop()
     pool.join()
+
+
+def _give_up(pool: ProcessPool, shared: SharedBytes) -> None:
+    _end(pool)
+    # The error that a broken pool leaves refers to itself and to all that the pool had: garbage, but not collected at once.
+    shared.close()
 
 
 class ExaminerHere:

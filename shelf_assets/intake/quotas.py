@@ -191,7 +191,7 @@ class Quotas:
 
     async def _require_room(self, windows: Sequence[_Window]) -> None:
         asked = [self._limiter.test(window.item, *window.identifiers, cost=window.cost) for window in windows]
-        # What is counted here is there at once: a task for each would cost a photo a millisecond.
+        # What is counted here is there at once: a task for each would cost as much as the counting.
         has_room = [await each for each in asked] if self._pool is None else await asyncio.gather(*asked)
         full = [window for window, has in zip(windows, has_room, strict=True) if not has]
         if full:

@@ -13,8 +13,8 @@ from typing import Any
 class SharedBytes:
     """Room for `size_bytes`, of which a child that is given it while it is spawned sees the same ones.
 
-    Memory is taken by what was put here, the largest of it, and is given back with the last process that has it. Who may
-    put and who take is for the two to agree on: nothing is locked.
+    Memory is taken by the largest that was put here, and is given back when the child has ended and this is closed or gone.
+    Who may put and who take is for the two to agree on: nothing is locked.
     """
 
     def __init__(self, size_bytes: int, handle: int | None = None) -> None:
@@ -23,7 +23,7 @@ class SharedBytes:
             handle = _memory_file()
             os.ftruncate(handle, size_bytes)
         # Open as long as this is: a child that has died is spawned again.
-        weakref.finalize(self, os.close, handle)
+        self._let_go = weakref.finalize(self, os.close, handle)
         self._handle, self._size_bytes = handle, size_bytes
         self._bytes = mmap.mmap(handle, size_bytes)
 
@@ -37,6 +37,11 @@ class SharedBytes:
     def take(self, size_bytes: int) -> bytes:
         """A copy of the first `size_bytes`."""
         return self._bytes[:size_bytes]
+
+    def close(self) -> None:
+        """Nobody puts or takes any more."""
+        self._bytes.close()
+        self._let_go()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _seen_by_a_child, (DupFd(self._handle), self._size_bytes)

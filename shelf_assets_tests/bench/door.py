@@ -123,7 +123,9 @@ def _spent_ms(server: psutil.Process) -> dict[str, float]:
     own, decoders = server.cpu_times(), [child.cpu_times() for child in server.children(recursive=True)]
     sender = resource.getrusage(resource.RUSAGE_CHILDREN)  # the floor's processes are in it, but not between two looks
     return {
-        "decoder_ms": 1e3 * sum(each.user + each.system for each in decoders),
+        # Of those that were replaced, too.
+        "decoder_ms": 1e3
+        * (sum(each.user + each.system for each in decoders) + own.children_user + own.children_system),
         "server_ms": 1e3 * own.user,
         "system_ms": 1e3 * own.system,
         "sender_ms": 1e3 * (sender.ru_utime + sender.ru_stime),
@@ -255,6 +257,7 @@ def _page(result: dict[str, Any], minutes: float) -> str:
         f"| photos | floor/s | accepted/s | of the floor, wanted {WANTED_OF_FLOOR} | p50 ms | p95 ms | p99 ms | not accepted |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
+    missed = []
     for load in result["loads"]:
         turns = load["turns"]
         ratio = median(turn["accepted_per_second"] / turn["floor_per_second"] for turn in turns)
@@ -266,10 +269,15 @@ def _page(result: dict[str, Any], minutes: float) -> str:
             f"| {middle['p50_ms']:.0f} | {middle['p95_ms']:.0f} | {middle['p99_ms']:.0f} "
             f"| {sum(turn['failed'] + turn['refused'] for turn in turns)} |"
         )
+        if round(ratio, 2) < WANTED_OF_FLOOR:
+            missed.append(load["name"])
+    if missed:
+        lines += ["", f"**For {' and '.join(missed)} the wanted share is not reached.**"]
     lines += [
         "",
-        "Where a photo's CPU time goes, in ms. Decoder, system and sender share these cores with the server, and no door can leave",
-        f"them out: the last column is what a share of {WANTED_OF_FLOOR} would leave the server itself, which is code in Python.",
+        "Where a photo's time goes: CPU ms, and for the bare loop what it takes of a core. Decoder, system and sender share the",
+        "cores with the server, and no door can leave them out.",
+        f"The last column is what a share of {WANTED_OF_FLOOR} would leave the server itself, which is code in Python.",
         "",
         f"| photos | bare loop | decoder | server's system calls | sender | server itself | {WANTED_OF_FLOOR} leaves it |",
         "|---|---:|---:|---:|---:|---:|---:|",

@@ -92,7 +92,6 @@ def test_a_claim_that_another_has_made_does_not_survive_a_power_cut(
     assert synced[-1] == f"{root}/door/claims"
 
 
-@pytest.mark.s3
 def test_a_folder_that_somebody_takes_away_stops_what_comes_later(disk_lake: LakeUnderTest) -> None:
     deposits = disk_lake.lake.deposits
     deposits.put("images/2026/11/24/first", b"a photo", OWNER)
@@ -102,6 +101,7 @@ def test_a_folder_that_somebody_takes_away_stops_what_comes_later(disk_lake: Lak
     assert deposits.find("images/2026/11/24/second") == Deposit(b"another", OWNER)
 
 
+@pytest.mark.s3
 def test_facts_cost_a_request_of_their_own(s3_lake: LakeUnderTest) -> None:
     s3_lake.lake.deposits.put("images/2025/03/01/photo", b"a photo", OWNER)
     requests: list[tuple[str, str]] = []
