@@ -16,8 +16,8 @@ from shelf_assets_tests.graph import Graph, built_graph
 MODELS = ["torch", "torchvision", "timm", "open_clip", "transformers", "openvino", "nncf", "onnxruntime"]
 # dbt and networkx come with dagster-dbt unless it is imported by way of `resources/dbt_command.py`, pandas with
 # dagster-deltalake and pyarrow.dataset, boto3 with dagster-aws. sqlglot and requests are dagster-dbt's own.
-DOOR = ["fastapi", "limits", "pebble", "pillow_heif", "prometheus_client", "redis"]
 CLIENTS = ["mlflow", "kubernetes", "boto3", "botocore", "pandas", "pyarrow.dataset", "dbt", "networkx", "scipy", "cv2"]
+DOOR = ["fastapi", "limits", "pebble", "pillow_heif", "prometheus_client", "redis"]
 FIND = """
 import importlib, json, sys
 imported, unwanted = json.loads(sys.argv[1])
