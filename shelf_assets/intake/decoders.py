@@ -132,6 +132,8 @@ class _Decoder:
     def __init__(self, asked: Examination) -> None:
         self._asked, self._closed = asked, False
         self._job: ProcessFuture[tuple[Accepted, int] | Refused] | None = None
+        # A pool is ended once: ending closes its pipes, and who does so again may close a file of somebody else's.
+        self._ending = threading.Lock()
         self._pool, self._shared = self._started()
 
     def examine(self, data: bytes) -> Accepted | Refused:
@@ -181,7 +183,8 @@ class _Decoder:
         self._closed = True
         if self._job is not None:
             self._job.cancel()
-        _end(self._pool)
+        with self._ending:
+            _end(self._pool)
 
     def _started(self) -> tuple[ProcessPool, SharedBytes]:
         # Each pool has its own: the process of one that is given up may still be at work. Within a pool the library answers
@@ -200,14 +203,12 @@ class _Decoder:
         return pool, shared
 
     def _replace(self) -> None:
-        if self._closed:
-            raise DecodersDown("the decoders are closed")
-        # What is left of a broken pool may take its time to end, and nobody waits for it.
-        threading.Thread(target=_give_up, args=(self._pool, self._shared), daemon=True).start()
-        self._pool, self._shared = self._started()
-        if self._closed:  # meanwhile, and the pool that was ended is the one before
-            _end(self._pool)
-            raise DecodersDown("the decoders are closed")
+        with self._ending:
+            if self._closed:
+                raise DecodersDown("the decoders are closed")
+            # What is left of a broken pool may take its time to end, and nobody waits for it.
+            threading.Thread(target=_give_up, args=(self._pool, self._shared), daemon=True).start()
+            self._pool, self._shared = self._started()
 
 
 def _end(pool: ProcessPool) -> None:

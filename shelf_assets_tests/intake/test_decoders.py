@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pebble import ProcessPool
 from PIL import Image
 
 from shelf_assets.intake import decoders as decoders_module
@@ -340,19 +341,30 @@ def test_each_decoder_that_is_replaced_leaves_a_file_open(runner: asyncio.Runner
         gc.enable()
 
 
-def test_closing_while_a_decoder_is_replaced_leaves_one_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_while_a_decoder_is_replaced_leaves_one_behind_or_ends_one_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended, end = [], decoders_module._end
+
+    def counted(pool: ProcessPool) -> None:
+        ended.append(pool)
+        end(pool)
+
+    monkeypatch.setattr(decoders_module, "_end", counted)
     decoder = decoders_module._Decoder(ASKED)
-    start = decoder._started
+    closing, start = threading.Thread(target=decoder.close), decoder._started
 
     def started_meanwhile():
-        started = start()
-        decoder.close()
-        return started
+        closing.start()
+        time.sleep(0.2)
+        return start()
 
     monkeypatch.setattr(decoder, "_started", started_meanwhile)
-    with pytest.raises(DecodersDown):
+    with suppress(DecodersDown):
         decoder._replace()
-    until(lambda: not processes())
+    closing.join()
+    until(lambda: not processes() and len(ended) == 2)
+    assert len(set(ended)) == 2
 
 
 def test_a_killed_parent_leaves_decoders_behind(tmp_path: Path) -> None:
