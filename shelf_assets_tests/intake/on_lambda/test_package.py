@@ -1,4 +1,4 @@
-"""What is deployed to Lambda: its imports, its package and its template. What it does with events is `test_serverless`."""
+"""What is deployed to Lambda: its imports, its package and its template. What it does with events is beside it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from shelf_assets.intake.rebuild import Accepted, Refused
 from shelf_assets.intake.receipts import ERASURES, INCOMING, Receipts, new_image_id, photo_key
 from shelf_assets_tests.conftest import LakeUnderTest, repo_root
 from shelf_assets_tests.faulty_proxy import Faults, faulty_proxy
-from shelf_assets_tests.intake.test_serverless import Context, created, http_event, rest_event
+from shelf_assets_tests.intake.on_lambda.events import EVENTS, Context, created, http_event, rest_event
 from shelf_assets_tests.servers import S3Server
 from shelf_assets_tests.vision.pictures import from_a_camera
 
@@ -230,13 +230,9 @@ def asked(
 ) -> Iterator[list[tuple[str, str]]]:
     """Every request that the function sends to the store."""
     requests: list[tuple[str, str]] = []
-    monkeypatch.setenv("SHELF_OWNER_HASH_KEY", "0123456789abcdef")
     with faulty_proxy(s3_server.endpoint_url, Faults({}, only=lambda *asked: requests.append(asked) or False)) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        serverless.door.cache_clear(), serverless.http_door.cache_clear()
         yield requests
-        serverless.door().loop.close()
-        serverless.door.cache_clear(), serverless.http_door.cache_clear()
 
 
 @pytest.mark.s3
@@ -267,8 +263,8 @@ def test_the_judge_may_not_do_what_it_does(
     assert not [need for need in needed if not allows(resources["IncomingJudge"], *need)]
 
 
+@EVENTS
 @pytest.mark.s3
-@pytest.mark.parametrize("event", [rest_event, http_event])
 def test_the_http_door_may_not_do_what_it_does(
     resources: dict[str, Any],
     s3_lake: LakeUnderTest,
