@@ -13,6 +13,7 @@ os.environ.update(
     DBT_SEND_ANONYMOUS_USAGE_STATS="false",
 )
 
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,27 @@ hypothesis_settings.register_profile("shelf", deadline=None, max_examples=60)
 hypothesis_settings.load_profile("shelf")
 
 
+# Where a test's own home is not set: never the checkout's, which may hold a day that somebody looks at.
+_NOBODYS_HOME = tempfile.TemporaryDirectory(prefix="shelf-tests-")
+
+
+def _forget_settings() -> None:
+    """The settings and keys of the person who runs the tests, and what a test before left behind."""
+    for name in list(os.environ):
+        if name.startswith(("SHELF_", "AWS_")) and not name.startswith("SHELF_TEST_"):
+            del os.environ[name]
+    os.environ["SHELF_HOME"] = _NOBODYS_HOME.name
+
+
+_forget_settings()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Before fixtures of any scope: those that outlive a test are made before `_own_environment` of their first test."""
+    _forget_settings()
+
+
 @dataclass(frozen=True)
 class LakeUnderTest:
     """A fresh, empty lake; the environment names it."""
@@ -45,10 +67,8 @@ class LakeUnderTest:
 
 @pytest.fixture(autouse=True)
 def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the settings or keys of the person who runs it, nor another test's."""
-    for name in list(os.environ):
-        if name.startswith(("SHELF_", "AWS_")) and not name.startswith("SHELF_TEST_"):
-            monkeypatch.delenv(name)
+    """No test sees the settings that a longer fixture has for itself."""
+    _forget_settings()
     # Set first, so that whatever a test's code puts there is undone: `ensure_instance` sets it for the whole process.
     monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.delenv("DAGSTER_HOME")

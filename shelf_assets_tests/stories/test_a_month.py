@@ -30,6 +30,7 @@ def mart(shop: Shop, name: str) -> pl.DataFrame:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_month_that_one_process_cannot_backfill(real_shop: Shop) -> None:
     for number, day in enumerate(MONTH):
         real_shop.land(day, photos(range(3 * number, 3 * number + 2 + number % 2)))
