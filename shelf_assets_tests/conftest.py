@@ -17,6 +17,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,10 @@ hypothesis_settings.register_profile("shelf", deadline=None, max_examples=60)
 hypothesis_settings.load_profile("shelf")
 
 
-# Where a test's own home is not set: never the checkout's, which may hold a day that somebody looks at.
-_NOBODYS_HOME = tempfile.TemporaryDirectory(prefix="shelf-tests-")
+@cache
+def _nobodys_home() -> tempfile.TemporaryDirectory[str]:
+    """For what runs outside of a test: never the checkout's home, which may hold a day that somebody looks at."""
+    return tempfile.TemporaryDirectory(prefix="shelf-tests-")
 
 
 def _forget_settings() -> None:
@@ -45,15 +48,15 @@ def _forget_settings() -> None:
     for name in list(os.environ):
         if name.startswith(("SHELF_", "AWS_")) and not name.startswith("SHELF_TEST_"):
             del os.environ[name]
-    os.environ["SHELF_HOME"] = _NOBODYS_HOME.name
-
-
-_forget_settings()
+    os.environ["SHELF_HOME"] = _nobodys_home().name
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Before fixtures of any scope: those that outlive a test are made before `_own_environment` of their first test."""
+    """Before fixtures of any scope: those that outlive a test are made before `_own_environment` of their first test.
+
+    Not where this module is imported: a step's process imports it too, and has its settings by the environment.
+    """
     _forget_settings()
 
 
