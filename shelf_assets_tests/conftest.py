@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from shelf_assets_tests import steady_environ
 from shelf_assets_tests.servers import S3Server, seaweedfs, weed_binary
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ SHARED_DATA = Path(os.environ.get("SHELF_TEST_DATA", repo_root.parent / "shared"
 # Shared, slow machines: a deadline per example would fail on somebody else's load.
 hypothesis_settings.register_profile("shelf", deadline=None, max_examples=60)
 hypothesis_settings.load_profile("shelf")
+
+
+steady_environ.install()
 
 
 @cache
