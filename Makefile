@@ -61,9 +61,9 @@ dev: $(STAMP)  ## the Dagster UI on 127.0.0.1:$(PORT), with the daemon that runs
 
 bench: $(STAMP)  ## this pipeline beside the plain way, its rivals and its models alone, to docs/benchmarks/; BENCH=--quick is a first look
 	@VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet --no-deps --require-hashes \
-		--target "$(SHELF_HOME)/bench/clip-retrieval" -r shelf_assets_tests/bench/clip_retrieval.txt \
+		--target "$(SHELF_HOME)/bench/clip-retrieval" -r benchmarks/clip_retrieval.txt \
 		|| echo "clip-retrieval could not be fetched; the bench goes on without it"
-	BENCH_CLIP_RETRIEVAL="$(SHELF_HOME)/bench/clip-retrieval" $(BIN)/python -m shelf_assets_tests.bench $(BENCH)
+	BENCH_CLIP_RETRIEVAL="$(SHELF_HOME)/bench/clip-retrieval" $(BIN)/python -m benchmarks $(BENCH)
 
 lambda: $(STAMP)  ## the door as a package for AWS Lambda, in .shelf/lambda/; fails above Lambda's limits
 	$(BIN)/python serverless/package.py "$(SHELF_HOME)/lambda"

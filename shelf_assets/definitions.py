@@ -2,20 +2,20 @@
 
 import dagster as dg
 
-from shelf_assets.assets.image_tensors import image_tensors
-from shelf_assets.assets.landing import landing
-from shelf_assets.assets.marts import build_marts
-from shelf_assets.assets.predictions import predictions
-from shelf_assets.assets.raw_images import raw_images
-from shelf_assets.automation.arrivals import build_arrivals_sensor
-from shelf_assets.automation.freshness import due_in_the_morning, with_freshness
-from shelf_assets.automation.run_status import run_failures
-from shelf_assets.automation.schedules import NIGHTLY_JOB, build_nightly_schedule
-from shelf_assets.automation.upkeep import UPKEEP_JOB, build_upkeep_schedule
-from shelf_assets.checks.contracts import contract_checks
-from shelf_assets.checks.quality import quality_checks
-from shelf_assets.executor import build_executor
-from shelf_assets.resources.build import build_resources
+from shelf_assets.defs.assets.image_tensors import image_tensors
+from shelf_assets.defs.assets.landing import landing
+from shelf_assets.defs.assets.marts import build_marts
+from shelf_assets.defs.assets.predictions import predictions
+from shelf_assets.defs.assets.raw_images import raw_images
+from shelf_assets.defs.automation.arrivals import build_arrivals_sensor
+from shelf_assets.defs.automation.freshness import due_in_the_morning, with_freshness
+from shelf_assets.defs.automation.maintenance import MAINTENANCE_JOB, build_maintenance_schedule
+from shelf_assets.defs.automation.run_status import run_failures
+from shelf_assets.defs.automation.schedules import NIGHTLY_JOB, build_nightly_schedule
+from shelf_assets.defs.checks.contracts import contract_checks
+from shelf_assets.defs.checks.quality import quality_checks
+from shelf_assets.defs.executor import build_executor
+from shelf_assets.defs.resources.build import build_resources
 from shelf_assets.settings import Settings, load_settings
 
 
@@ -24,11 +24,11 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
     return dg.Definitions(
         assets=with_freshness(
             [landing, raw_images, image_tensors, predictions, build_marts(settings)],
-            due_in_the_morning(settings.nightly_hour_utc),
+            due_in_the_morning(settings.dagster.nightly_hour_utc),
         ),
         asset_checks=[*contract_checks, *quality_checks],
-        jobs=[NIGHTLY_JOB, UPKEEP_JOB],
-        schedules=[build_nightly_schedule(settings), build_upkeep_schedule(settings)],
+        jobs=[NIGHTLY_JOB, MAINTENANCE_JOB],
+        schedules=[build_nightly_schedule(settings), build_maintenance_schedule(settings)],
         sensors=[
             build_arrivals_sensor(settings),
             run_failures,

@@ -121,8 +121,8 @@ def lake(request: pytest.FixtureRequest) -> LakeUnderTest:
 
 
 def _lake_at(url: str, monkeypatch: pytest.MonkeyPatch) -> LakeUnderTest:
-    from shelf_assets.resources.lake import lake_of
+    from shelf_assets.defs.resources.lake import lake_of
     from shelf_assets.settings import load_settings
 
-    monkeypatch.setenv("SHELF_LAKE", url)
+    monkeypatch.setenv("SHELF_LAKE_URL", url)
     return LakeUnderTest(url, lake_of(load_settings()))

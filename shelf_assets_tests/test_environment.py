@@ -44,7 +44,7 @@ def settings_of_a_longer_fixture() -> Settings:
 
 def test_that_leaves_a_setting_behind() -> None:
     """As whatever builds the graph does: dbt's process is told by the environment where the lake is."""
-    os.environ["SHELF_LAKE"] = (repo_root / ".shelf" / "lake").as_uri()
+    os.environ["SHELF_LAKE_URL"] = (repo_root / ".shelf" / "lake").as_uri()
 
 
 def test_a_longer_fixture_writes_into_the_lake_that_another_test_named(settings_of_a_longer_fixture: Settings) -> None:

@@ -7,26 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from shelf_assets.resources.lake import lake_of
-from shelf_assets.settings import Settings, SettingsError, load_settings, variable, without_password
+from shelf_assets.defs.resources.lake import lake_of
+from shelf_assets.settings import SettingsError, leaves, load_settings, without_password
 
 
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("SHELF_MODELS", "prod", "'auto', 'production' or 'embedded'"),
-        ("SHELF_PRECISION", "fp8", "'auto', 'fp32', 'bf16', 'fp16' or 'int8'"),
-        ("SHELF_EXECUTOR", "ray", "'in_process', 'multiprocess' or 'k8s'"),
-        ("SHELF_FIT", "stretch", "'crop', 'pad' or 'squash'"),
-        ("SHELF_BATCH_SIZE", "-1", "greater than or equal to 0"),
-        ("SHELF_BACKEND", "onnx", "'auto', 'torch' or 'openvino'"),
-        ("SHELF_TENSORS", "kept", "'stored' or 'redecode'"),
-        ("SHELF_TOP_K", "many", "valid integer"),
-        ("SHELF_DECODE_FAILURE_LIMIT", "5", "less than or equal to 1"),
-        ("SHELF_LAKE", "/data/lake", "must be file:///absolute/folder or s3://bucket/prefix"),
-        ("SHELF_LAKE", "gs://bucket", "must be file:///absolute/folder or s3://bucket/prefix"),
-        ("SHELF_LAKE", "s3:///prefix", "must be file:///absolute/folder or s3://bucket/prefix"),
-        ("SHELF_EUR_PER_HOUR", '{"raw_images": 1}', "for each of raw_images, image_tensors"),
+        ("SHELF_MODELS_SET", "prod", "'auto', 'production' or 'embedded'"),
+        ("SHELF_MODELS_PRECISION", "fp8", "'auto', 'fp32', 'bf16', 'fp16' or 'int8'"),
+        ("SHELF_DAGSTER_EXECUTOR", "ray", "'in_process', 'multiprocess' or 'k8s'"),
+        ("SHELF_VISION_FIT", "stretch", "'crop', 'pad' or 'squash'"),
+        ("SHELF_MODELS_BATCH_SIZE", "-1", "greater than or equal to 0"),
+        ("SHELF_MODELS_BACKEND", "onnx", "'auto', 'torch' or 'openvino'"),
+        ("SHELF_VISION_TENSORS", "kept", "'stored' or 'redecode'"),
+        ("SHELF_MODELS_TOP_K", "many", "valid integer"),
+        ("SHELF_PIPELINE_DECODE_FAILURE_LIMIT", "5", "less than or equal to 1"),
+        ("SHELF_LAKE_URL", "/data/lake", "must be file:///absolute/folder or s3://bucket/prefix"),
+        ("SHELF_LAKE_URL", "gs://bucket", "must be file:///absolute/folder or s3://bucket/prefix"),
+        ("SHELF_LAKE_URL", "s3:///prefix", "must be file:///absolute/folder or s3://bucket/prefix"),
+        ("SHELF_PIPELINE_EUR_PER_HOUR", '{"raw_images": 1}', "for each of raw_images, image_tensors"),
     ],
 )
 def test_a_wrong_value_is_taken_or_not_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
@@ -37,17 +37,17 @@ def test_a_wrong_value_is_taken_or_not_named(monkeypatch: pytest.MonkeyPatch, na
 
 
 def test_only_the_first_of_two_wrong_values_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELF_MODELS", "x")
-    monkeypatch.setenv("SHELF_TOP_K", "0")
-    with pytest.raises(SettingsError, match=r"(?s)SHELF_MODELS.*SHELF_TOP_K"):
+    monkeypatch.setenv("SHELF_MODELS_SET", "x")
+    monkeypatch.setenv("SHELF_MODELS_TOP_K", "0")
+    with pytest.raises(SettingsError, match=r"(?s)SHELF_MODELS_SET.*SHELF_MODELS_TOP_K"):
         load_settings()
 
 
 @pytest.mark.parametrize(
     ("misspelt", "told"),
     [
-        ("SHELF_MODEL", "did you mean SHELF_MODELS"),
-        ("SHELF_LAKE_URL", "did you mean"),
+        ("SHELF_MODEL", "did you mean SHELF_MODELS_SET"),
+        ("SHELF_LAKE_URI", "did you mean SHELF_LAKE_URL"),
         ("SHELF_XYZZY", "`shelf config`"),
     ],
 )
@@ -71,54 +71,54 @@ def test_a_secret_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_password_in_a_url_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELF_MLFLOW_TRACKING_URI", "https://shelf:s3cr3t@mlflow.example/path")
-    shown = load_settings().masked()["SHELF_MLFLOW_TRACKING_URI"]
+    monkeypatch.setenv("SHELF_TRACKING_URI", "https://shelf:s3cr3t@mlflow.example/path")
+    shown = load_settings().masked()["SHELF_TRACKING_URI"]
     assert "s3cr3t" not in shown and "mlflow.example/path" in shown
 
 
 def test_every_setting_is_shown_by_its_variable() -> None:
     masked = load_settings().masked()
-    assert set(masked) == {variable(name) for name in Settings.model_fields}
-    assert all(field.description for field in Settings.model_fields.values()), "every setting is described"
+    assert list(masked) == [leaf.variable for leaf in leaves()]
+    assert all(leaf.field.description for leaf in leaves()), "every setting is described"
 
 
 def test_auto_falls_back_in_silence_on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"SHELF_ON_CLUSTER": "true", "SHELF_EXECUTOR": "k8s"}.items():
+    for name, value in {"SHELF_ON_CLUSTER": "true", "SHELF_DAGSTER_EXECUTOR": "k8s"}.items():
         with monkeypatch.context() as once:
             once.setenv(name, value)
-            with pytest.raises(SettingsError, match="models=auto is refused on a cluster: set SHELF_MODELS"):
+            with pytest.raises(SettingsError, match="models.set=auto is refused on a cluster: set SHELF_MODELS_SET"):
                 load_settings()
-            once.setenv("SHELF_MODELS", "embedded")
-            once.setenv("SHELF_LAKE", "s3://photos")
+            once.setenv("SHELF_MODELS_SET", "embedded")
+            once.setenv("SHELF_LAKE_URL", "s3://photos")
             assert load_settings().on_cluster
 
 
 def test_the_defaults_need_anything_to_be_set(tmp_path: Path) -> None:
     settings = load_settings()
-    assert settings.lake_url == (tmp_path / "home" / "lake").as_uri()
-    assert settings.lake_folder == tmp_path / "home" / "lake"
-    assert not settings.on_s3 and not settings.on_cluster
+    assert settings.lake.url == (tmp_path / "home" / "lake").as_uri()
+    assert settings.lake.folder == tmp_path / "home" / "lake"
+    assert not settings.lake.on_s3 and not settings.on_cluster
 
 
 def test_a_folder_with_a_space_is_another_folder(tmp_path: Path) -> None:
     folder = tmp_path / "my lake"
-    lake = lake_of(load_settings(lake=folder.as_uri()))
+    lake = lake_of(load_settings(lake__url=folder.as_uri()))
     lake.objects.put("images/x", b"x")
     assert (folder / "images" / "x").read_bytes() == b"x"
 
 
 def test_threads_that_were_asked_for_are_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load_settings(decode_threads=3).decode_slots == 3
-    assert load_settings().decode_slots >= 1
+    assert load_settings(vision__decode_threads=3).vision.decode_slots == 3
+    assert load_settings().vision.decode_slots >= 1
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
-    assert load_settings(decode_threads=3).decode_slots == 3
+    assert load_settings(vision__decode_threads=3).vision.decode_slots == 3
 
 
 def test_credentials_do_not_reach_the_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    options = lake_of(load_settings(lake="s3://bucket/prefix")).storage_options
+    options = lake_of(load_settings(lake__url="s3://bucket/prefix")).storage_options
     assert options | {"allow_http": "true"} == {
         "access_key_id": "key",
         "secret_access_key": "secret",
@@ -130,7 +130,7 @@ def test_credentials_do_not_reach_the_clients(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_exporting_the_environment_for_dbt_makes_the_settings_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shelf_assets.resources.dbt import dbt_environment
+    from shelf_assets.defs.resources.dbt import dbt_environment
 
     for name, value in dbt_environment(load_settings()).items():
         monkeypatch.setenv(name, value)
@@ -150,14 +150,14 @@ def test_a_region_that_other_tools_know_is_ignored(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert load_settings().s3_region == region
+    assert load_settings().lake.s3.region == region
 
 
 def test_a_folder_on_a_cluster_is_lost_with_its_pod(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingsError, match="SHELF_LAKE to s3://"):
-        load_settings(executor="k8s", models="embedded")
-    monkeypatch.setenv("SHELF_LAKE", "s3://photos")
-    assert load_settings(executor="k8s", models="embedded").on_cluster
+    with pytest.raises(SettingsError, match="SHELF_LAKE_URL to s3://"):
+        load_settings(dagster__executor="k8s", models__set="embedded")
+    monkeypatch.setenv("SHELF_LAKE_URL", "s3://photos")
+    assert load_settings(dagster__executor="k8s", models__set="embedded").on_cluster
 
 
 def test_a_password_with_a_slash_in_a_url_is_printed() -> None:

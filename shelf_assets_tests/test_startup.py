@@ -55,15 +55,15 @@ def test_the_code_location_imports_what_it_does_not_use(graph: Graph) -> None:
 
 def test_help_waits_for_dagster(tmp_path: Path) -> None:
     heavy = ["dagster", "polars", "pyarrow", "numpy", "deltalake", *MODELS, *CLIENTS, *DOOR]
-    found = found_after_import("shelf_assets.cli", heavy, tmp_path)
-    assert not found, f"importing shelf_assets.cli imports {', '.join(found)}; {WHO.format('shelf_assets.cli')}"
+    found = found_after_import("shelf_assets.cli.app", heavy, tmp_path)
+    assert not found, f"importing shelf_assets.cli.app imports {', '.join(found)}; {WHO.format('shelf_assets.cli.app')}"
 
 
 def test_steps_fork_from_a_process_with_threads(graph: Graph) -> None:
     """A lock that a thread holds at the fork is held for ever in the child: polars must not be there."""
-    from shelf_assets.executor import build_executor
+    from shelf_assets.defs.executor import build_executor
 
-    schema = build_executor(graph.settings.model_copy(update={"executor": "multiprocess"})).config_schema
+    schema = build_executor(graph.settings.replace(dagster__executor="multiprocess")).config_schema
     [preloaded] = schema.resolve_config({}).value["config"]["start_method"]["forkserver"]["preload_modules"]
     found = found_after_import(preloaded, ["polars", "pyarrow", "numpy", "deltalake", "dbt"], graph.settings.home)
     assert not found, f"the process that steps fork from imports {', '.join(found)}"

@@ -19,15 +19,15 @@
     {{- return(relation) -}}
 {%- endmacro -%}
 
-{#- Read where it rests: SHELF_LAKE is file:///absolute/path or s3://bucket/prefix, and tables lie under tables/. -#}
+{#- Read where it rests: SHELF_LAKE_URL is file:///absolute/path or s3://bucket/prefix, and tables lie under tables/. -#}
 {%- macro duckdb__lake_table(relation) -%}
     {%- if not execute -%}
         {{- return(relation) -}}
     {%- endif -%}
-    {%- set root = env_var("SHELF_LAKE", "") -%}
+    {%- set root = env_var("SHELF_LAKE_URL", "") -%}
     {%- if not (root.startswith("file:///") or root.startswith("s3://")) -%}
         {{- exceptions.raise_compiler_error(
-            "SHELF_LAKE is '" ~ root ~ "'; set it to file:///absolute/path or s3://bucket/prefix"
+            "SHELF_LAKE_URL is '" ~ root ~ "'; set it to file:///absolute/path or s3://bucket/prefix"
         ) -}}
     {%- endif -%}
     {%- set url = root.rstrip("/") ~ "/tables/" ~ relation.identifier -%}

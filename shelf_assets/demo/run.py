@@ -12,16 +12,16 @@ import polars as pl
 from rich.console import Console
 from rich.table import Column, Table
 
+from shelf_assets.days import days_between, today_utc
+from shelf_assets.defs.instance import ensure_instance
+from shelf_assets.defs.resources.lake import lake_of
+from shelf_assets.defs.running import run_days, select_assets
 from shelf_assets.demo.contact_sheet import SheetPhoto, contact_sheet
 from shelf_assets.demo.draw import draw_day
-from shelf_assets.instance import ensure_instance
+from shelf_assets.intake.put_photos import Folder, land, open_folder
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.landing import Folder, land, open_folder
 from shelf_assets.lake.object_store import ObjectGone
 from shelf_assets.observe.terminal import watching
-from shelf_assets.partitions import days_between, today_utc
-from shelf_assets.resources.lake import lake_of
-from shelf_assets.running import run_days, select_assets
 from shelf_assets.settings import Settings
 
 SEED = 7
@@ -35,7 +35,7 @@ def run_demo(settings: Settings, console: Console, folder: Path | None, days: in
     last = today_utc() - timedelta(days=1)
     span = days_between(last - timedelta(days=days - 1), last)
     if folder:
-        opened = open_folder(folder, settings.max_photo_bytes)
+        opened = open_folder(folder, settings.photos.max_bytes)
         console.print(opened.notice, end="\n" if opened.notice else "", markup=False)
         landed = land_folder(lake, span, opened)
     else:
@@ -105,15 +105,15 @@ def summarize(settings: Settings, lake: Lake, console: Console, days: list[date]
     _say_which_models(settings, console)
     sheet = contact_sheet(_sheet_photos(lake, photos, newest), settings.home / "contact-sheet.png", _title(days))
     console.print(f"tables         {lake.url}/tables/", soft_wrap=True)
-    console.print(f"marts          {settings.marts_path}", soft_wrap=True)
+    console.print(f"marts          {settings.bi.marts_path}", soft_wrap=True)
     console.print(f"contact sheet  {sheet}", soft_wrap=True)
 
 
 def _say_which_models(settings: Settings, console: Console) -> None:
-    from shelf_assets.resources.models import ModelsResource
+    from shelf_assets.pipeline.models import ModelsResource
 
     resolved = ModelsResource(
-        models=settings.models, classifier=settings.classifier, embedder=settings.embedder
+        models=settings.models.set, classifier=settings.models.classifier, embedder=settings.models.embedder
     ).resolved
     console.print(f"models: {resolved.ran} ({resolved.classifier.model_id}, {resolved.embedder.model_id})")
     if resolved.warning:

@@ -13,14 +13,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from shelf_assets.intake.api.logs import request_log
-from shelf_assets.intake.decoders import Examiner
+from shelf_assets.http.logs import request_log
 from shelf_assets.intake.owners import uploader_of
-from shelf_assets.intake.rebuild import Refused
-from shelf_assets.intake.receipts import INCOMING, Erased, Receipts, photo_key, quarantine_key, received_at_of
-from shelf_assets.lake.deposits import Deposit, Deposits
+from shelf_assets.intake.upload_store import INCOMING, Erased, UploadStore, photo_key, quarantine_key, received_at_of
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import StoredObject
+from shelf_assets.lake.object_writer import ObjectWithMetadata, ObjectWriter
+from shelf_assets.photos.decoder_pool import ImageSanitizer
+from shelf_assets.photos.sanitizer import Refused
 
 Ending = Literal["accepted", "same", "refused", "erased", "repeated", "gone", "ignored"]
 
@@ -40,13 +40,13 @@ class Outcome:
     reason: str | None = None
 
 
-async def judge_incoming(receipts: Receipts, examiner: Examiner, key: str, max_bytes: int) -> Outcome:
+async def validate_incoming(receipts: UploadStore, sanitizer: ImageSanitizer, key: str, max_bytes: int) -> Outcome:
     """Judge the upload at `key`, as the lake calls it. Raises StoreUnavailable: try again later, nothing is lost."""
     image_id = _image_id(key)
     if image_id is None:
         return Outcome("ignored")
-    deposits = receipts.deposits
-    stored = deposits.store.stat(key)
+    object_writer = receipts.object_writer
+    stored = object_writer.store.stat(key)
     if stored is None:
         return Outcome("repeated" if _was_judged(receipts, image_id) else "gone", image_id)
     if (photo_id := receipts.photo_of(image_id)) != image_id:
@@ -55,41 +55,41 @@ async def judge_incoming(receipts: Receipts, examiner: Examiner, key: str, max_b
         outcome = Outcome("repeated", image_id, photo_id)
     elif receipts.erasure_of(image_id) is not None:
         outcome = Outcome("erased", image_id)
-    elif deposits.store.exists(photo_key(image_id)):
+    elif object_writer.store.exists(photo_key(image_id)):
         outcome = Outcome("repeated", image_id, image_id)
     elif stored.size_bytes > max_bytes:
         # A form takes no such upload, so whoever put it there has keys to the bucket. It is too large to be read at all.
         refused = Refused("too_large", f"{stored.size_bytes:,} bytes, more than {max_bytes:,}")
-        outcome = _quarantined(receipts, image_id, b"", uploader_of(deposits.facts(key) or {}), refused)
-    elif (upload := deposits.find(key)) is None:
+        outcome = _quarantined(receipts, image_id, b"", uploader_of(object_writer.facts(key) or {}), refused)
+    elif (upload := object_writer.find(key)) is None:
         return Outcome("repeated" if _was_judged(receipts, image_id) else "gone", image_id)
     else:
-        outcome = await _judged(receipts, examiner, image_id, upload)
-    _delete_unless_changed(deposits, stored)
+        outcome = await _judged(receipts, sanitizer, image_id, upload)
+    _delete_unless_changed(object_writer, stored)
     return outcome
 
 
-def _delete_unless_changed(deposits: Deposits, judged: StoredObject) -> None:
+def _delete_unless_changed(object_writer: ObjectWriter, judged: StoredObject) -> None:
     """Delete what was judged; another upload that came meanwhile, by the same form, is left to its own event.
 
     S3 deletes without conditions: one that comes between the look and the deletion, within milliseconds, is lost unread.
     """
-    now = deposits.store.stat(judged.key)
+    now = object_writer.store.stat(judged.key)
     if now is not None and now.etag == judged.etag:
-        deposits.delete(judged.key)
+        object_writer.delete(judged.key)
 
 
-async def judge_all(receipts: Receipts, examiner: Examiner, max_bytes: int) -> Counter[str]:
+async def validate_all_incoming(receipts: UploadStore, sanitizer: ImageSanitizer, max_bytes: int) -> Counter[str]:
     """Judge all uploads that are there, one after the other; how often each ending came, "failed" for who is to wait.
 
     Whoever else judges them at the same time does no harm. Raises StoreUnavailable where they cannot be listed.
     """
-    store = receipts.deposits.store
+    store = receipts.object_writer.store
     endings: Counter[str] = Counter()
     # In threads, for the store is waited for, and the loop has others to serve.
     for key in await asyncio.to_thread(lambda: [stored.key for stored in store.list(f"{INCOMING}/")]):
         try:
-            outcome = await asyncio.to_thread(asyncio.run, judge_incoming(receipts, examiner, key, max_bytes))
+            outcome = await asyncio.to_thread(asyncio.run, validate_incoming(receipts, sanitizer, key, max_bytes))
         except Exception as error:  # noqa: BLE001 - logged; it stays where it is, and the others are judged
             request_log().error("upload not judged", error=type(error).__name__, detail=str(error))
             endings["failed"] += 1
@@ -98,12 +98,14 @@ async def judge_all(receipts: Receipts, examiner: Examiner, max_bytes: int) -> C
     return endings
 
 
-async def judge_every(seconds: float, receipts: Receipts, examiner: Examiner, max_bytes: int) -> None:
+async def validate_incoming_every(
+    seconds: float, receipts: UploadStore, sanitizer: ImageSanitizer, max_bytes: int
+) -> None:
     """Judge what is there, again and again until cancelled; where no events of the bucket are heard."""
     log = request_log()
     while True:
         try:
-            endings = await judge_all(receipts, examiner, max_bytes)
+            endings = await validate_all_incoming(receipts, sanitizer, max_bytes)
         except StoreUnavailable as error:
             log.error("uploads not judged", error=type(error).__name__, detail=str(error))
         else:
@@ -112,16 +114,18 @@ async def judge_every(seconds: float, receipts: Receipts, examiner: Examiner, ma
         await asyncio.sleep(seconds)
 
 
-async def _judged(receipts: Receipts, examiner: Examiner, image_id: str, upload: Deposit) -> Outcome:
+async def _judged(
+    receipts: UploadStore, sanitizer: ImageSanitizer, image_id: str, upload: ObjectWithMetadata
+) -> Outcome:
     owner = uploader_of(upload.facts)
     if owner is None:
         refused = Refused("no_owner", "put into incoming/ without the door's form")
         return _quarantined(receipts, image_id, upload.data, owner, refused)
-    examined = await examiner.examine(upload.data)
-    if isinstance(examined, Refused):
-        return _quarantined(receipts, image_id, upload.data, owner, examined)
+    sanitized = await sanitizer.sanitize(upload.data)
+    if isinstance(sanitized, Refused):
+        return _quarantined(receipts, image_id, upload.data, owner, sanitized)
     try:
-        receipt = receipts.take(examined, owner, image_id)
+        receipt = receipts.take(sanitized, owner, image_id)
     except Erased as erased:
         receipts.note_same(image_id, erased.args[0])
         return Outcome("erased", image_id, erased.args[0])
@@ -131,15 +135,15 @@ async def _judged(receipts: Receipts, examiner: Examiner, image_id: str, upload:
     return Outcome("same", image_id, receipt.image_id)
 
 
-def _quarantined(receipts: Receipts, image_id: str, data: bytes, owner: str | None, refused: Refused) -> Outcome:
+def _quarantined(receipts: UploadStore, image_id: str, data: bytes, owner: str | None, refused: Refused) -> Outcome:
     receipts.quarantine(image_id, data, owner or "unknown", refused)
     return Outcome("refused", image_id, reason=refused.reason)
 
 
-def _was_judged(receipts: Receipts, image_id: str) -> bool:
+def _was_judged(receipts: UploadStore, image_id: str) -> bool:
     made = (photo_key(image_id), quarantine_key(received_at_of(image_id).date(), image_id))
     return (
-        any(receipts.deposits.store.exists(key) for key in made)
+        any(receipts.object_writer.store.exists(key) for key in made)
         or receipts.photo_of(image_id) != image_id
         or receipts.erasure_of(image_id) is not None
     )

@@ -19,12 +19,12 @@ class OwnerHashKeyMissing(ValueError):
 
 
 def owner_hash_key(settings: Settings) -> bytes:
-    """The key of `receipts.owner_hash`. Raises OwnerHashKeyMissing on S3 without SHELF_OWNER_HASH_KEY."""
-    if settings.owner_hash_key is not None:
-        return settings.owner_hash_key.get_secret_value().encode()
-    if settings.on_s3:
+    """The key of `receipts.owner_hash`. Raises OwnerHashKeyMissing on S3 without SHELF_INTAKE_OWNER_HASH_KEY."""
+    if settings.intake.owner_hash_key is not None:
+        return settings.intake.owner_hash_key.get_secret_value().encode()
+    if settings.lake.on_s3:
         raise OwnerHashKeyMissing(
-            "SHELF_OWNER_HASH_KEY is not set: on S3 every door needs the same one, or an owner's photos are a stranger's "
+            "SHELF_INTAKE_OWNER_HASH_KEY is not set: on S3 every door needs the same one, or an owner's photos are a stranger's "
             "to the next replica. Make it with: openssl rand -hex 32"
         )
     path = settings.home / "owner-hash.key"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from shelf_assets.intake.receipts import INCOMING
+from shelf_assets.intake.upload_store import INCOMING
 
 if TYPE_CHECKING:
     from shelf_assets.settings import Settings
@@ -37,28 +37,28 @@ def presign(settings: Settings, image_id: str, owner_hash: str, now: datetime) -
     Signed here, without a request. Keys of a role sign no longer than they live: they may end before `expires_at`.
     Raises NeedsS3 where the lake is a folder.
     """
-    if not settings.on_s3:
+    if not settings.lake.on_s3:
         raise NeedsS3(
-            "uploads by a form need a lake on S3: set SHELF_LAKE to s3://bucket/prefix, or send POST /v1/images"
+            "uploads by a form need a lake on S3: set SHELF_LAKE_URL to s3://bucket/prefix, or send POST /v1/images"
         )
-    lake = urlsplit(settings.lake_url)
+    lake = urlsplit(settings.lake.url)
     prefix = lake.path.strip("/")
-    secret, token = settings.s3_secret_access_key, settings.s3_session_token
+    secret, token = settings.lake.s3.secret_access_key, settings.lake.s3.session_token
     form = _client(
-        settings.upload_endpoint_url or settings.s3_endpoint_url,
-        settings.s3_region,
-        settings.s3_access_key_id,
+        settings.intake.form_endpoint_url or settings.lake.s3.endpoint_url,
+        settings.lake.s3.region,
+        settings.lake.s3.access_key_id,
         secret.get_secret_value() if secret else None,
         token.get_secret_value() if token else None,
     ).generate_presigned_post(
         Bucket=lake.netloc,
         Key=f"{prefix}/{INCOMING}/{image_id}" if prefix else f"{INCOMING}/{image_id}",
         Fields={OWNER_FIELD: owner_hash},
-        Conditions=[{OWNER_FIELD: owner_hash}, ["content-length-range", 1, settings.max_photo_bytes]],
-        ExpiresIn=settings.upload_seconds,
+        Conditions=[{OWNER_FIELD: owner_hash}, ["content-length-range", 1, settings.photos.max_bytes]],
+        ExpiresIn=settings.intake.form_seconds,
     )
     return PresignedUpload(
-        form["url"], form["fields"], now + timedelta(seconds=settings.upload_seconds), settings.max_photo_bytes
+        form["url"], form["fields"], now + timedelta(seconds=settings.intake.form_seconds), settings.photos.max_bytes
     )
 
 

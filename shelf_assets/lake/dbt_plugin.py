@@ -15,7 +15,7 @@ class Plugin(BasePlugin):
     """Prepares the connection of a dbt run, a process of its own: the lake's URL comes by the environment."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
-        self._lake_url = os.environ.get("SHELF_LAKE", "")
+        self._lake_url = os.environ.get("SHELF_LAKE_URL", "")
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         prepare_connection(conn, self._lake_url, os.environ)

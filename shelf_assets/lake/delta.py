@@ -173,7 +173,7 @@ class LakeTable:
 
     def _locks(self, days: Sequence[date]) -> list[str]:
         # Which photo is the original is a question over all days; every other rule looks at its own days only.
-        if self.spec.rule is Rule.SETTLE_OBJECTS:
+        if self.spec.rule is Rule.MERGE_OBJECTS:
             return [self.spec.name]
         return [f"{self.spec.name}/{day}" for day in days]
 
@@ -218,7 +218,7 @@ class LakeTable:
             )
 
     def _require_bucket(self) -> None:
-        # A bucket that does not exist has no table either: reading it as empty would hide a misspelt SHELF_LAKE.
+        # A bucket that does not exist has no table either: reading it as empty would hide a misspelt SHELF_LAKE_URL.
         if self.uri.startswith("s3://"):
             next(self.objects.list("_delta_log"), None)
 

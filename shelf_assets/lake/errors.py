@@ -27,7 +27,7 @@ def explained(doing: str, root_url: str) -> Iterator[None]:
         raise
     except (FileNotFoundError, NotFoundError) as error:
         raise StoreUnavailable(
-            f"{doing}: {root_url} does not exist; make the bucket or folder, or mend SHELF_LAKE"
+            f"{doing}: {root_url} does not exist; make the bucket or folder, or mend SHELF_LAKE_URL"
         ) from error
     except _of_the_store() as error:
         raise StoreUnavailable(f"{doing} in {root_url} failed: {_hint(str(error))}") from error
@@ -47,7 +47,7 @@ def _hint(message: str) -> str:
     plain = " ".join(_TERMINAL_COLOURS.sub("", message).replace("↳", " ").split())
     first = plain.split("Debug source")[0].split("<?xml")[0][:400].strip(" :-") or "no message"
     if "NoSuchBucket" in plain:
-        return "no such bucket; make it, or mend SHELF_LAKE"
+        return "no such bucket; make it, or mend SHELF_LAKE_URL"
     refusals = (
         "InvalidAccessKeyId",
         "SignatureDoesNotMatch",

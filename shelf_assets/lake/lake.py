@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 
 from shelf_assets.lake.delta import LakeTable
-from shelf_assets.lake.deposits import Deposits
 from shelf_assets.lake.near_duplicates import BY_DEFAULT, NearDuplicates
 from shelf_assets.lake.object_store import ObjectStore, day_prefix
+from shelf_assets.lake.object_writer import ObjectWriter
 from shelf_assets.lake.schemas import TABLES
-from shelf_assets.lake.shards import TensorDay
+from shelf_assets.lake.tensor_store import TensorDay
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Lake:
         return ObjectStore.of_delta(self.url, self.storage_options)
 
     @property
-    def deposits(self) -> Deposits:
+    def object_writer(self) -> ObjectWriter:
         """The objects with the facts that their door has written beside them."""
-        return Deposits(self.objects)
+        return ObjectWriter(self.objects)
 
     def table(self, name: str) -> LakeTable:
         if name not in TABLES:

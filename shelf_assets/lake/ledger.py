@@ -36,7 +36,7 @@ class Change:
 NOTHING: Change | None = None
 
 
-def settle_objects(
+def merge_objects(
     incoming: pl.DataFrame, table: pl.LazyFrame, spec: TableSpec, near: NearDuplicates = BY_DEFAULT
 ) -> Change | None:
     """Take newly read objects of a day into raw_images.
@@ -249,7 +249,7 @@ def the_day_as_it_is(day: date, table: pl.LazyFrame) -> Change | None:
 
 
 RULES: dict[Rule, Callable[[pl.DataFrame, pl.LazyFrame, TableSpec, NearDuplicates], Change | None]] = {
-    Rule.SETTLE_OBJECTS: settle_objects,
+    Rule.MERGE_OBJECTS: merge_objects,
     Rule.INSERT_MISSING: insert_missing,
 }
 

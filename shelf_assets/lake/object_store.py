@@ -22,7 +22,7 @@ import obstore
 from obstore.exceptions import GenericError, InvalidPathError, NotFoundError
 from obstore.store import LocalStore, S3Store
 
-from shelf_assets.lake import odd_keys
+from shelf_assets.lake import unsupported_keys as unsupported_keys
 from shelf_assets.lake.errors import StoreUnavailable, explained
 
 IMAGES = "images"
@@ -64,7 +64,7 @@ def image_id_of(key: str) -> str:
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryOptions:
     """How long the store is tried, per request. S3 answers SlowDown for seconds while it splits a busy prefix.
 
     obstore waits a random time between `first_pause_seconds` and three times its last pause (AWS's decorrelated jitter),
@@ -168,7 +168,7 @@ class ObjectStore:
     """Objects under one root. All keys are relative to it."""
 
     def __init__(
-        self, root_url: str, s3_config: Mapping[str, str] | None = None, patience: Patience = Patience()
+        self, root_url: str, s3_config: Mapping[str, str] | None = None, patience: RetryOptions = RetryOptions()
     ) -> None:
         self.root_url = root_url.rstrip("/")
         self.s3_config, self.patience = dict(s3_config or {}), patience
@@ -193,7 +193,7 @@ class ObjectStore:
 
     @classmethod
     def of_delta(
-        cls, root_url: str, storage_options: Mapping[str, str], patience: Patience = Patience()
+        cls, root_url: str, storage_options: Mapping[str, str], patience: RetryOptions = RetryOptions()
     ) -> ObjectStore:
         """The store that delta-rs' options name; whether plain http is allowed the URL of its endpoint says here."""
         return cls(root_url, {key: value for key, value in storage_options.items() if key != "allow_http"}, patience)
@@ -233,7 +233,9 @@ class ObjectStore:
                     self._wait_or_raise(error, pauses)
                 except InvalidPathError:
                     break
-            for key, size_bytes, etag, received_at in odd_keys.list_all(self.root_url, self.s3_config, prefix, last):
+            for key, size_bytes, etag, received_at in unsupported_keys.list_all(
+                self.root_url, self.s3_config, prefix, last
+            ):
                 if key not in seen:
                     yield StoredObject(key, size_bytes, etag, received_at)
 
@@ -262,9 +264,9 @@ class ObjectStore:
                     raise  # not one photo is gone but all of them
                 raise ObjectGone(key) from gone
             except ValueError:
-                if not odd_keys.is_odd(key):
+                if not unsupported_keys.is_unsupported(key):
                     raise
-                data = odd_keys.read(self.root_url, self.s3_config, key)
+                data = unsupported_keys.read(self.root_url, self.s3_config, key)
         if data is None:
             raise ObjectGone(key)
         return data, {}
@@ -299,11 +301,14 @@ class ObjectStore:
         return self.size_bytes(key) is not None
 
     def delete(self, keys: Sequence[str]) -> None:
-        named, odd = [key for key in keys if not odd_keys.is_odd(key)], [key for key in keys if odd_keys.is_odd(key)]
+        named, odd = (
+            [key for key in keys if not unsupported_keys.is_unsupported(key)],
+            [key for key in keys if unsupported_keys.is_unsupported(key)],
+        )
         pauses = self.patience.pauses_seconds()
         with explained("deleting", self.root_url):
             for key in odd:
-                odd_keys.delete(self.root_url, self.s3_config, key)
+                unsupported_keys.delete(self.root_url, self.s3_config, key)
             while True:
                 try:
                     obstore.delete(self.store, named)

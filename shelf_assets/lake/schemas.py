@@ -16,7 +16,7 @@ FLOAT32_LIST = pl.List(pl.Float32)
 class Rule(StrEnum):
     """Which rows a commit may write; each is one function in `ledger`."""
 
-    SETTLE_OBJECTS = "settle_objects"
+    MERGE_OBJECTS = "merge_objects"
     INSERT_MISSING = "insert_missing"
 
 
@@ -59,7 +59,7 @@ RAW_IMAGES = TableSpec(
     name="raw_images",
     grain="One row per object under a day's prefix.",
     key=("day", "key"),
-    rule=Rule.SETTLE_OBJECTS,
+    rule=Rule.MERGE_OBJECTS,
     columns={
         "day": _DAY,
         "image_id": _IMAGE_ID,

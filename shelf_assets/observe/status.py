@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from shelf_assets.days import FIRST_DAY, days_between, today_utc
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, unread_objects
-from shelf_assets.partitions import FIRST_DAY, days_between, today_utc
 
 Row = tuple[object, ...]
 

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shelf_assets.models.classifier import load_classifier
+from shelf_assets.models.embedded import PACKAGED, PROJECTION, embedded_config, embedded_spec
+from shelf_assets.models.embedder import load_embedder
+from shelf_assets.models.spec import WeightsFile
 from shelf_assets.training.projection_data import Source, Towers, drawn, grocery
 from shelf_assets.training.projection_fit import Projection, Recipe, fit
 from shelf_assets.training.projection_scores import conse, held_out_scores, scores
 from shelf_assets.vision.digests import file_digest
-from shelf_assets.vision.models import load_classifier, load_embedder
-from shelf_assets.vision.models.embedded import PACKAGED, PROJECTION, embedded_config, embedded_spec
-from shelf_assets.vision.models.spec import WeightsFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,7 +23,8 @@ from shelf_assets.vision.engine import decode_each
 from shelf_assets.vision.preprocess import Geometry, Undecodable
 
 if TYPE_CHECKING:
-    from shelf_assets.vision.models import Classifier, Embedder
+    from shelf_assets.models.classifier import Classifier
+    from shelf_assets.models.embedder import Embedder
 
 log = logging.getLogger(__name__)
 

@@ -58,7 +58,7 @@ def _nvjpeg() -> Decode:
 
     if not torch.cuda.is_available():
         raise NoGpu(
-            "SHELF_DECODER=gpu, and this process has no CUDA device: choose SHELF_DECODER=cpu, or run it on a GPU pod"
+            "SHELF_VISION_DECODER=gpu, and this process has no CUDA device: choose SHELF_VISION_DECODER=cpu, or run it on a GPU pod"
         )
     return lambda encoded: decode_jpeg(encoded, mode=ImageReadMode.RGB, device="cuda")
 

@@ -27,9 +27,9 @@ def read_modules(bits: str) -> str:
     for start in range(3, 45, 7):
         part = bits[start : start + 7]
         widths = _runs(part)
-        is_odd = part.count("1") % 2 == 1
-        odd += "1" if is_odd else "0"
-        digits += str(_WIDTHS.index(widths if is_odd else widths[::-1]))
+        is_unsupported = part.count("1") % 2 == 1
+        odd += "1" if is_unsupported else "0"
+        digits += str(_WIDTHS.index(widths if is_unsupported else widths[::-1]))
     for start in range(50, 92, 7):
         digits += str(_WIDTHS.index(_runs(bits[start : start + 7])))
     return f"{_ODD_LEFT.index(odd)}{digits}"

@@ -11,8 +11,8 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
-from shelf_assets.partitions import today_utc
-from shelf_assets.resources.lake import lake_of
+from shelf_assets.days import today_utc
+from shelf_assets.defs.resources.lake import lake_of
 from shelf_assets.settings import load_settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 def demo(*options: str) -> tuple[Result, str]:
     """Run `shelf demo OPTIONS`; its result and its words, line breaks undone."""
-    from shelf_assets.cli import app
+    from shelf_assets.cli.app import app
 
     result = CliRunner().invoke(app, ["demo", *options])
     return result, " ".join(result.output.split())
@@ -31,7 +31,7 @@ def assert_shown(said: str) -> None:
     settings = load_settings()
     with Image.open(settings.home / "contact-sheet.png") as sheet:
         assert sheet.width > 500
-    with duckdb.connect(settings.marts_path, read_only=True) as marts:
+    with duckdb.connect(settings.bi.marts_path, read_only=True) as marts:
         (in_marts,) = marts.execute("SELECT sum(photos_in) FROM daily_intake_quality").fetchone() or (0,)
     rows = lake_of(settings).table("raw_images").scan().collect()
     counts = dict(rows.group_by("status").len().iter_rows())
@@ -49,7 +49,7 @@ def test_a_demo_of_drawn_photos_that_does_not_show_its_day(monkeypatch: pytest.M
     assert_shown(said)
 
     # Rows outlive objects: somebody cleared the folder, and the demo is run once more.
-    shutil.rmtree(load_settings().lake_folder / "images")
+    shutil.rmtree(load_settings().lake.folder / "images")
     again, said = demo("--days", "1", "--photos-per-day", "4")
     assert again.exit_code == 0, again.output
     assert_shown(said)

@@ -17,9 +17,9 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["shelf_assets.intake", "shelf_assets.vision", "PIL"]):
-    from shelf_assets.intake.limits import Limits
-    from shelf_assets.intake.moderation import adult_score  # noqa: F401 - all of the door's modules are instrumented
-    from shelf_assets_tests.fuzz.promises import examined
+    from shelf_assets.photos.limits import Limits
+    from shelf_assets.photos.moderation import adult_score  # noqa: F401 - all of the door's modules are instrumented
+    from shelf_assets_tests.fuzz.promises import sanitized
     from shelf_assets_tests.fuzz.seeds import seeds
 
 # A photo of more would teach the fuzzer nothing, and cost it a second.
@@ -28,7 +28,7 @@ OPTIONS = ("-max_len=16384", "-timeout=20", "-rss_limit_mb=3000", "-print_final_
 
 
 def one_input(data: bytes) -> None:
-    examined(data, LIMITS)
+    sanitized(data, LIMITS)
 
 
 def prepared(work: Path) -> list[str]:

@@ -8,9 +8,9 @@ import time
 
 from PIL import Image
 
-from shelf_assets.intake.limits import Limits
-from shelf_assets.intake.rebuild import Accepted, Refused, examine
-from shelf_assets.intake.rules import BY_REASON
+from shelf_assets.photos.limits import Limits
+from shelf_assets.photos.rules import BY_REASON
+from shelf_assets.photos.sanitizer import Accepted, Refused, sanitize
 
 # Of a processor, for one photo: generous, since the machine is shared and the code may be instrumented.
 MOST_SECONDS = 5.0
@@ -18,10 +18,10 @@ MOST_SECONDS = 5.0
 _SEGMENTS_OF_A_PICTURE = {0xE0, 0xDB, 0xC0, 0xC4, 0xDA}
 
 
-def examined(data: bytes, limits: Limits, jpeg_quality: int = 90) -> Accepted | Refused:
+def sanitized(data: bytes, limits: Limits, jpeg_quality: int = 90) -> Accepted | Refused:
     """The answer on some bytes, which keeps every promise; AssertionError says which one it does not."""
     begun = time.process_time()
-    answer = examine(data, limits, jpeg_quality)
+    answer = sanitize(data, limits, jpeg_quality)
     seconds = time.process_time() - begun
     assert seconds < MOST_SECONDS, f"{seconds:.1f} seconds for {len(data):,} bytes"
     if isinstance(answer, Refused):

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from shelf_assets.intake.presigned import NeedsS3, PresignedUpload, presign
-from shelf_assets.intake.receipts import INCOMING, new_image_id
-from shelf_assets.lake.deposits import Deposits
+from shelf_assets.intake.upload_store import INCOMING, new_image_id
+from shelf_assets.lake.object_writer import ObjectWriter
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
 
@@ -22,7 +22,7 @@ MAX_BYTES = 2_000
 
 
 def form(image_id: str) -> PresignedUpload:
-    return presign(load_settings(max_photo_bytes=MAX_BYTES), image_id, OWNER, datetime.now(UTC))
+    return presign(load_settings(photos__max_bytes=MAX_BYTES), image_id, OWNER, datetime.now(UTC))
 
 
 def send(upload: PresignedUpload, size_bytes: int, **changed: str) -> httpx.Response:
@@ -40,7 +40,7 @@ def image_id() -> str:
 def test_a_form_puts_no_photo_or_forgets_whose_it_is(s3_lake: LakeUnderTest, image_id: str, size_bytes: int) -> None:
     answer = send(form(image_id), size_bytes)
     assert answer.is_success, answer.text
-    deposit = Deposits(s3_lake.lake.objects).find(f"{INCOMING}/{image_id}")
+    deposit = ObjectWriter(s3_lake.lake.objects).find(f"{INCOMING}/{image_id}")
     assert deposit is not None
     assert (len(deposit.data), deposit.facts) == (size_bytes, {"owner": OWNER})
 
@@ -69,7 +69,7 @@ def test_a_form_takes_what_it_was_not_signed_for(
 def test_a_form_names_the_store_as_only_servers_know_it(s3_lake: LakeUnderTest, image_id: str) -> None:
     here = load_settings()
     public = str(here.s3_endpoint_url).replace("127.0.0.1", "localhost")
-    upload = presign(load_settings(upload_endpoint_url=public), image_id, OWNER, datetime.now(UTC))
+    upload = presign(load_settings(intake__form_endpoint_url=public), image_id, OWNER, datetime.now(UTC))
     assert urlsplit(upload.url).hostname == "localhost"
     assert send(upload, 100).is_success
     assert s3_lake.lake.objects.exists(f"{INCOMING}/{image_id}")
@@ -78,7 +78,7 @@ def test_a_form_names_the_store_as_only_servers_know_it(s3_lake: LakeUnderTest, 
 @pytest.mark.s3
 def test_a_form_stays_open_for_ever(s3_lake: LakeUnderTest, image_id: str) -> None:
     now = datetime.now(UTC)
-    upload = presign(load_settings(upload_seconds=120), image_id, OWNER, now)
+    upload = presign(load_settings(intake__form_seconds=120), image_id, OWNER, now)
     assert upload.expires_at == now + timedelta(seconds=120)
     policy = json.loads(base64.b64decode(upload.fields["policy"]))
     signed = datetime.fromisoformat(policy["expiration"])
@@ -92,7 +92,7 @@ def test_a_bucket_of_aws_is_asked_by_path(monkeypatch: pytest.MonkeyPatch, image
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_SESSION_TOKEN": "token",
         "AWS_REGION": "eu-central-1",
-        "SHELF_LAKE": "s3://photos",
+        "SHELF_LAKE_URL": "s3://photos",
     }.items():
         monkeypatch.setenv(name, value)
     upload = form(image_id)
@@ -102,5 +102,5 @@ def test_a_bucket_of_aws_is_asked_by_path(monkeypatch: pytest.MonkeyPatch, image
 
 
 def test_a_form_for_a_folder_is_handed_out(disk_lake: LakeUnderTest, image_id: str) -> None:
-    with pytest.raises(NeedsS3, match="SHELF_LAKE"):
+    with pytest.raises(NeedsS3, match="SHELF_LAKE_URL"):
         form(image_id)

@@ -87,7 +87,7 @@ def test_a_commit_between_reading_and_writing_is_overlooked(
 ) -> None:
     table = lake.lake.table("raw_images")
     meanwhile = photos([photo("a", "same", OTHER_DAY)])
-    watch = Interloper(monkeypatch, Rule.SETTLE_OBJECTS, lake.lake.table("raw_images"), [meanwhile])
+    watch = Interloper(monkeypatch, Rule.MERGE_OBJECTS, lake.lake.table("raw_images"), [meanwhile])
     table.commit(photos([photo("a", "same")]))
     assert watch.decisions == 2, "the loser decides again"
     assert dict(table.scan().select("day", "status").collect().iter_rows()) == {DAY: DUPLICATE, OTHER_DAY: ACCEPTED}

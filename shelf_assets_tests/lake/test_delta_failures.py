@@ -162,7 +162,7 @@ def test_an_unknown_bucket_reads_as_an_empty_lake(s3_lake: LakeUnderTest) -> Non
         lambda: unknown.objects.get("images/x"),
         lambda: unknown.table("stage_runs").commit(stage_runs(["a"])),
     ):
-        with pytest.raises(StoreUnavailable, match=r"make (it|the bucket).* mend SHELF_LAKE"):
+        with pytest.raises(StoreUnavailable, match=r"make (it|the bucket).* mend SHELF_LAKE_URL"):
             attempt()
 
 

@@ -15,8 +15,8 @@ from shelf_assets.lake.ledger import (
     REJECTED,
     accepted_twice,
     insert_missing,
+    merge_objects,
     missing_predictions,
-    settle_objects,
     unread_objects,
 )
 from shelf_assets.lake.schemas import CLASSIFICATIONS, RAW_IMAGES, STAGE_RUNS
@@ -67,7 +67,7 @@ def settle_all(batches: Sequence[Sequence[dict]]) -> pl.DataFrame:
     table = RAW_IMAGES.empty()
     for batch in batches:
         if batch:
-            table = applied(table, settle_objects(photos(batch), table.lazy(), RAW_IMAGES))
+            table = applied(table, merge_objects(photos(batch), table.lazy(), RAW_IMAGES))
     return table
 
 
@@ -96,7 +96,7 @@ def test_settling_again_what_is_settled_is_no_change(case: tuple[list[dict], lis
     listed, batches = case
     table = settle_all(batches)
     for batch in [listed, *batches]:
-        assert settle_objects(photos(batch), table.lazy(), RAW_IMAGES) is None
+        assert merge_objects(photos(batch), table.lazy(), RAW_IMAGES) is None
 
 
 @given(commits(), objects)

@@ -16,13 +16,13 @@ from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelf_assets.defs.resources.lake import lake_of
 from shelf_assets.lake import near_duplicates
 from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.duckdb_delta import prepare_connection
-from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, NEAR_DUPLICATE, REJECTED, settle_objects, unread_objects
+from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, NEAR_DUPLICATE, REJECTED, merge_objects, unread_objects
 from shelf_assets.lake.near_duplicates import NearDuplicates, alike_hashes, grouped
 from shelf_assets.lake.schemas import RAW_IMAGES
-from shelf_assets.resources.lake import lake_of
 from shelf_assets.settings import load_settings
 from shelf_assets.vision.perceptual_hash import distance
 from shelf_assets_tests.conftest import LakeUnderTest
@@ -45,7 +45,7 @@ def seen(name: str, content: object, looks: int | None, day_number: int = 0, min
 def settle_all(batches: Sequence[Sequence[Row]], near: NearDuplicates = PROCESS) -> pl.DataFrame:
     table = RAW_IMAGES.empty()
     for batch in batches:
-        table = applied(table, settle_objects(photos(batch), table.lazy(), RAW_IMAGES, near) if batch else None)
+        table = applied(table, merge_objects(photos(batch), table.lazy(), RAW_IMAGES, near) if batch else None)
     return table.sort("received_at", "key")
 
 
@@ -142,10 +142,10 @@ def test_what_is_settled_changes_when_photos_arrive_late_or_again(
     before: dict[str, tuple[str, str | None]] = {}
     table = RAW_IMAGES.empty()
     for batch in filter(None, batches):
-        table = applied(table, settle_objects(photos(batch), table.lazy(), RAW_IMAGES, near))
+        table = applied(table, merge_objects(photos(batch), table.lazy(), RAW_IMAGES, near))
         assert before.items() <= told(table).items()
         before = told(table)
-        assert settle_objects(photos(batch), table.lazy(), RAW_IMAGES, near) is None
+        assert merge_objects(photos(batch), table.lazy(), RAW_IMAGES, near) is None
     assert_sound(table)
 
 
@@ -245,7 +245,7 @@ def test_a_skipped_photo_comes_back_though_its_picture_is_there() -> None:
 
 def test_a_photo_that_was_accepted_is_skipped_when_its_group_is_named_anew() -> None:
     before = settle_all([[seen("a", 1, 0)], [seen("b", 2, 1, 1), seen("c", 3, 3, 1, 1)]], PROCESS)
-    change = settle_objects(photos([seen("a", 4, -1) | {"etag": "new"}]), before.lazy(), RAW_IMAGES, SKIP)
+    change = merge_objects(photos([seen("a", 4, -1) | {"etag": "new"}]), before.lazy(), RAW_IMAGES, SKIP)
     after = applied(before, change)
     assert set(after["status"]) == {ACCEPTED}
     assert groups(after) == {"a": "a", "b": "b", "c": "b"}
@@ -299,7 +299,7 @@ def test_one_picture_that_is_sent_thousands_of_times_is_compared_with_each(monke
     monkeypatch.setattr(near_duplicates, "_pairs", counting)
     resting = settle_all([[seen(f"{n:04}", n, n % 2) for n in range(3_000)]])
     new = photos(seen(f"{n:04}", n, n % 2, 1) for n in range(3_000, 3_100))
-    change = settle_objects(new, resting.lazy(), RAW_IMAGES)
+    change = merge_objects(new, resting.lazy(), RAW_IMAGES)
     assert change is not None and change.rows["near_duplicate_group"].unique().to_list() == [resting["image_id"][0]]
     assert 0 < compared < 100 * 20, "each with all would be 300,000 a band"
 
@@ -330,8 +330,8 @@ def test_a_table_from_before_there_were_groups_loses_rows_or_stops_the_day(lake:
 
 
 def test_a_commit_does_not_follow_the_settings(disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELF_NEAR_DUPLICATES", "skip")
-    monkeypatch.setenv("SHELF_NEAR_DUPLICATE_BITS", "2")
+    monkeypatch.setenv("SHELF_PHOTOS_NEAR_DUPLICATES", "skip")
+    monkeypatch.setenv("SHELF_PHOTOS_NEAR_DUPLICATE_BITS", "2")
     table = lake_of(load_settings()).table("raw_images")
     table.commit(photos([seen("a", 1, 0), seen("b", 2, 0b11, minute=1), seen("c", 3, 0b111, minute=2)]))
     assert statuses(table.scan().collect()) == {"a": ACCEPTED, "b": DUPLICATE, "c": ACCEPTED}

@@ -20,9 +20,9 @@ from obstore.store import MemoryStore
 
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.object_store import ObjectGone, ObjectStore, Patience, StoredObject, day_prefix
-from shelf_assets.lake.odd_keys import is_odd
-from shelf_assets.lake.shards import Tensor
+from shelf_assets.lake.object_store import ObjectGone, ObjectStore, RetryOptions, StoredObject, day_prefix
+from shelf_assets.lake.tensor_store import Tensor
+from shelf_assets.lake.unsupported_keys import is_unsupported
 from shelf_assets.vision.engine import batched
 from shelf_assets.vision.engine.reader import Bounds, read_each
 from shelf_assets_tests.conftest import LakeUnderTest
@@ -33,8 +33,8 @@ from shelf_assets_tests.servers import refusing_port
 PHOTOS = 48
 BOUNDS = Bounds(in_flight_objects=16, in_flight_bytes=256_000_000, work_slots=2, skip_above_bytes=25_000_000)
 # Waits a test can afford; the number of tries is the product's own.
-BRISK = Patience(first_pause_seconds=0.01, longest_pause_seconds=0.1)
-HASTY = Patience(tries_again=2, first_pause_seconds=0.01, longest_pause_seconds=0.02, silence_seconds=0.3)
+BRISK = RetryOptions(first_pause_seconds=0.01, longest_pause_seconds=0.1)
+HASTY = RetryOptions(tries_again=2, first_pause_seconds=0.01, longest_pause_seconds=0.02, silence_seconds=0.3)
 SIZE_PX = 128
 
 
@@ -49,13 +49,13 @@ def land(store: ObjectStore, count: int, size_bytes: int = 30_000) -> dict[str, 
     return photos
 
 
-def at(lake: Lake, url: str, patience: Patience = BRISK) -> ObjectStore:
+def at(lake: Lake, url: str, patience: RetryOptions = BRISK) -> ObjectStore:
     """The lake's objects, asked for at another endpoint."""
     return ObjectStore(lake.url, lake.objects.s3_config | {"endpoint": url}, patience)
 
 
 @contextmanager
-def failing(lake: Lake, faults: Faults, patience: Patience = BRISK) -> Iterator[ObjectStore]:
+def failing(lake: Lake, faults: Faults, patience: RetryOptions = BRISK) -> Iterator[ObjectStore]:
     with faulty_proxy(lake.objects.s3_config["endpoint"], faults) as url:
         yield at(lake, url, patience)
 
@@ -70,7 +70,7 @@ def wanted(count: int) -> pl.DataFrame:
 
 
 @contextmanager
-def tensor_lake(lake: Lake, faults: Faults, patience: Patience = BRISK) -> Iterator[Lake]:
+def tensor_lake(lake: Lake, faults: Faults, patience: RetryOptions = BRISK) -> Iterator[Lake]:
     with faulty_proxy(lake.objects.s3_config["endpoint"], faults) as url:
         spoiled = ImpatientLake(lake.url, {**lake.storage_options, "endpoint": url})
         object.__setattr__(spoiled, "patience", patience)
@@ -81,7 +81,7 @@ def tensor_lake(lake: Lake, faults: Faults, patience: Patience = BRISK) -> Itera
 class ImpatientLake(Lake):
     """A lake whose store is tried as long as a test can wait."""
 
-    patience: Patience = BRISK
+    patience: RetryOptions = BRISK
 
     @property
     def objects(self) -> ObjectStore:
@@ -310,10 +310,10 @@ def test_odd_keys_are_others_than_those_obstore_refuses(key: str) -> None:
     else:
         refused = False
     # A slash in front is cut off by obstore, silently: the object would be looked for under another key.
-    assert is_odd(key) == (refused or key.startswith("/"))
+    assert is_unsupported(key) == (refused or key.startswith("/"))
 
 
 def test_readers_that_failed_together_come_back_together() -> None:
-    waits = [tuple(Patience().pauses_seconds()) for _ in range(20)]
+    waits = [tuple(RetryOptions().pauses_seconds()) for _ in range(20)]
     assert len({pauses[1] for pauses in waits}) == 20, "without jitter a busy store is hit by all of them at once"
     assert all(len(pauses) == 7 and max(pauses) <= 5.0 for pauses in waits)

@@ -12,8 +12,8 @@ import polars as pl
 
 from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.maintenance import Policy, maintain
 from shelf_assets.lake.schemas import STAGE_RUNS, Column
-from shelf_assets.lake.upkeep import Policy, tend
 from shelf_assets_tests.lake.rows import stage_runs
 
 PROCESSES = 8
@@ -51,7 +51,7 @@ def commit_runs(lake: Lake, writer: str, commits: int, day: date) -> int:
 
 def tend_often(lake: Lake, table: str, policy: Policy, times: int) -> int:
     """Upkeep of a table again and again; returns how many days it packed."""
-    done = [tend(lake.table(table), policy) for _ in range(times)]
+    done = [maintain(lake.table(table), policy) for _ in range(times)]
     return sum(len(evidence.packed) for evidence in done if evidence is not None)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from shelf_assets.resources.dbt import manifest_path
+from shelf_assets.defs.resources.dbt import manifest_path
 from shelf_assets.settings import Settings
 from shelf_assets_tests.stories.processes import Runs
-from shelf_assets_tests.stories.support import Shop, open_shop
+from shelf_assets_tests.stories.support import Platform, open_shop
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def parsed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shop(parsed_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(parsed_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """An empty lake in a folder, run by stand-in models; shards, batches and commits of two photos."""
     home = tmp_path / "home"
     shutil.copytree(parsed_home, home)

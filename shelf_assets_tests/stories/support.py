@@ -15,19 +15,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shelf_assets.intake.validator import Judged, judge
+from shelf_assets.defs.resources.lake import lake_of
+from shelf_assets.defs.running import FinishedRun, run_days
+from shelf_assets.intake.put_photos import land
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.landing import land
 from shelf_assets.lake.schemas import TABLES
-from shelf_assets.resources.lake import lake_of
-from shelf_assets.resources.models import geometry_of
-from shelf_assets.running import FinishedRun, run_days
+from shelf_assets.photos.validator import ValidatedObject, validate
+from shelf_assets.pipeline.models import geometry_of
 from shelf_assets.settings import Settings, load_settings
 from shelf_assets.vision.photo_pixels import pixels_of
 from shelf_assets.vision.preprocess import Geometry
 from shelf_assets.vision.reasons import Reason, Undecodable
+from shelf_assets_tests.stories.fakes import stand_ins
 from shelf_assets_tests.stories.photos import received
-from shelf_assets_tests.stories.stand_ins import stand_ins
 
 DAY = date(2026, 3, 1)
 NEXT_DAY = date(2026, 3, 2)
@@ -42,7 +42,7 @@ def stage_keys(*stages: str) -> set[dg.AssetKey]:
 
 
 @dataclass
-class Shop:
+class Platform:
     """One lake on disk with its own Dagster instance, run by stand-in models of one version."""
 
     settings: Settings
@@ -74,14 +74,14 @@ class Shop:
     def _received(self, day: date, key: str) -> None:
         self._landed += 1
         moment = received(day, self._landed)
-        os.utime(self.settings.lake_folder / key, (moment, moment))
+        os.utime(self.settings.lake.folder / key, (moment, moment))
 
     def run(self, *days: date, stages: Iterable[str] = STAGES) -> list[FinishedRun]:
         return run_days(self.defs, self.instance, days, stage_keys(*stages))
 
-    def with_models(self, version: int) -> Shop:
+    def with_models(self, version: int) -> Platform:
         """The same lake, run by other models."""
-        return Shop(self.settings, stand_ins(version), self.instance, self._landed)
+        return Platform(self.settings, stand_ins(version), self.instance, self._landed)
 
     def rows(self, table: str, day: date | None = None) -> pl.DataFrame:
         return self.lake.table(table).scan(day, day).collect()
@@ -125,9 +125,9 @@ class Shop:
         }
 
 
-def open_shop(version: int = 1) -> Shop:
+def open_shop(version: int = 1) -> Platform:
     """The shop that the environment describes."""
-    return Shop(load_settings(), stand_ins(version))
+    return Platform(load_settings(), stand_ins(version))
 
 
 def assert_same(found: Snapshot, expected: Snapshot) -> None:
@@ -140,8 +140,8 @@ def undecodable(monkeypatch: pytest.MonkeyPatch, *photos_of_it: bytes) -> None:
     """The decoder fails on these photos, though they were accepted: a new version of it, say."""
     hashes = {hashlib.sha256(data).hexdigest() for data in photos_of_it}
 
-    def judged_only(*arguments: Any) -> Judged:
-        found = judge(*arguments)
+    def judged_only(*arguments: Any) -> ValidatedObject:
+        found = validate(*arguments)
         return replace(found, pixels=None) if found.sha256 in hashes else found
 
     def fails(data: bytes | None, sha256: str, geometry: Geometry) -> np.ndarray:
@@ -149,5 +149,5 @@ def undecodable(monkeypatch: pytest.MonkeyPatch, *photos_of_it: bytes) -> None:
             raise Undecodable(Reason.decode_error, "the new decoder stumbles")
         return pixels_of(data, sha256, geometry)
 
-    monkeypatch.setattr("shelf_assets.assets.raw_images.judge", judged_only)
-    monkeypatch.setattr("shelf_assets.resources.pixels.pixels_of", fails)
+    monkeypatch.setattr("shelf_assets.defs.assets.raw_images.judge", judged_only)
+    monkeypatch.setattr("shelf_assets.pipeline.pixels.pixels_of", fails)

@@ -9,15 +9,15 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from shelf_assets.days import today_utc
+from shelf_assets.defs.running import RunFailed
 from shelf_assets.lake.schemas import CLASSIFICATIONS, TABLES, Column
-from shelf_assets.partitions import today_utc
-from shelf_assets.running import RunFailed
+from shelf_assets_tests.stories.fakes import ColourPredictor
 from shelf_assets_tests.stories.photos import photo, photos, truncated
-from shelf_assets_tests.stories.stand_ins import ColourPredictor
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, WORKING, Shop, assert_same
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, WORKING, Platform, assert_same
 
 
-def test_an_object_without_a_row_or_a_tensor_without_a_prediction(shop: Shop) -> None:
+def test_an_object_without_a_row_or_a_tensor_without_a_prediction(shop: Platform) -> None:
     files = {**photos(range(3)), "again": photo(0), "cut short": truncated(), "notes.txt": b"milk, eggs"}
     keys = shop.land(DAY, files)
     (run,) = shop.run(DAY)
@@ -34,7 +34,7 @@ def test_an_object_without_a_row_or_a_tensor_without_a_prediction(shop: Shop) ->
     assert shop.work(run) == {"raw_images": 6, "classifications": 3, "clip_embeddings": 3}
 
 
-def test_a_prediction_under_the_wrong_photo(shop: Shop) -> None:
+def test_a_prediction_under_the_wrong_photo(shop: Platform) -> None:
     colours = ["blue", "red", "green", "red", "blue"]
     shop.land(DAY, {f"{number} {colour}": photo(number, colour=colour) for number, colour in enumerate(colours)})
     shop.run(DAY)
@@ -44,7 +44,7 @@ def test_a_prediction_under_the_wrong_photo(shop: Shop) -> None:
     assert [by_id[image_id] for image_id in objects["image_id"]] == colours
 
 
-def test_a_materialization_that_does_not_say_what_rests(shop: Shop) -> None:
+def test_a_materialization_that_does_not_say_what_rests(shop: Platform) -> None:
     shop.land(DAY, photos(range(3)))
     shop.run(DAY)
 
@@ -57,7 +57,7 @@ def test_a_materialization_that_does_not_say_what_rests(shop: Shop) -> None:
     assert shop.metadata("classifications")["model_digest"] == shop.rows("classifications")["model_digest"][0]
 
 
-def test_a_second_run_that_does_or_writes_anything(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_that_does_or_writes_anything(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.land(DAY, {**photos(range(3)), "cut short": truncated()})
     shop.run(DAY)
     versions, held = shop.versions(), shop.snapshot(DAY)
@@ -76,7 +76,7 @@ def test_a_second_run_that_does_or_writes_anything(shop: Shop, monkeypatch: pyte
     assert shop.metadata("classifications")["committed"] is False
 
 
-def test_a_late_photo_that_costs_the_whole_day(shop: Shop) -> None:
+def test_a_late_photo_that_costs_the_whole_day(shop: Platform) -> None:
     shop.land(DAY, photos(range(3)))
     shop.land(NEXT_DAY, photos(range(10, 12)))
     shop.run(DAY, NEXT_DAY)
@@ -94,7 +94,7 @@ def test_a_late_photo_that_costs_the_whole_day(shop: Shop) -> None:
             assert frame.filter(day=NEXT_DAY).equals(before), table
 
 
-def test_an_overwritten_object_that_keeps_the_old_answer(shop: Shop) -> None:
+def test_an_overwritten_object_that_keeps_the_old_answer(shop: Platform) -> None:
     key, *_ = shop.land(DAY, {"front": photo(1, colour="red"), "back": photo(2, colour="red")})
     shop.run(DAY)
     old = shop.rows("raw_images").row(by_predicate=pl.col("key") == key, named=True)
@@ -112,7 +112,7 @@ def test_an_overwritten_object_that_keeps_the_old_answer(shop: Shop) -> None:
     assert shop.rows("classifications").filter(image_id=new["image_id"])["label"].to_list() == ["blue"]
 
 
-def test_a_day_whose_copy_became_the_original_and_nobody_told(shop: Shop) -> None:
+def test_a_day_whose_copy_became_the_original_and_nobody_told(shop: Platform) -> None:
     """Its photo has no predictions, and no object of that day changed: only this run knows."""
     (first,) = shop.land(DAY, {"front": photo(1)})
     shop.land(NEXT_DAY, {"copy": photo(1)})
@@ -132,7 +132,7 @@ def test_a_day_whose_copy_became_the_original_and_nobody_told(shop: Shop) -> Non
     assert shop.work(run) == dict.fromkeys(("classifications", "clip_embeddings"), 1)
 
 
-def test_a_new_model_that_wipes_or_hides_the_old_ones_rows(shop: Shop) -> None:
+def test_a_new_model_that_wipes_or_hides_the_old_ones_rows(shop: Platform) -> None:
     shop.land(DAY, photos(range(3)))
     shop.run(DAY)
     old = shop.snapshot(DAY)["classifications"]
@@ -146,7 +146,7 @@ def test_a_new_model_that_wipes_or_hides_the_old_ones_rows(shop: Shop) -> None:
     assert rows.join(old, on=old.columns, how="semi", nulls_equal=True).sort("image_id").equals(old.sort("image_id"))
 
 
-def test_a_late_photo_after_going_back_to_an_older_model(shop: Shop) -> None:
+def test_a_late_photo_after_going_back_to_an_older_model(shop: Platform) -> None:
     shop.land(DAY, photos(range(3)))
     shop.run(DAY)
     shop.with_models(2).run(DAY)
@@ -158,7 +158,7 @@ def test_a_late_photo_after_going_back_to_an_older_model(shop: Shop) -> None:
     assert shop.rows("classifications").group_by("model_id").len().sort("len")["len"].to_list() == [3, 4]
 
 
-def test_a_declared_column_that_a_lake_of_yesterday_lacks(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_declared_column_that_a_lake_of_yesterday_lacks(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.land(DAY, photos(range(2)))
     shop.run(DAY)
 
@@ -180,7 +180,7 @@ def test_a_declared_column_that_a_lake_of_yesterday_lacks(shop: Shop, monkeypatc
     assert sorted(remarks, key=str) == [None, None, "seen"]
 
 
-def test_a_day_without_photos_that_fails_or_commits(shop: Shop) -> None:
+def test_a_day_without_photos_that_fails_or_commits(shop: Platform) -> None:
     (run,) = shop.run(DAY)
 
     assert shop.metadata("raw_images")["dagster/partition_row_count"] == 0
@@ -189,13 +189,13 @@ def test_a_day_without_photos_that_fails_or_commits(shop: Shop) -> None:
     assert all(shop.rows(table).is_empty() for table in TABLES)
 
 
-def test_a_day_that_has_not_come_yet(shop: Shop) -> None:
+def test_a_day_that_has_not_come_yet(shop: Platform) -> None:
     tomorrow = today_utc() + timedelta(days=1)
     with pytest.raises(Exception, match=str(tomorrow)):
         shop.run(tomorrow)
 
 
-def test_the_same_bytes_accepted_twice(shop: Shop) -> None:
+def test_the_same_bytes_accepted_twice(shop: Platform) -> None:
     shop.land(DAY, {"one": photo(1), "copy": photo(1), "two": photo(2)})
     shop.land(NEXT_DAY, {"copy of yesterday": photo(2), "three": photo(3)})
     shop.run(DAY, NEXT_DAY)
@@ -211,8 +211,8 @@ def test_the_same_bytes_accepted_twice(shop: Shop) -> None:
     assert shop.rows("classifications").height == 3
 
 
-def test_a_lake_that_is_a_file_told_as_something_else(shop: Shop) -> None:
-    folder = shop.settings.lake_folder
+def test_a_lake_that_is_a_file_told_as_something_else(shop: Platform) -> None:
+    folder = shop.settings.lake.folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("no folder")
     with pytest.raises(RunFailed, match=str(folder)):

@@ -8,30 +8,30 @@ import duckdb
 import polars as pl
 import pytest
 
-from shelf_assets.running import RunFailed, run_days, select_assets
+from shelf_assets.defs.running import RunFailed, run_days, select_assets
 from shelf_assets.settings import load_settings
+from shelf_assets_tests.stories.fakes import NoTracking
 from shelf_assets_tests.stories.photos import photo, photos, truncated
-from shelf_assets_tests.stories.stand_ins import NoTracking
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop, undecodable
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform, undecodable
 
 MONTH = [DAY + timedelta(days=offset) for offset in range(30)]
 
 
 @pytest.fixture
-def real_shop(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def real_shop(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """The shop with the models that come with the package, and everything that `shelf run` has."""
-    monkeypatch.setenv("SHELF_MODELS", "embedded")
-    return Shop(load_settings(), {"tracking": NoTracking()}, shop.instance)
+    monkeypatch.setenv("SHELF_MODELS_SET", "embedded")
+    return Platform(load_settings(), {"tracking": NoTracking()}, shop.instance)
 
 
-def mart(shop: Shop, name: str) -> pl.DataFrame:
-    with duckdb.connect(shop.settings.marts_path, read_only=True) as connection:
+def mart(shop: Platform, name: str) -> pl.DataFrame:
+    with duckdb.connect(shop.settings.bi.marts_path, read_only=True) as connection:
         return connection.execute(f"SELECT * FROM {name} ORDER BY ALL").pl()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_month_that_one_process_cannot_backfill(real_shop: Shop) -> None:
+def test_a_month_that_one_process_cannot_backfill(real_shop: Platform) -> None:
     for number, day in enumerate(MONTH):
         real_shop.land(day, photos(range(3 * number, 3 * number + 2 + number % 2)))
     keys = select_assets(real_shop.defs, "key:raw_images or key:image_tensors or key:classifications or group:marts")
@@ -48,7 +48,7 @@ def test_a_month_that_one_process_cannot_backfill(real_shop: Shop) -> None:
 
 
 @pytest.mark.slow
-def test_the_first_day_of_a_new_lake_without_photos_that_fails(real_shop: Shop) -> None:
+def test_the_first_day_of_a_new_lake_without_photos_that_fails(real_shop: Platform) -> None:
     """The nightly run of a lake to which nobody has sent anything yet: no table rests, and the marts read them."""
     run_days(real_shop.defs, real_shop.instance, [DAY], select_assets(real_shop.defs, None))
     (intake,) = mart(real_shop, "daily_intake_quality").iter_rows(named=True)
@@ -57,7 +57,7 @@ def test_the_first_day_of_a_new_lake_without_photos_that_fails(real_shop: Shop) 
 
 
 @pytest.mark.slow
-def test_a_stopped_day_that_is_published(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_day_that_is_published(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, day in enumerate((DAY, NEXT_DAY)):
         shop.land(day, photos([number]))
     undecodable(monkeypatch, photo(1))
@@ -67,7 +67,7 @@ def test_a_stopped_day_that_is_published(shop: Shop, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
-def test_a_day_that_does_not_reach_the_marts(real_shop: Shop) -> None:
+def test_a_day_that_does_not_reach_the_marts(real_shop: Platform) -> None:
     real_shop.land(DAY, {**photos(range(4)), "again": photo(0), "cut short": truncated()})
     everything = select_assets(real_shop.defs, None)
     run_days(real_shop.defs, real_shop.instance, [DAY], everything)

@@ -7,13 +7,13 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from shelf_assets.running import RunFailed
+from shelf_assets.defs.running import RunFailed
+from shelf_assets_tests.stories.fakes import ColourPredictor
 from shelf_assets_tests.stories.photos import photo, photos, truncated
-from shelf_assets_tests.stories.stand_ins import ColourPredictor
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop, undecodable
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform, undecodable
 
 
-def test_one_corrupt_photo_that_fails_the_day(shop: Shop) -> None:
+def test_one_corrupt_photo_that_fails_the_day(shop: Platform) -> None:
     keys = shop.land(DAY, {"good": photo(1), "cut short": truncated(), "empty": b""})
     shop.run(DAY)
 
@@ -27,7 +27,7 @@ def test_one_corrupt_photo_that_fails_the_day(shop: Shop) -> None:
     assert shop.rows("classifications")["image_id"].to_list() == [rows[keys[0]]["image_id"]]
 
 
-def test_a_photo_that_vanishes_without_a_trace_or_holds_its_day(shop: Shop) -> None:
+def test_a_photo_that_vanishes_without_a_trace_or_holds_its_day(shop: Platform) -> None:
     keys = shop.land(DAY, photos(range(4)))
     shop.run(DAY, stages=["raw_images"])
     shop.drop_tensors(DAY)
@@ -41,7 +41,7 @@ def test_a_photo_that_vanishes_without_a_trace_or_holds_its_day(shop: Shop) -> N
     assert shop.rows("classifications").height == 3
 
 
-def test_predictions_on_a_day_of_which_too_much_failed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_on_a_day_of_which_too_much_failed(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     undecodable(monkeypatch, photo(1), photo(2))
     shop.land(DAY, photos(range(4)))
 
@@ -53,7 +53,7 @@ def test_predictions_on_a_day_of_which_too_much_failed(shop: Shop, monkeypatch: 
     assert shop.rows("clip_embeddings").is_empty()
 
 
-def test_one_bad_day_that_stops_the_others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_bad_day_that_stops_the_others(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     days = [DAY, NEXT_DAY, NEXT_DAY + timedelta(days=1)]
     for number, day in enumerate(days):
         shop.land(day, photos([number]))
@@ -66,7 +66,7 @@ def test_one_bad_day_that_stops_the_others(shop: Shop, monkeypatch: pytest.Monke
     assert sorted(shop.rows("classifications")["day"]) == [days[0], days[2]]
 
 
-def test_a_photo_that_comes_back_but_stays_lost(shop: Shop) -> None:
+def test_a_photo_that_comes_back_but_stays_lost(shop: Platform) -> None:
     keys = shop.land(DAY, photos(range(4)))
     shop.run(DAY, stages=["raw_images"])
     data = shop.lake.objects.get(keys[0])
@@ -83,7 +83,7 @@ def test_a_photo_that_comes_back_but_stays_lost(shop: Shop) -> None:
 
 
 def test_a_photo_without_tensor_for_which_models_are_loaded_again_and_again(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = shop.land(DAY, photos(range(4)))
     shop.run(DAY, stages=["raw_images"])
@@ -99,7 +99,7 @@ def test_a_photo_without_tensor_for_which_models_are_loaded_again_and_again(
     shop.run(DAY, stages=later)
 
 
-def test_a_model_that_fails_and_is_left_open(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_fails_and_is_left_open(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.land(DAY, photos(range(4)))
     closed: list[str] = []
 

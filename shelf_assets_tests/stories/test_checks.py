@@ -8,10 +8,10 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from shelf_assets_tests.stories.photos import photo, photos
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform
 
 
-def judged(shop: Shop, asset: str, check: str) -> tuple[bool, str]:
+def validate_photo(shop: Platform, asset: str, check: str) -> tuple[bool, str]:
     """Run one check alone over the day: whether it passed, and its words."""
     key = dg.AssetCheckKey(dg.AssetKey(asset), check)
     whole = shop.defs.resolve_implicit_global_asset_job_def()
@@ -22,78 +22,78 @@ def judged(shop: Shop, asset: str, check: str) -> tuple[bool, str]:
     return evaluation.passed, evaluation.description or ""
 
 
-def delete(shop: Shop, table: str, predicate: str) -> None:
+def delete(shop: Platform, table: str, predicate: str) -> None:
     DeltaTable(shop.lake.table(table).uri).delete(predicate)
 
 
-def append(shop: Shop, table: str, rows: pl.DataFrame) -> None:
+def append(shop: Platform, table: str, rows: pl.DataFrame) -> None:
     arrow = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
     write_deltalake(shop.lake.table(table).uri, arrow, mode="append")
 
 
 @pytest.fixture
-def keys(shop: Shop) -> list[str]:
+def keys(shop: Platform) -> list[str]:
     """Three photos of a finished day."""
     landed = shop.land(DAY, photos(range(3)))
     shop.run(DAY)
     for asset in ("raw_images", "classifications", "clip_embeddings"):
-        assert judged(shop, asset, "contract") == (True, "")
+        assert validate_photo(shop, asset, "contract") == (True, "")
     return landed
 
 
-def test_an_object_without_a_row_passes(shop: Shop, keys: list[str]) -> None:
-    assert judged(shop, "raw_images", "every_object_has_a_row")[0]
+def test_an_object_without_a_row_passes(shop: Platform, keys: list[str]) -> None:
+    assert validate_photo(shop, "raw_images", "every_object_has_a_row")[0]
     delete(shop, "raw_images", f"key = '{keys[0]}'")
-    passed, said = judged(shop, "raw_images", "every_object_has_a_row")
+    passed, said = validate_photo(shop, "raw_images", "every_object_has_a_row")
     assert not passed
     assert "1 of 3 landed objects have no row" in said
 
 
-def test_an_object_that_came_since_is_taken_for_a_lost_one(shop: Shop, keys: list[str]) -> None:
+def test_an_object_that_came_since_is_taken_for_a_lost_one(shop: Platform, keys: list[str]) -> None:
     shop.land(DAY, {"late": photo(9)})
-    assert judged(shop, "raw_images", "every_object_has_a_row")[0]
+    assert validate_photo(shop, "raw_images", "every_object_has_a_row")[0]
     delete(shop, "raw_images", f"key = '{keys[0]}'")
-    assert not judged(shop, "raw_images", "every_object_has_a_row")[0]
+    assert not validate_photo(shop, "raw_images", "every_object_has_a_row")[0]
 
 
-def test_a_row_of_no_known_status_passes(shop: Shop, keys: list[str]) -> None:
+def test_a_row_of_no_known_status_passes(shop: Platform, keys: list[str]) -> None:
     row = shop.rows("raw_images").head(1).with_columns(key=pl.lit("images/x"), status=pl.lit("undecided"))
     append(shop, "raw_images", row)
-    passed, said = judged(shop, "raw_images", "every_object_has_a_row")
+    passed, said = validate_photo(shop, "raw_images", "every_object_has_a_row")
     assert not passed
     assert "1 rows have no known status" in said
 
 
-def test_bytes_accepted_twice_pass(shop: Shop, keys: list[str]) -> None:
+def test_bytes_accepted_twice_pass(shop: Platform, keys: list[str]) -> None:
     copy = shop.rows("raw_images").head(1).with_columns(day=pl.lit(NEXT_DAY), key=pl.lit("images/copy"))
     append(shop, "raw_images", copy)
-    passed, said = judged(shop, "raw_images", "no_bytes_accepted_twice")
+    passed, said = validate_photo(shop, "raw_images", "no_bytes_accepted_twice")
     assert not passed
     assert copy["sha256"][0] in said
 
 
 @pytest.mark.parametrize("table", ["raw_images", "classifications", "clip_embeddings"])
-def test_a_row_twice_passes_the_contract(table: str, shop: Shop, keys: list[str]) -> None:
+def test_a_row_twice_passes_the_contract(table: str, shop: Platform, keys: list[str]) -> None:
     append(shop, table, shop.rows(table).head(1))
-    passed, said = judged(shop, table, "contract")
+    passed, said = validate_photo(shop, table, "contract")
     assert not passed
     assert table in said
 
 
 @pytest.mark.parametrize("table", ["classifications", "clip_embeddings"])
-def test_a_photo_without_a_prediction_passes(table: str, shop: Shop, keys: list[str]) -> None:
+def test_a_photo_without_a_prediction_passes(table: str, shop: Platform, keys: list[str]) -> None:
     lost = shop.rows(table)["image_id"][0]
     delete(shop, table, f"image_id = '{lost}'")
-    passed, said = judged(shop, table, "every_photo_is_predicted")
+    passed, said = validate_photo(shop, table, "every_photo_is_predicted")
     assert not passed
     assert lost in said
 
 
-def test_going_back_from_a_model_that_was_cut_short_holds_the_day(shop: Shop, keys: list[str]) -> None:
+def test_going_back_from_a_model_that_was_cut_short_holds_the_day(shop: Platform, keys: list[str]) -> None:
     shop.with_models(2).run(DAY)
     newest = shop.rows("classifications").sort("inferred_at").tail(3)
     for image_id in newest["image_id"][1:]:
         delete(shop, "classifications", f"image_id = '{image_id}' and model_id = 'colour-classifier-2'")
-    assert not judged(shop, "classifications", "every_photo_is_predicted")[0]
+    assert not validate_photo(shop, "classifications", "every_photo_is_predicted")[0]
     shop.run(DAY)
-    assert judged(shop, "classifications", "every_photo_is_predicted")[0]
+    assert validate_photo(shop, "classifications", "every_photo_is_predicted")[0]

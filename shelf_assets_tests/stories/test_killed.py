@@ -10,15 +10,15 @@ import pytest
 
 from shelf_assets_tests.stories.photos import photo, photos, truncated
 from shelf_assets_tests.stories.processes import Fault, Runs
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop, Snapshot, assert_same, open_shop
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform, Snapshot, assert_same, open_shop
 
 FILES = {**photos(range(5)), "again": photo(0), "cut short": truncated()}
 WRITE = "shelf_assets.lake.delta:LakeTable._write"
 CREATE = "shelf_assets.lake.delta:LakeTable._ensure"
 PUT = "shelf_assets.lake.object_store:ObjectStore.put"
 GET = "shelf_assets.lake.object_store:ObjectStore.get"
-SHARD = "shelf_assets.lake.shards:_OpenShard._flush"
-INFER = "shelf_assets_tests.stories.stand_ins:ColourPredictor.infer"
+SHARD = "shelf_assets.lake.tensor_store:_OpenShard._flush"
+INFER = "shelf_assets_tests.stories.fakes:ColourPredictor.infer"
 
 FAULTS = [
     Fault(GET, "images/", nth=4),
@@ -46,7 +46,7 @@ def undisturbed(parsed_home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copytree(parsed_home, home)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SHELF_HOME", str(home))
-        environment.delenv("SHELF_LAKE", raising=False)
+        environment.delenv("SHELF_LAKE_URL", raising=False)
         shop = open_shop()
         shop.land(DAY, FILES)
         shop.run(DAY)
@@ -57,7 +57,7 @@ def undisturbed(parsed_home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_killed_run_that_leaves_a_gap_or_a_row_twice(
-    shop: Shop, runs: Runs, undisturbed: Snapshot, fault: Fault
+    shop: Platform, runs: Runs, undisturbed: Snapshot, fault: Fault
 ) -> None:
     shop.land(DAY, FILES)
 
@@ -71,9 +71,9 @@ def test_a_killed_run_that_leaves_a_gap_or_a_row_twice(
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
 def test_an_interrupted_run_that_loses_what_it_had_inferred(
-    shop: Shop, runs: Runs, monkeypatch: pytest.MonkeyPatch, stop: signal.Signals
+    shop: Platform, runs: Runs, monkeypatch: pytest.MonkeyPatch, stop: signal.Signals
 ) -> None:
-    monkeypatch.setenv("SHELF_COMMIT_IMAGES", "1000")  # nothing is due for a commit when the signal comes
+    monkeypatch.setenv("SHELF_PIPELINE_COMMIT_IMAGES", "1000")  # nothing is due for a commit when the signal comes
     shop.land(DAY, FILES)
 
     # The second batch of the first model, so that two photos of each model have been inferred.
@@ -85,7 +85,7 @@ def test_an_interrupted_run_that_loses_what_it_had_inferred(
     assert shop.rows("classifications").height == 5
 
 
-def test_two_days_at_once_that_accept_the_same_bytes(shop: Shop, runs: Runs) -> None:
+def test_two_days_at_once_that_accept_the_same_bytes(shop: Platform, runs: Runs) -> None:
     shop.land(DAY, photos(range(4)))
     shop.land(NEXT_DAY, photos(range(2, 6)))
 
@@ -97,7 +97,7 @@ def test_two_days_at_once_that_accept_the_same_bytes(shop: Shop, runs: Runs) -> 
     assert sorted(shop.rows("classifications")["image_id"]) == sorted(accepted["image_id"])
 
 
-def test_two_runs_of_one_day_at_once_that_write_a_row_twice(shop: Shop, runs: Runs, undisturbed: Snapshot) -> None:
+def test_two_runs_of_one_day_at_once_that_write_a_row_twice(shop: Platform, runs: Runs, undisturbed: Snapshot) -> None:
     shop.land(DAY, FILES)
 
     assert runs.run_together([DAY, DAY]) == [0, 0]

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from shelf_assets.intake.limits import Limits
-from shelf_assets.intake.rebuild import Accepted, examine
-from shelf_assets.intake.receipts import Receipts, new_image_id, owner_hash
-from shelf_assets.observe.story import story_of
+from shelf_assets.intake.upload_store import UploadStore, new_image_id, owner_hash
+from shelf_assets.observe.photo_history import photo_history
+from shelf_assets.photos.limits import Limits
+from shelf_assets.photos.sanitizer import Accepted, sanitize
 from shelf_assets.settings import load_settings
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Shop
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform
 from shelf_assets_tests.vision.pictures import encoded, scene
 
 PREDICTIONS = ("classifications", "clip_embeddings")
@@ -30,12 +30,12 @@ def picture() -> bytes:
     return encoded(scene(800, 600))
 
 
-def skipping(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    monkeypatch.setenv("SHELF_NEAR_DUPLICATES", "skip")
-    return Shop(load_settings(), shop.overrides, shop.instance)
+def skipping(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    monkeypatch.setenv("SHELF_PHOTOS_NEAR_DUPLICATES", "skip")
+    return Platform(load_settings(), shop.overrides, shop.instance)
 
 
-def test_a_picture_sent_again_in_other_bytes_is_another_picture(shop: Shop, picture: bytes) -> None:
+def test_a_picture_sent_again_in_other_bytes_is_another_picture(shop: Platform, picture: bytes) -> None:
     shop.land(DAY, {"first": picture, "other": encoded(scene(640, 480))})
     shop.land(NEXT_DAY, {"again": recompressed(picture), "same bytes": picture})
     shop.run(DAY, NEXT_DAY)
@@ -50,7 +50,7 @@ def test_a_picture_sent_again_in_other_bytes_is_another_picture(shop: Shop, pict
 
 
 def test_a_picture_that_is_to_be_skipped_reaches_the_models_or_holds_its_day(
-    shop: Shop, picture: bytes, monkeypatch: pytest.MonkeyPatch
+    shop: Platform, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = skipping(shop, monkeypatch)
     shop.land(DAY, {"first": picture})
@@ -64,32 +64,32 @@ def test_a_picture_that_is_to_be_skipped_reaches_the_models_or_holds_its_day(
     shop.run(DAY, NEXT_DAY)
     assert shop.versions() == versions, "a skipped photo is read again every day"
     (first,) = shop.rows("raw_images", DAY)["image_id"]
-    told = [title for title, _ in story_of(shop.lake, first)]
+    told = [title for title, _ in photo_history(shop.lake, first)]
     assert f"a photo that looks like it was sent on {NEXT_DAY}" in told, "it is told as the same bytes"
 
 
 def test_a_hash_that_depends_on_whether_tensors_rest(
-    shop: Shop, picture: bytes, monkeypatch: pytest.MonkeyPatch
+    shop: Platform, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.land(DAY, {"first": picture})
     shop.run(DAY, stages=["raw_images"])
-    monkeypatch.setenv("SHELF_TENSORS", "redecode")
-    again = Shop(load_settings(), shop.overrides, shop.instance, shop._landed)
+    monkeypatch.setenv("SHELF_VISION_TENSORS", "redecode")
+    again = Platform(load_settings(), shop.overrides, shop.instance, shop._landed)
     again.land(NEXT_DAY, {"again": picture + b"one more byte"})
     again.run(NEXT_DAY, stages=["raw_images"])
     assert again.rows("raw_images")["perceptual_hash"].n_unique() == 1
     assert again.rows("raw_images")["near_duplicate_group"].n_unique() == 1
 
 
-def test_who_sent_a_photo_is_forgotten_on_its_way(shop: Shop, picture: bytes) -> None:
+def test_who_sent_a_photo_is_forgotten_on_its_way(shop: Platform, picture: bytes) -> None:
     owners = [owner_hash(name, b"key") for name in ("alice", "bob")]
-    receipts = Receipts(shop.lake.objects)
+    receipts = UploadStore(shop.lake.objects)
     for owner, data in zip(owners, (picture, encoded(scene(640, 480))), strict=True):
-        accepted = examine(data, Limits(), 90)
+        accepted = sanitize(data, Limits(), 90)
         assert isinstance(accepted, Accepted)
         receipts.take(accepted, owner, new_image_id(datetime.combine(DAY, time(12), UTC)))
     key = shop.land(DAY, {"put by others": encoded(scene(500, 500))})[0]
-    receipts.deposits.put(key, shop.lake.objects.get(key), {"owner": "mallory@example.com"})
+    receipts.object_writer.put(key, shop.lake.objects.get(key), {"owner": "mallory@example.com"})
     shop.run(DAY, stages=["raw_images"])
 
     rows = shop.rows("raw_images", DAY)

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from shelf_assets.intake import rules
 from shelf_assets.lake.object_store import ObjectStore
+from shelf_assets.photos import rules
 from shelf_assets.settings import load_settings
 from shelf_assets.vision import decode, preprocess
 from shelf_assets.vision.headers import Header
 from shelf_assets_tests.stories.photos import photo, photos, truncated
-from shelf_assets_tests.stories.support import DAY, STAGES, Shop, assert_same
+from shelf_assets_tests.stories.support import DAY, STAGES, Platform, assert_same
 
 PREDICTIONS = ("classifications", "clip_embeddings")
 
@@ -57,12 +57,12 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     return Work(monkeypatch)
 
 
-def redecoding(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    monkeypatch.setenv("SHELF_TENSORS", "redecode")
-    return Shop(load_settings(), shop.overrides, shop.instance)
+def redecoding(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    monkeypatch.setenv("SHELF_VISION_TENSORS", "redecode")
+    return Platform(load_settings(), shop.overrides, shop.instance)
 
 
-def test_a_photo_read_or_decoded_twice_on_its_way_to_the_tables(shop: Shop, work: Work) -> None:
+def test_a_photo_read_or_decoded_twice_on_its_way_to_the_tables(shop: Platform, work: Work) -> None:
     shop.land(DAY, {**photos(range(4)), "cut short": truncated()})
     shop.run(DAY)
 
@@ -71,7 +71,7 @@ def test_a_photo_read_or_decoded_twice_on_its_way_to_the_tables(shop: Shop, work
     assert shop.rows("clip_embeddings").height == 4
 
 
-def test_a_model_that_decodes_again_what_rests_as_tensors(shop: Shop, work: Work) -> None:
+def test_a_model_that_decodes_again_what_rests_as_tensors(shop: Platform, work: Work) -> None:
     shop.land(DAY, photos(range(4)))
     shop.run(DAY)
     work.clear()
@@ -82,7 +82,7 @@ def test_a_model_that_decodes_again_what_rests_as_tensors(shop: Shop, work: Work
     assert shop.rows("classifications").height == 8
 
 
-def test_a_pass_that_reads_the_index_of_a_shard_again_and_again(shop: Shop, work: Work) -> None:
+def test_a_pass_that_reads_the_index_of_a_shard_again_and_again(shop: Platform, work: Work) -> None:
     shop.land(DAY, photos(range(6)))
     shop.run(DAY)
     work.clear()
@@ -93,7 +93,7 @@ def test_a_pass_that_reads_the_index_of_a_shard_again_and_again(shop: Shop, work
     assert set(work.index_reads.values()) == {3} and len(work.index_reads) == 3
 
 
-def test_two_models_that_decode_twice_where_no_tensors_rest(shop: Shop, work: Work) -> None:
+def test_two_models_that_decode_twice_where_no_tensors_rest(shop: Platform, work: Work) -> None:
     shop.land(DAY, photos(range(4)))
     shop.run(DAY, stages=["raw_images"])
     shop.drop_tensors(DAY)
@@ -106,12 +106,12 @@ def test_two_models_that_decode_twice_where_no_tensors_rest(shop: Shop, work: Wo
     assert shop.rows("classifications").height == shop.rows("clip_embeddings").height == 4
 
 
-def test_answers_that_depend_on_where_the_pixels_came_from(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_depend_on_where_the_pixels_came_from(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.land(DAY, {**photos(range(5)), "again": photo(0), "cut short": truncated()})
     shop.run(DAY)
     stored = shop.snapshot()
     for table in PREDICTIONS:
-        (shop.settings.lake_folder / "tables" / table).rename(shop.settings.lake_folder / f"{table} of stored tensors")
+        (shop.settings.lake.folder / "tables" / table).rename(shop.settings.lake.folder / f"{table} of stored tensors")
     shop.drop_tensors(DAY)
 
     again = redecoding(shop, monkeypatch)
@@ -122,7 +122,7 @@ def test_answers_that_depend_on_where_the_pixels_came_from(shop: Shop, monkeypat
 
 
 def test_a_day_without_stored_tensors_that_a_check_holds(
-    shop: Shop, work: Work, monkeypatch: pytest.MonkeyPatch
+    shop: Platform, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = redecoding(shop, monkeypatch)
     shop.land(DAY, photos(range(4)))
@@ -136,7 +136,7 @@ def test_a_day_without_stored_tensors_that_a_check_holds(
     assert shop.work(again) == {} and not work.decodes
 
 
-def test_a_photo_that_vanished_after_it_was_judged_and_is_lost(shop: Shop) -> None:
+def test_a_photo_that_vanished_after_it_was_judged_and_is_lost(shop: Platform) -> None:
     """Its tensor was cut from the bytes that were judged."""
     keys = shop.land(DAY, photos(range(3)))
     shop.run(DAY, stages=["raw_images"])

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from shelf_assets.instance import ensure_instance
-from shelf_assets.lake.landing import land
+from shelf_assets.defs.instance import ensure_instance
+from shelf_assets.intake.put_photos import land
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import LakeUnderTest, repo_root
 from shelf_assets_tests.stories.photos import photo, photos, truncated
@@ -42,6 +42,6 @@ def test_what_one_step_made_is_not_there_for_the_next(
     for table in ("classifications", "clip_embeddings"):
         predicted = lake.table(table).scan(DAY, DAY).collect()
         assert sorted(predicted["image_id"]) == sorted(rows.filter(status="accepted")["image_id"]), table
-    with duckdb.connect(settings.marts_path, read_only=True) as marts:
+    with duckdb.connect(settings.bi.marts_path, read_only=True) as marts:
         found = marts.execute("SELECT photos_in, accepted, duplicates, rejected FROM daily_intake_quality").fetchall()
     assert found == [(5, 3, 1, 1)]

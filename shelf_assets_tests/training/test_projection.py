@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from shelf_assets.models.embedded import PACKAGED, PROJECTION, PROJECTION_CARD
 from shelf_assets.training.clip_projection import _store
 from shelf_assets.training.projection_data import Photos, Source, Vocabulary
 from shelf_assets.training.projection_fit import Projection, Recipe, fit
 from shelf_assets.training.projection_scores import conse, held_out_scores, scores, spoken, unit
-from shelf_assets.vision.models.embedded import PACKAGED, PROJECTION, PROJECTION_CARD
 
 RECIPE = Recipe(ridge=1.0, steps=20, batch=32)
 COARSE_OF = np.array([0, 0, 1, 1, 2, 2])

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from shelf_assets.days import days_between, today_utc
+from shelf_assets.defs.resources.dbt import manifest_path
+from shelf_assets.defs.resources.lake import lake_of
 from shelf_assets.demo.draw import draw_day
+from shelf_assets.intake.put_photos import land
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.landing import land
-from shelf_assets.partitions import days_between, today_utc
-from shelf_assets.resources.dbt import manifest_path
-from shelf_assets.resources.lake import lake_of
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.ui.servers import DagsterUi, dagster_ui
 
@@ -68,8 +68,8 @@ def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materiali
     for name in [name for name in before if name.startswith("SHELF_") or name == "DAGSTER_HOME"]:
         del os.environ[name]
     # In one process: what is tested here is the way from a button to the tables, and each process costs ten seconds.
-    os.environ.update(SHELF_HOME=str(home), SHELF_MODELS="embedded", SHELF_EXECUTOR="in_process")
-    os.environ["SHELF_ARRIVALS_INTERVAL_SECONDS"] = "10"
+    os.environ.update(SHELF_HOME=str(home), SHELF_MODELS_SET="embedded", SHELF_DAGSTER_EXECUTOR="in_process")
+    os.environ["SHELF_DAGSTER_ARRIVALS_INTERVAL_SECONDS"] = "10"
     try:
         settings = load_settings()
         lake = lake_of(settings)
@@ -84,7 +84,7 @@ def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materiali
             backfill = ui.backfill(["raw_images", "image_tensors"], backfilled)
             ui.wait_for_run(run)
             ui.wait_for_backfill(backfill)
-            yield Materialized(ui, lake, backfilled, whole_day, nobodys, settings.marts_path)
+            yield Materialized(ui, lake, backfilled, whole_day, nobodys, settings.bi.marts_path)
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from shelf_assets.instance import WORKSPACE, ensure_instance
+from shelf_assets.defs.instance import WORKSPACE, ensure_instance
 from shelf_assets.settings import Settings
 from shelf_assets_tests.servers import free_ports
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shelf_assets.partitions import daily
+from shelf_assets.defs.partitions import daily
 from shelf_assets_tests.ui.conftest import Materialized
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from shelf_assets.lake.landing import land
+from shelf_assets.intake.put_photos import land
 from shelf_assets_tests.stories.photos import photo
 from shelf_assets_tests.ui.conftest import PHOTOS_PER_DAY, Materialized
 from shelf_assets_tests.ui.servers import wait_until

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shelf_assets.vision.models import Classifier, Embedder, load_classifier, load_embedder
-from shelf_assets.vision.models.embedded import embedded_spec
+from shelf_assets.models.classifier import Classifier, load_classifier
+from shelf_assets.models.embedded import embedded_spec
+from shelf_assets.models.embedder import Embedder, load_embedder
 from shelf_assets.vision.preprocess import Geometry, to_tensor
 
 

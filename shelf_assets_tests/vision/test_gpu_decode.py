@@ -87,5 +87,5 @@ def test_other_formats_and_broken_files_that_end_the_batch() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_missing_gpu_told_as_a_broken_photo() -> None:
-    with pytest.raises(NoGpu, match="SHELF_DECODER=cpu"):
+    with pytest.raises(NoGpu, match="SHELF_VISION_DECODER=cpu"):
         tensors_on_gpu([encoded(scene(300, 200))], GPU)

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from shelf_assets.settings import Settings
+from shelf_assets.photos.settings import PhotoSettings
 from shelf_assets.vision.perceptual_hash import distance, perceptual_hash
 from shelf_assets.vision.preprocess import Geometry, to_tensor
 from shelf_assets_tests.vision.pictures import encoded, scene
 
-BITS = Settings.model_fields["near_duplicate_bits"].default
+BITS = PhotoSettings.model_fields["near_duplicate_bits"].default
 GEOMETRY = Geometry()
 
 COPIES: dict[str, Callable[[Image.Image], bytes]] = {

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from shelf_assets.lake.object_store import ObjectStore
-from shelf_assets.lake.shards import Tensor, TensorDay
+from shelf_assets.lake.tensor_store import Tensor, TensorDay
 from shelf_assets.training.projection_data import Towers
 from shelf_assets.vision.engine import batched
 from shelf_assets.vision.photo_pixels import pixels_of

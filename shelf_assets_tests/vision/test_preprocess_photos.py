@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shelf_assets.intake.limits import Limits
-from shelf_assets.intake.validator import inspect
+from shelf_assets.photos.limits import Limits
+from shelf_assets.photos.validator import validate_bytes
 from shelf_assets.vision.preprocess import Geometry, tensor_digest, to_tensor
 from shelf_assets_tests.vision.pictures import difference, exact, header_only
 
@@ -43,12 +43,12 @@ def test_one_of_the_orientations_is_turned_wrongly(shared_data: Path, scene: str
 def test_a_phone_s_photo_is_refused_or_turned(shared_data: Path) -> None:
     turned = set()
     for name, data in photos(shared_data / "phone-photos", "*.jpg").items():
-        verdict = inspect(data, Limits())
-        assert verdict.ok, f"{name}: {verdict.detail}"
+        result = validate_bytes(data, Limits())
+        assert result.ok, f"{name}: {result.detail}"
         with Image.open(io.BytesIO(data)) as image:
-            assert (verdict.width_px, verdict.height_px) == image.size
-            assert verdict.exif_orientation == (image.getexif().get(0x0112) or 1), name
-        turned.add(verdict.exif_orientation)
+            assert (result.width_px, result.height_px) == image.size
+            assert result.exif_orientation == (image.getexif().get(0x0112) or 1), name
+        turned.add(result.exif_orientation)
     assert {1, 3, 6, 8} <= turned
 
 
@@ -57,9 +57,9 @@ def test_the_fast_way_gives_other_pixels_on_phone_photos(shared_data: Path) -> N
     """Mean difference to the full path, in levels of 255; a cut one pixel off differs by 4.6."""
     apart = {}
     for name, data in photos(shared_data / "phone-photos", "*.jpg").items():
-        verdict = inspect(data, Limits(), decode=header_only)
-        assert verdict.width_px and verdict.height_px
-        is_new = verdict.width_px * verdict.height_px >= 12_000_000
+        result = validate_bytes(data, Limits(), decode=header_only)
+        assert result.width_px and result.height_px
+        is_new = result.width_px * result.height_px >= 12_000_000
         apart[name] = difference(to_tensor(data, CROP), exact(data))
         # 12 MP and more leave 3.4 times the target after shrinking. 8 MP leave 2.7 times: more of the filter is turbo's.
         assert apart[name] <= (0.3 if is_new else 0.6), name
@@ -85,5 +85,5 @@ def test_the_same_photo_twice_gives_two_tensors(shared_data: Path) -> None:
 
 
 def _is_oblong(data: bytes) -> bool:
-    verdict = inspect(data, Limits(), decode=header_only)
-    return verdict.width_px != verdict.height_px
+    result = validate_bytes(data, Limits(), decode=header_only)
+    return result.width_px != result.height_px

@@ -8,8 +8,18 @@ stage apart. All of them are generators that pull: a slow stage stops the ones b
 """
 
 from shelf_assets.vision.engine.batches import PixelBatch, batched, read_ahead
-from shelf_assets.vision.engine.clock import Clock
 from shelf_assets.vision.engine.infer import Task, run_tasks
 from shelf_assets.vision.engine.reader import Bounds, decode_each, read_each
+from shelf_assets.vision.engine.stage_timer import StageTimer
 
-__all__ = ["Bounds", "Clock", "PixelBatch", "Task", "batched", "decode_each", "read_ahead", "read_each", "run_tasks"]
+__all__ = [
+    "Bounds",
+    "PixelBatch",
+    "StageTimer",
+    "Task",
+    "batched",
+    "decode_each",
+    "read_ahead",
+    "read_each",
+    "run_tasks",
+]

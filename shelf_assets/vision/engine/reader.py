@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from shelf_assets.machine import cores
-from shelf_assets.vision.engine.clock import Clock
+from shelf_assets.vision.engine.stage_timer import StageTimer
 from shelf_assets.vision.preprocess import Geometry, to_tensor
 from shelf_assets.vision.reasons import Undecodable
 
@@ -51,7 +51,7 @@ def read_each(
     get: Callable[[str], Body | None],
     work: Callable[[Listed, Body | None], Result],
     bounds: Bounds,
-    clock: Clock | None = None,
+    clock: StageTimer | None = None,
 ) -> Iterator[Result]:
     """Read every object once and yield `work(object, body)` in the order given.
 
@@ -59,7 +59,7 @@ def read_each(
     `skip_above_bytes` is given to `work` with None, unread. Results wait in order, so a slow consumer stops the reading.
     Closing the generator stops it too.
     """
-    times = clock or Clock()
+    times = clock or StageTimer()
     slots = threading.BoundedSemaphore(bounds.work_slots)
     limit = min(bounds.skip_above_bytes, bounds.in_flight_bytes)
 

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import psutil
 
-from shelf_assets.intake.keys import Keys
+from shelf_assets.http.keys import Keys
 from shelf_assets.lake.lake import Lake
 from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.servers import S3Server
@@ -41,7 +41,7 @@ class Place:
 
 def on_disk(folder: Path) -> Place:
     url = (folder / "lake").as_uri()
-    return Place(Lake(url), {"SHELF_LAKE": url, "SHELF_HOME": str(folder / "home")})
+    return Place(Lake(url), {"SHELF_LAKE_URL": url, "SHELF_HOME": str(folder / "home")})
 
 
 def on_s3(server: S3Server, prefix: str, folder: Path, endpoint_url: str | None = None) -> Place:
@@ -54,8 +54,11 @@ def on_s3(server: S3Server, prefix: str, folder: Path, endpoint_url: str | None 
         "endpoint": server.endpoint_url,
         "allow_http": "true",
     }
-    environment = server.environment() | {"SHELF_LAKE": url, "SHELF_HOME": str(folder / "home")}
-    environment |= {"AWS_ENDPOINT_URL": endpoint_url or server.endpoint_url, "SHELF_OWNER_HASH_KEY": OWNER_HASH_KEY}
+    environment = server.environment() | {"SHELF_LAKE_URL": url, "SHELF_HOME": str(folder / "home")}
+    environment |= {
+        "AWS_ENDPOINT_URL": endpoint_url or server.endpoint_url,
+        "SHELF_INTAKE_OWNER_HASH_KEY": OWNER_HASH_KEY,
+    }
     return Place(Lake(url, options), environment)
 
 
@@ -126,7 +129,7 @@ def start(place: Place, folder: Path, settings: Mapping[str, str]) -> Door:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SHELF_", "AWS_"))}
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "shelf_assets.cli", "serve", "intake", "--port", "0"],
+            [sys.executable, "-m", "shelf_assets.cli.app", "serve", "intake", "--port", "0"],
             cwd=repo_root,
             env=kept | {"PYTHONUNBUFFERED": "1"} | place.environment | dict(settings),
             stdout=out,

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from shelf_assets.intake.api.form import FORM_BYTES
+from shelf_assets.intake.photo_form import FORM_BYTES
 from shelf_assets_tests.intake.api.conftest import OpenDoor
 from shelf_assets_tests.intake.api.doors import Door
 from shelf_assets_tests.intake.api.senders import connected, form, head, photo
 
-SMALL = {"SHELF_MAX_PHOTO_BYTES": "100000", "SHELF_SILENCE_SECONDS": "2", "SHELF_BODY_SECONDS": "6"}
+SMALL = {"SHELF_PHOTOS_MAX_BYTES": "100000", "SHELF_HTTP_SILENCE_SECONDS": "2", "SHELF_HTTP_BODY_SECONDS": "6"}
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_a_sender_who_hangs_up_leaves_something_behind(small_door: Door) -> None
 
 
 def test_more_uploads_are_held_than_there_are_places(open_door: OpenDoor) -> None:
-    door = open_door({"SHELF_UPLOADS_IN_FLIGHT": "2", "SHELF_SILENCE_SECONDS": "50"})
+    door = open_door({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "2", "SHELF_HTTP_SILENCE_SECONDS": "50"})
     token = door.token()
     with connected(door.url) as one, connected(door.url) as two, door.client(token) as client:
         for raw in (one, two):
@@ -184,7 +184,7 @@ def test_more_uploads_are_held_than_there_are_places(open_door: OpenDoor) -> Non
 
 
 def test_one_owner_takes_all_the_places(open_door: OpenDoor) -> None:
-    door = open_door({"SHELF_UPLOADS_IN_FLIGHT": "4", "SHELF_SILENCE_SECONDS": "50"})
+    door = open_door({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "4", "SHELF_HTTP_SILENCE_SECONDS": "50"})
     greedy, other = door.token("greedy"), door.token("other")
     with ExitStack() as stack:
         for _ in range(3):
@@ -244,7 +244,7 @@ def test_refused_bodies_cost_nothing(small_door: Door) -> None:
 
 
 def test_keys_are_guessed_at_any_rate(open_door: OpenDoor) -> None:
-    door = open_door({"SHELF_ADDRESS_REQUESTS": "5/hour"})
+    door = open_door({"SHELF_HTTP_ADDRESS_REQUESTS": "5/hour"})
     guesses = [httpx.get(f"{door.url}/v1/images/a", headers={"X-API-Key": f"guess{n}"}, timeout=60) for n in range(7)]
     assert [guess.status_code for guess in guesses] == [401] * 5 + [429] * 2
     assert int(guesses[-1].headers["Retry-After"]) > 0
@@ -253,7 +253,7 @@ def test_keys_are_guessed_at_any_rate(open_door: OpenDoor) -> None:
 @pytest.mark.slow
 def test_bodies_fill_the_memory_or_stay_in_it(open_door: OpenDoor) -> None:
     """Many at once of the largest: no more are held than there are places, and none afterwards."""
-    door = open_door({"SHELF_UPLOADS_IN_FLIGHT": "4", "SHELF_DECODERS": "1"})
+    door = open_door({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "4", "SHELF_PHOTOS_DECODERS": "1"})
     body = b"\xff\xd8" + bytes(24_900_000)
     token, server, peak_bytes = door.token(), door.processes[0], [0]
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from shelf_assets.intake.receipts import photo_key
+from shelf_assets.intake.upload_store import photo_key
 from shelf_assets_tests.faulty_proxy import Faults, faulty_proxy
 from shelf_assets_tests.intake.api.conftest import OpenDoor
 from shelf_assets_tests.intake.api.doors import ANSWER_SECONDS, Door, Place, on_disk, on_s3
@@ -218,7 +218,7 @@ def test_a_server_that_stops_drops_what_it_was_taking(open_door: OpenDoor, place
 
 
 def test_a_sender_keeps_a_server_from_stopping(open_door: OpenDoor) -> None:
-    door = open_door({"SHELF_DRAIN_SECONDS": "1"})
+    door = open_door({"SHELF_HTTP_DRAIN_SECONDS": "1"})
     processes = door.processes
     with connected(door.url) as raw:
         raw.send(head(door.token(), Content_Length="5000") + b"\xff\xd8")
@@ -229,7 +229,7 @@ def test_a_sender_keeps_a_server_from_stopping(open_door: OpenDoor) -> None:
 
 
 def test_a_killed_decoder_is_missed(open_door: OpenDoor) -> None:
-    door = open_door({"SHELF_DECODERS": "2"})
+    door = open_door({"SHELF_PHOTOS_DECODERS": "2"})
     with door.client(door.token()) as client:
         for mark in range(3):
             decoders = decoders_of(door)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from shelf_assets.intake.decoders import ExaminerHere, examination
-from shelf_assets.intake.incoming import judge_incoming
-from shelf_assets.intake.receipts import INCOMING, Receipts, photo_key
+from shelf_assets.intake.incoming import validate_incoming
+from shelf_assets.intake.upload_store import INCOMING, UploadStore, photo_key
+from shelf_assets.photos.decoder_pool import InProcessSanitizer, sanitizer_options
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.intake.api.doors import Door
 from shelf_assets_tests.intake.api.senders import photo
@@ -18,11 +18,11 @@ from shelf_assets_tests.intake.api.senders import photo
 pytestmark = [pytest.mark.s3, pytest.mark.parametrize("door", ["s3"], indirect=True)]
 
 
-def judge(door: Door, image_id: str) -> None:
+def validate(door: Door, image_id: str) -> None:
     """What the bucket's event has done."""
-    examiner = ExaminerHere(examination(load_settings()))
-    receipts = Receipts(door.lake.objects)
-    asyncio.run(judge_incoming(receipts, examiner, f"{INCOMING}/{image_id}", 25_000_000))
+    sanitizer = InProcessSanitizer(sanitizer_options(load_settings()))
+    receipts = UploadStore(door.lake.objects)
+    asyncio.run(validate_incoming(receipts, sanitizer, f"{INCOMING}/{image_id}", 25_000_000))
 
 
 def upload(client: httpx.Client, data: bytes) -> str:
@@ -42,7 +42,7 @@ def test_a_photo_by_a_form_does_not_end_as_one_by_the_door(door: Door) -> None:
         image_id = upload(client, photo(mark=1))
         assert client.get(f"/v1/images/{image_id}").json()["state"] == "received"
         assert stranger.get(f"/v1/images/{image_id}").status_code == 404
-        judge(door, image_id)
+        validate(door, image_id)
         assert photo_key(image_id) in door.photo_keys
         assert client.get(f"/v1/images/{image_id}").json()["state"] == "received"
         same = client.post("/v1/images", content=photo(mark=1))
@@ -52,7 +52,7 @@ def test_a_photo_by_a_form_does_not_end_as_one_by_the_door(door: Door) -> None:
 def test_a_refused_upload_by_a_form_has_no_reason(door: Door) -> None:
     with door.client(door.token()) as client:
         image_id = upload(client, b"text")
-        judge(door, image_id)
+        validate(door, image_id)
         found = client.get(f"/v1/images/{image_id}").json()
         assert (found["state"], found["reason"]) == ("refused", "not_an_image")
 

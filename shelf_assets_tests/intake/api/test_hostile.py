@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from shelf_assets.intake.rules import BY_REASON
+from shelf_assets.photos.rules import BY_REASON
 from shelf_assets_tests.intake.api.doors import Door, on_disk, running
 from shelf_assets_tests.intake.api.senders import photo
 from shelf_assets_tests.vision.pictures import encoded, exif, scene
@@ -31,11 +31,11 @@ MAKE, MODEL, GPS, GPS_LATITUDE, GPS_LONGITUDE, USER_COMMENT = 0x010F, 0x0110, 0x
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     folder = tmp_path_factory.mktemp("door")
     settings = {
-        "SHELF_DECODE_MEMORY_BYTES": str(DECODE_BYTES),
-        "SHELF_DECODERS": "2",
-        "SHELF_DECODE_SECONDS": "4",
-        "SHELF_KEY_REQUESTS": "100000/minute",
-        "SHELF_ADDRESS_REQUESTS": "100000/minute",
+        "SHELF_PHOTOS_DECODE_MEMORY_BYTES": str(DECODE_BYTES),
+        "SHELF_PHOTOS_DECODERS": "2",
+        "SHELF_PHOTOS_DECODE_SECONDS": "4",
+        "SHELF_HTTP_KEY_REQUESTS": "100000/minute",
+        "SHELF_HTTP_ADDRESS_REQUESTS": "100000/minute",
     }
     with running(on_disk(folder), folder, settings) as opened:
         yield opened

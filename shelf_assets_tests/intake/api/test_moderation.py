@@ -23,7 +23,7 @@ def test_a_door_without_a_threshold_looks_for_adult_scenes(door: Door) -> None:
 
 
 def test_a_picture_above_the_threshold_is_taken(open_door: OpenDoor) -> None:
-    door = open_door({"SHELF_MAX_ADULT_SCORE": "0"})
+    door = open_door({"SHELF_PHOTOS_MAX_ADULT_SCORE": "0"})
     with door.client(door.token()) as client:
         for mark in range(2):
             refused = client.post("/v1/images", content=photo(320, 240, mark))
@@ -32,6 +32,6 @@ def test_a_picture_above_the_threshold_is_taken(open_door: OpenDoor) -> None:
 
 
 def test_a_picture_below_the_threshold_is_refused(open_door: OpenDoor) -> None:
-    door = open_door({"SHELF_MAX_ADULT_SCORE": "0.99"})
+    door = open_door({"SHELF_PHOTOS_MAX_ADULT_SCORE": "0.99"})
     with door.client(door.token()) as client:
         assert client.post("/v1/images", content=photo(320, 240)).status_code == 201

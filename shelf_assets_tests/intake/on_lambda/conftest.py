@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from shelf_assets.intake import serverless
+from shelf_assets.intake import lambda_function as serverless
 from shelf_assets_tests.conftest import LakeUnderTest
 
 
 @pytest.fixture(autouse=True)
 def _a_fresh_container(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("SHELF_OWNER_HASH_KEY", "0123456789abcdef")
+    monkeypatch.setenv("SHELF_INTAKE_OWNER_HASH_KEY", "0123456789abcdef")
     serverless.door.cache_clear(), serverless.http_door.cache_clear()
     yield
     if serverless.door.cache_info().currsize:
@@ -24,5 +24,5 @@ def _a_fresh_container(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def spaced_lake(s3_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A lake whose keys no URL takes as they are."""
     url = f"{s3_lake.url}/my lake+é"
-    monkeypatch.setenv("SHELF_LAKE", url)
+    monkeypatch.setenv("SHELF_LAKE_URL", url)
     return url

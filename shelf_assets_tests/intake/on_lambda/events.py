@@ -8,7 +8,7 @@ from urllib.parse import quote_plus, urlsplit
 
 import pytest
 
-from shelf_assets.intake.receipts import INCOMING
+from shelf_assets.intake.upload_store import INCOMING
 
 
 class Context:

@@ -18,12 +18,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import yaml
 
-from shelf_assets.intake import serverless
-from shelf_assets.intake.api import states
-from shelf_assets.intake.decoders import ExaminerHere
-from shelf_assets.intake.keys import Keys
-from shelf_assets.intake.rebuild import Accepted, Refused
-from shelf_assets.intake.receipts import ERASURES, INCOMING, Receipts, new_image_id, photo_key
+from shelf_assets.http.keys import Keys
+from shelf_assets.intake import lambda_function as serverless
+from shelf_assets.intake import photo_states as states
+from shelf_assets.intake.upload_store import ERASURES, INCOMING, UploadStore, new_image_id, photo_key
+from shelf_assets.photos.decoder_pool import InProcessSanitizer
+from shelf_assets.photos.sanitizer import Accepted, Refused
 from shelf_assets_tests.conftest import LakeUnderTest, repo_root
 from shelf_assets_tests.faulty_proxy import Faults, faulty_proxy
 from shelf_assets_tests.intake.on_lambda.events import EVENTS, Context, created, http_event, rest_event
@@ -45,7 +45,7 @@ print(json.dumps(sorted(sys.modules)))
 SERVE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from shelf_assets.intake.serverless import handler
+from shelf_assets.intake.lambda_function import handler
 told = [handler(event, None) for event in json.loads(sys.argv[2])]
 print(json.dumps([told, sorted({module.split(".")[0] for module in sys.modules})]))
 """
@@ -53,7 +53,10 @@ print(json.dumps([told, sorted({module.split(".")[0] for module in sys.modules})
 
 @pytest.mark.parametrize(
     "modules",
-    [["shelf_assets.intake.serverless"], ["shelf_assets.intake.serverless", "shelf_assets.intake.api.app", "mangum"]],
+    [
+        ["shelf_assets.intake.lambda_function"],
+        ["shelf_assets.intake.lambda_function", "shelf_assets.intake.app", "mangum"],
+    ],
 )
 def test_the_function_imports_what_no_lambda_holds(modules: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
@@ -96,22 +99,22 @@ def test_the_package_lacks_a_module_that_an_event_needs(tmp_path: Path, s3_lake:
     """Nothing but the package is there: not this environment's packages, nor this repository."""
     package = packaged(tmp_path, "--python", f"{sys.version_info.major}.{sys.version_info.minor}") / "package"
     store = s3_lake.lake.objects
-    receipts, image_id = Receipts(store), new_image_id(datetime.now(UTC))
-    receipts.deposits.put(f"{INCOMING}/{image_id}", from_a_camera(), {"owner": "ab" * 16})
+    receipts, image_id = UploadStore(store), new_image_id(datetime.now(UTC))
+    receipts.object_writer.put(f"{INCOMING}/{image_id}", from_a_camera(), {"owner": "ab" * 16})
     _, token = Keys(store).create("shop", ["upload", "read"], datetime.now(UTC))
     taken = http_event("POST", "/v1/images", token, from_a_camera("blue"), "image/jpeg")
     events = [created(s3_lake.url, image_id), taken, rest_event("GET", f"/v1/images/{image_id}", token)]
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", SERVE, package, json.dumps(events)],
         cwd=tmp_path,
-        env=os.environ | {"SHELF_OWNER_HASH_KEY": "0123456789abcdef"},
+        env=os.environ | {"SHELF_INTAKE_OWNER_HASH_KEY": "0123456789abcdef"},
         capture_output=True,
         text=True,
         timeout=200,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     told, modules = json.loads(done.stdout.splitlines()[-1])
-    assert receipts.deposits.store.exists(photo_key(image_id))
+    assert receipts.object_writer.store.exists(photo_key(image_id))
     assert [answer and answer["statusCode"] for answer in told] == [None, 201, 404]
     assert not set(UNWANTED) & set(modules)
 
@@ -243,18 +246,18 @@ def test_the_judge_may_not_do_what_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Accepted, refused, the same again, erased meanwhile, repeated and gone: every request is one that the template allows."""
-    receipts = Receipts(s3_lake.lake.objects)
-    examine = ExaminerHere.examine
+    receipts = UploadStore(s3_lake.lake.objects)
+    sanitize = InProcessSanitizer.sanitize
 
-    async def erased_meanwhile(self: ExaminerHere, data: bytes) -> Accepted | Refused:
-        if data == from_a_camera() and receipts.deposits.store.exists(photo_key(image_ids[0])):
+    async def erased_meanwhile(self: InProcessSanitizer, data: bytes) -> Accepted | Refused:
+        if data == from_a_camera() and receipts.object_writer.store.exists(photo_key(image_ids[0])):
             receipts.ask_erasure(image_ids[2], "ab" * 16, datetime.now(UTC))
-        return await examine(self, data)
+        return await sanitize(self, data)
 
-    monkeypatch.setattr(ExaminerHere, "examine", erased_meanwhile)
+    monkeypatch.setattr(InProcessSanitizer, "sanitize", erased_meanwhile)
     image_ids = [new_image_id(datetime.now(UTC)) for _ in range(4)]
     for image_id, data in zip(image_ids, (from_a_camera(), b"text", from_a_camera()), strict=False):
-        receipts.deposits.put(f"{INCOMING}/{image_id}", data, {"owner": "ab" * 16})
+        receipts.object_writer.put(f"{INCOMING}/{image_id}", data, {"owner": "ab" * 16})
     serverless.handler(created(s3_lake.url, *image_ids, *image_ids), Context())
     assert receipts.erasure_of(image_ids[0]) is not None
     needed = set(actions_in(s3_lake.url, asked))

@@ -10,16 +10,16 @@ from typing import Any
 import httpx
 import pytest
 
-from shelf_assets.intake import serverless
-from shelf_assets.intake.keys import Keys
-from shelf_assets.intake.receipts import new_image_id, photo_key
+from shelf_assets.http.keys import Keys
+from shelf_assets.intake import lambda_function as serverless
+from shelf_assets.intake.upload_store import new_image_id, photo_key
 from shelf_assets_tests.intake.on_lambda.events import EVENTS, Context, created, http_event, rest_event
 from shelf_assets_tests.servers import refusing_port
 from shelf_assets_tests.vision.pictures import from_a_camera
 
 
 def token(*scopes: str) -> str:
-    keys = Keys(serverless.door().receipts.deposits.store)
+    keys = Keys(serverless.door().receipts.object_writer.store)
     return keys.create("shop", scopes or ("upload", "read", "erase"), datetime.now(UTC))[1]
 
 
@@ -43,7 +43,7 @@ def test_a_photo_in_a_request_is_mangled_or_not_there(spaced_lake: str, event: A
     known, data = token(), from_a_camera()
     body, content_type = multipart(data) if in_a_form else (data, "image/jpeg")
     taken = answered(event("POST", "/v1/images", known, body, content_type), 201)
-    deposit = serverless.door().receipts.deposits.find(photo_key(taken["image_id"]))
+    deposit = serverless.door().receipts.object_writer.find(photo_key(taken["image_id"]))
     assert deposit is not None and deposit.facts["upload-sha256"] == hashlib.sha256(data).hexdigest()
     assert answered(event("GET", f"/v1/images/{taken['image_id']}", known), 200)["state"] == "received"
     assert answered(event("POST", "/v1/images", known, body, content_type), 200)["image_id"] == taken["image_id"]
@@ -65,7 +65,7 @@ def test_a_request_is_let_in_or_refused_without_a_reason(spaced_lake: str, event
 
 @pytest.mark.s3
 def test_an_address_is_counted_as_the_gateways(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELF_ADDRESS_REQUESTS", "2/minute")
+    monkeypatch.setenv("SHELF_HTTP_ADDRESS_REQUESTS", "2/minute")
     for path in ("/v1/images/a", "/v1/images/b"):
         answered(http_event("GET", path, None), 401)
     refused = http_event("GET", "/v1/images/c", None)

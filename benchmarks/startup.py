@@ -1,0 +1,207 @@
+"""What a process pays before its first work, in CPU and wall seconds of fresh processes. `--help`.
+
+The last two lines are whole step processes over a day of one photo, whose models were exported and proven before: with so
+little to infer, they are start-up from end to end, up to the models' first answers and to the process's end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.meters import Span, machine, timed
+from benchmarks.photos import REPO_ROOT, photo_set
+from benchmarks.place import DAY
+
+_STAGE, _UNTIL_ANSWERED = "--stage", "--until-answered"
+_PROVING_PHOTOS = 64
+_READ, _PREDICT = ("raw_images", "image_tensors"), ("classifications", "clip_embeddings")
+
+
+@dataclass
+class Case:
+    """One kind of process; `predicts` says that each of them finds the day read and not yet predicted."""
+
+    name: str
+    command: list[str]
+    predicts: bool = False
+    spans: list[Span] = field(default_factory=list)
+
+    def cpu_seconds(self) -> float:
+        return median(span.cpu_seconds for span in self.spans)
+
+    def wall_seconds(self) -> float:
+        return median(span.wall_seconds for span in self.spans)
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "cpu_seconds": [round(span.cpu_seconds, 3) for span in self.spans],
+            "wall_seconds": [round(span.wall_seconds, 3) for span in self.spans],
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="processes of each kind, 5 at least (%(default)s)")
+    parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
+    parser.add_argument(_STAGE, nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--day", help=argparse.SUPPRESS)
+    parser.add_argument(_UNTIL_ANSWERED, action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.stage:
+        _run_stages(asked.stage, asked.day, asked.until_answered)
+        return
+    if asked.rounds < 5:
+        parser.error("a median of fewer than 5 processes says little on a shared machine")
+    here = machine()
+    with tempfile.TemporaryDirectory(prefix="shelf-startup-") as folder:
+        cases = measured(Path(folder), asked.rounds)
+    page = _page(cases, here, asked.rounds)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    result = {"machine": here, "rounds": asked.rounds, "cases": [case.figures() for case in cases]}
+    (asked.out / "startup.json").write_text(json.dumps(result, indent=1) + "\n")
+    (asked.out / "startup.md").write_text(page)
+    print(page)
+
+
+def measured(folder: Path, rounds: int) -> list[Case]:
+    """Every case `rounds` times, in turn, so that a busy minute of the machine falls on all of them alike."""
+    cases = _cases()
+    home = folder / "home"
+    _prepare(home)
+    # The first round is not counted: it brings files into memory and writes bytecode, as an installation has them.
+    for number in range(rounds + 1):
+        for case in cases:
+            with _home(home, folder, fresh=case.predicts) as environment:
+                span = Span()
+                with timed(span):
+                    _process(case.command, environment)
+            if number:
+                case.spans.append(span)
+        print(f"round {number} of {rounds}", file=sys.stderr, flush=True)
+    return cases
+
+
+def _cases() -> list[Case]:
+    python, shelf = sys.executable, [sys.executable, "-m", "shelf_assets.cli.app"]
+    return [
+        Case("`import dagster`", [python, "-c", "import dagster"]),
+        Case("import of the code location", [python, "-c", "import shelf_assets.definitions"]),
+        Case("`shelf --help`", [*shelf, "--help"]),
+        Case("`shelf config`", [*shelf, "config"]),
+        Case("predictions, to both models' first answers", [*_stages(*_PREDICT), _UNTIL_ANSWERED], predicts=True),
+        Case("predictions of one photo, both models", _stages(*_PREDICT), predicts=True),
+    ]
+
+
+def _stages(*names: str, day: date = DAY) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.startup", _STAGE, *names, "--day", day.isoformat()]
+
+
+def _prepare(home: Path) -> None:
+    """A home with dbt's manifest, with models that photos of the day before have proven, and one photo, read and cut."""
+    from shelf_assets.intake.put_photos import land
+    from shelf_assets.lake.lake import Lake
+
+    day_before = DAY - timedelta(days=1)
+    objects = Lake(_lake(home)).objects
+    photos = photo_set("small", _PROVING_PHOTOS + 1).files
+    list(land(objects, day_before, photos[1:]))
+    _process(_stages(*_READ, *_PREDICT, day=day_before), _environment(home))
+    list(land(objects, DAY, photos[:1]))
+    _process(_stages(*_READ), _environment(home))
+
+
+def _end_when_answered() -> None:
+    """End the process at the first answer of the second model, before rows are written."""
+    from shelf_assets.models.backends.opening import OpenModel
+
+    submit, asked = OpenModel.submit, set[str]()
+
+    def submit_and_count(model: OpenModel, pixels: Any) -> Any:
+        answer = submit(model, pixels)
+        answer()
+        asked.add(model.spec.model_id)
+        if len(asked) == len(_PREDICT):
+            assert "torch" not in sys.modules, "an exported model needs no torch"
+            os._exit(0)
+        return answer
+
+    OpenModel.submit = submit_and_count  # type: ignore[method-assign]
+
+
+def _run_stages(stages: list[str], day: str, until_answered: bool) -> None:
+    """The process of a step, without a run worker above it."""
+    import logging
+
+    import dagster as dg
+
+    logging.disable(logging.INFO)
+    from shelf_assets.definitions import defs
+    from shelf_assets.defs.running import run_days
+
+    if until_answered:
+        _end_when_answered()
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_days(defs, instance, [date.fromisoformat(day)], {dg.AssetKey(stage) for stage in stages})
+
+
+@contextmanager
+def _home(home: Path, folder: Path, fresh: bool) -> Iterator[dict[str, str]]:
+    """The environment of a process; `fresh` gives it a copy of the home, because what is predicted is not predicted again."""
+    if not fresh:
+        yield _environment(home)
+        return
+    copy = shutil.copytree(home, folder / "copy")
+    yield _environment(copy)
+    shutil.rmtree(copy)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    # Only with bytecode on disk do two processes pay the same for our own modules.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"SHELF_HOME": str(home), "SHELF_LAKE_URL": _lake(home)}
+
+
+def _lake(home: Path) -> str:
+    return (home / "lake").as_uri()
+
+
+def _process(command: list[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(command, cwd=REPO_ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+
+
+def _page(cases: list[Case], here: dict[str, Any], rounds: int) -> str:
+    lines = [
+        "# Start-up",
+        "",
+        f"`python -m benchmarks.startup --rounds {rounds}` on {here['cores']} cores of {here['cpu']}, "
+        f"Python {here['python']}:",
+        f"medians of {rounds} fresh processes each, in turn; files in memory, bytecode on disk, dbt's manifest made. CPU is",
+        "user and system time. The last two lines are step processes, the models exported and proven before: from `python` to",
+        "both models' first answers, without torch, and to the process's end, with the rows committed and MLflow told.",
+        "",
+        "| process | CPU seconds | wall seconds |",
+        "|---|---:|---:|",
+    ]
+    lines += [f"| {case.name} | {case.cpu_seconds():.2f} | {case.wall_seconds():.2f} |" for case in cases]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""One way in a process of its own: loads its models once, then does whatever a line on standard input asks for.
+
+A process a way, kept for the whole bench, because importing torch costs more than a run. Answers are lines of JSON on the
+standard output that the process was started with; what libraries print goes to standard error. A way that fails answers with
+its reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from typing import Any
+
+from benchmarks.baselines import BY_NAME, GEOMETRY, Outcome, Running, Settings, WayUnavailable, start
+from benchmarks.meters import Span, cpu_seconds, peak_rss_bytes, reset_peak_rss, timed
+from benchmarks.place import Place
+
+
+class Worker:
+    """The verbs that the harness knows."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self._tensors: dict[tuple[str, int], Any] = {}
+
+    def run(self, place: Place, results: str | None = None, hollow: bool = False) -> dict[str, Any]:
+        reset_peak_rss()
+        outcome = self.running.run(place, hollow)
+        if results:
+            import numpy as np
+
+            np.savez(
+                results, keys=outcome.keys, labels=outcome.labels, scores=outcome.scores, embeddings=outcome.embeddings
+            )
+        return outcome.figures() | {"peak_rss_bytes": peak_rss_bytes()}
+
+    def models_alone(self, place: Place, photos: int) -> dict[str, Any]:
+        outcome: Outcome | None = self.running.models_alone(self._ready(place, photos))
+        return outcome.figures() if outcome else {}
+
+    def parts(self, place: Place) -> dict[str, float]:
+        parts: dict[str, float] = self.running.parts(place)  # type: ignore[attr-defined]
+        return parts
+
+    def fidelity(self, place: Place, photos: int) -> dict[str, float]:
+        from benchmarks import floors
+
+        return floors.fidelity(place, photos)
+
+    def peaks(self, place: Place, precisions: list[str]) -> dict[str, float]:
+        from benchmarks import floors
+
+        return {precision: floors.peak_gflops(precision) for precision in precisions}
+
+    def _ready(self, place: Place, photos: int) -> Any:
+        """The first photos of a place as one array of tensors, made once."""
+        import numpy as np
+
+        from shelf_assets.vision.preprocess import to_tensor
+
+        asked = (place.photos_url, photos)
+        if asked not in self._tensors:
+            objects = place.photos().objects
+            keys = sorted(stored.key for stored in objects.list(place.prefix))[:photos]
+            self._tensors = {asked: np.stack([to_tensor(objects.get(key), GEOMETRY) for key in keys])}
+        return self._tensors[asked]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("way", choices=BY_NAME)
+    options.add_argument("settings", type=json.loads)
+    asked = options.parse_args()
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    opened = Span()
+    before = cpu_seconds()
+    try:
+        with timed(opened):
+            running = _start(asked.way, Settings(**asked.settings))
+    except Exception as error:  # noqa: BLE001 - whatever a library raises is the reason on the page
+        _answer(answers, _failure(error))
+        return
+    # What Python spent before this line counts as start-up too.
+    start_up = {"wall_seconds": opened.wall_seconds, "cpu_seconds": opened.cpu_seconds + before}
+    try:
+        _answer(answers, running.about() | {"start_up": start_up})
+        worker = Worker(running)
+        for line in sys.stdin:
+            command = json.loads(line)
+            verb, place = command.pop("do"), Place(**command.pop("place"))
+            try:
+                _answer(answers, getattr(worker, verb)(place, **command))
+            except Exception as error:  # noqa: BLE001 - as above
+                _answer(answers, _failure(error))
+    finally:
+        running.close()
+
+
+def _start(name: str, settings: Settings) -> Running:
+    way = BY_NAME[name]
+    if way.backend == "torch":
+        import torch
+
+        torch.set_num_threads(settings.threads)
+    return start(way, settings)
+
+
+def _failure(error: Exception) -> dict[str, str]:
+    if not isinstance(error, WayUnavailable):
+        traceback.print_exc()
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return {"failed": said[0] if isinstance(error, WayUnavailable) else f"{type(error).__name__}: {said[0]}"}
+
+
+def _answer(answers: Any, said: dict[str, Any]) -> None:
+    answers.write(json.dumps(said, default=float) + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""Settings of the marts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class BiSettings(BaseModel):
+    """Where the marts are, and what they count as doubtful. `Settings` sets `marts_path` where nobody names one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    marts_path: Path = Field(Path(), description="DuckDB file of the marts. Default: <home>/marts.duckdb.")
+    low_confidence: float = Field(
+        0.35, ge=0, le=1, description="Predictions below count as of low confidence in the marts."
+    )

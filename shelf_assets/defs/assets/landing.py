@@ -1,0 +1,18 @@
+"""`landing`: the objects that the upload door, or anyone, put under a day's prefix. External: others make it, we watch it."""
+
+import dagster as dg
+
+from shelf_assets.defs.compute import OWNERS_ML
+from shelf_assets.defs.partitions import daily
+
+landing = dg.AssetSpec(
+    "landing",
+    description=(
+        "One object per photo under `images/YYYY/MM/DD/` (UTC receipt day). The arrivals sensor reports a materialization "
+        "with the digest of the day's listing whenever that changes, also long after the day has passed."
+    ),
+    group_name="intake",
+    kinds={"s3"},
+    owners=OWNERS_ML,
+    partitions_def=daily,
+)

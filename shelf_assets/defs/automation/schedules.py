@@ -1,0 +1,30 @@
+"""The nightly schedule: yesterday through the whole graph, whether or not anything told us that photos arrived."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from shelf_assets.settings import Settings
+
+NIGHTLY_JOB = dg.define_asset_job(
+    "nightly",
+    selection=dg.AssetSelection.all(),
+    description="One day through the whole graph, from the listing to the marts.",
+)
+
+
+def build_nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="nightly",
+        job=NIGHTLY_JOB,
+        cron_schedule=f"15 {settings.dagster.nightly_hour_utc} * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Materializes yesterday (UTC). Days that were finished by the arrivals sensor cost a look.",
+    )
+    def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        yesterday = (context.scheduled_execution_time - timedelta(days=1)).date()
+        # No run_key: a fixed one per day would drop every later request for that day for ever.
+        return dg.RunRequest(partition_key=yesterday.isoformat())
+
+    return nightly

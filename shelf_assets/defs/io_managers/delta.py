@@ -1,0 +1,88 @@
+"""The IO manager of the Delta tables: days in, days out, by the ledger's rules. Which rows may be written belongs in `lake`.
+
+dagster-deltalake's own IO manager wipes days in several cases (docs/decisions/001); this one keeps its configuration only.
+"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from deltalake import DeltaTable
+
+from shelf_assets.defs.resources.lake import LakeResource
+from shelf_assets.lake.delta import Commit, LakeTable
+
+
+class DeltaIOManager(dg.ConfigurableIOManager):
+    """Stores frames in the table of the asset's name, and loads the days of the reader's partitions.
+
+    An output is a polars DataFrame, or a LazyFrame, which is collected by the streaming engine. An input annotated
+    `pl.LazyFrame` is not collected; one annotated `deltalake.DeltaTable` is the table itself, by dagster-deltalake's
+    resource, for who needs its history or files.
+    """
+
+    lake: dg.ResourceDependency[LakeResource]
+
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | pl.LazyFrame) -> None:
+        frame = obj.collect(engine="streaming") if isinstance(obj, pl.LazyFrame) else obj
+        if not isinstance(frame, pl.DataFrame):
+            raise TypeError(f"{context.asset_key.to_user_string()}: expected a polars frame, got {type(obj).__name__}")
+        table = self.lake.lake.table(context.asset_key.path[-1])
+        days = _days(context) if context.has_asset_partitions else []
+        commit = table.commit(frame, days=days, info={"dagster_run_id": context.run_id})
+        context.add_output_metadata(commit_metadata(table, commit, days))
+        for day in commit.other_days:
+            # What rests there is news for whoever comes after it, as if that day had been run.
+            context.log_event(
+                dg.AssetMaterialization(
+                    context.asset_key,
+                    partition=day.isoformat(),
+                    description=f"rows of this day changed with those of {', '.join(map(str, days))}",
+                    metadata={"table_version": commit.version},
+                )
+            )
+
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame | DeltaTable:
+        upstream = context.upstream_output
+        name = upstream.asset_key.path[-1] if upstream else context.asset_key.path[-1]
+        if context.dagster_type.typing_type is DeltaTable:
+            return self.lake.delta_table(name).load()
+        table = self.lake.lake.table(name)
+        if not context.has_asset_partitions:
+            frame = table.scan()
+        else:
+            days = _days(context)
+            # A weekly reader of a daily table gets its whole window, and a set of single days just those.
+            frame = table.scan(min(days), max(days)).filter(pl.col("day").is_in(days))
+        return frame if context.dagster_type.typing_type is pl.LazyFrame else frame.collect()
+
+
+def commit_metadata(table: LakeTable, commit: Commit, days: Sequence[date]) -> dict[str, Any]:
+    """What the catalogue shows of a commit. Counts are read back from the table: a claim about what rests there."""
+    metadata: dict[str, Any] = {
+        "dagster/uri": table.uri,
+        "dagster/table_name": table.spec.name,
+        "table_version": commit.version,
+        "committed": commit.committed,
+        "rows_new": commit.rows_new,
+    }
+    if days:
+        count = (
+            table.scan(min(days), max(days)).filter(pl.col("day").is_in(list(days))).select(pl.len()).collect().item()
+        )
+        metadata["dagster/partition_row_count"] = count
+    return metadata
+
+
+def _days(context: dg.InputContext | dg.OutputContext) -> list[date]:
+    """The days of the run's partitions, by the time window of each: coarser ones are read whole, gaps stay gaps."""
+    partitions = context.asset_partitions_def
+    if not isinstance(partitions, dg.TimeWindowPartitionsDefinition):
+        raise TypeError(f"{context.asset_key.to_user_string()}: tables are partitioned by day, not by {partitions}")
+    days: set[date] = set()
+    for key in context.asset_partition_keys:
+        window = partitions.time_window_for_partition_key(key)
+        days |= {window.start.date() + timedelta(days=n) for n in range(max(1, (window.end - window.start).days))}
+    return sorted(days)

@@ -1,0 +1,24 @@
+"""Settings of the orchestration: executor, schedule, sensor. Read without Dagster."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class DagsterSettings(BaseModel):
+    """How and when Dagster runs the graph."""
+
+    model_config = ConfigDict(frozen=True)
+
+    executor: Literal["in_process", "multiprocess", "k8s"] = Field(
+        "multiprocess", description="Where a run's steps execute."
+    )
+    max_concurrent_steps: int = Field(2, ge=1, description="Steps at once with the multiprocess executor.")
+    k8s_image: str | None = Field(None, description="Image of step pods; default: the image of the run pod.")
+    nightly_hour_utc: int = Field(1, ge=0, le=23, description="Hour at which the schedule materializes yesterday.")
+    arrivals_interval_seconds: int = Field(60, ge=5, description="How often the arrivals sensor looks.")
+    arrivals_lookback_days: int = Field(
+        35, ge=1, le=3660, description="Days whose prefixes the arrivals sensor watches for late photos."
+    )

@@ -1,0 +1,79 @@
+"""Settings of the lake: where photos and tables rest, how tables are maintained, and access to S3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+
+class S3Settings(BaseModel):
+    """Access to an S3 server, read from the variables that every AWS tool knows. Without keys, the pod's role is used."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    endpoint_url: str | None = Field(
+        None, validation_alias="AWS_ENDPOINT_URL", description="Endpoint of an S3 server other than AWS."
+    )
+    region: str = Field(
+        "us-east-1",
+        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
+        description="Region of the bucket; AWS_DEFAULT_REGION counts where AWS_REGION is not set.",
+    )
+    access_key_id: str | None = Field(
+        None, validation_alias="AWS_ACCESS_KEY_ID", description="Access key; none: the pod's role."
+    )
+    secret_access_key: SecretStr | None = Field(
+        None, validation_alias="AWS_SECRET_ACCESS_KEY", description="Secret of the access key."
+    )
+    session_token: SecretStr | None = Field(
+        None, validation_alias="AWS_SESSION_TOKEN", description="Token of temporary keys."
+    )
+
+
+class LakeSettings(BaseModel):
+    """`url` is set by `Settings` where nobody names one: `<home>/lake`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str = Field(
+        "",
+        description="Where photos and tables rest: file:///folder or s3://bucket/prefix. Default: <home>/lake.",
+    )
+    small_file_bytes: int = Field(
+        32_000_000,
+        ge=1_000,
+        le=100_000_000,
+        description="Maintenance packs a day that has two or more data files below this. 5,000 vectors are 11 MB; "
+        "delta-rs cuts at 100.",
+    )
+    keep_files_days: int = Field(
+        7,
+        ge=1,
+        le=7,
+        description="Days that maintenance keeps a file after no newer version needs it; after 7 a checkpoint forgets "
+        "since when.",
+    )
+    s3: S3Settings = S3Settings()
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if (
+            url
+            and not (parts.scheme == "s3" and parts.netloc)
+            and not (parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"))
+        ):
+            raise ValueError("must be file:///absolute/folder or s3://bucket/prefix")
+        return url.rstrip("/")
+
+    @property
+    def on_s3(self) -> bool:
+        return self.url.startswith("s3://")
+
+    @property
+    def folder(self) -> Path:
+        """The lake's folder; only for a lake on disk."""
+        return Path(unquote(urlsplit(self.url).path))

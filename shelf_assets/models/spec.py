@@ -1,0 +1,89 @@
+"""What a model is before it is loaded: its name, its files, what it wants of a photo, and the digest of all
+that.
+
+Where models come from is decided in `catalogue`; loading them is in `classifier` and `embedder`. Nothing here
+imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from shelf_assets.models.precision import Backend, Precision
+from shelf_assets.vision.digests import canonical_digest, preprocess_digest
+
+TaskName = Literal["classifier", "embedder"]
+Source = Literal["hub", "packaged", "random"]
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """One file that a model is made of. `path` is None while the hub alone has it; `repo` is None for
+    packaged files.
+    """
+
+    role: str
+    filename: str
+    sha256: str
+    path: Path | None = field(default=None, compare=False)
+    repo: str | None = None
+    revision: str | None = None
+    cache_dir: Path | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model by name and digest, with the preprocessing that is the model's own.
+
+    `mean` and `std` are of RGB pixels in 0..1; `image_size_px` is the side the model was made for.
+    `architecture` is timm's or open_clip's name, `pretrained` the tag of the weights ("" for packaged and
+    random ones). `calibration` is the sha256 of a quantized model's file: another calibration is another model.
+    """
+
+    task: TaskName
+    model_id: str
+    architecture: str
+    pretrained: str
+    source: Source
+    files: tuple[WeightsFile, ...]
+    precision: Precision
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    image_size_px: int
+    random_seed: int | None = None
+    backend: Backend = "torch"
+    calibration: str | None = None
+
+    @cached_property
+    def model_digest(self) -> str:
+        """sha256 of architecture, the sha256 of each file, backend, precision, calibration, and the seed of random weights.
+
+        Whatever changes the numbers that come out changes the digest, so that rows of two kinds never mix.
+        """
+        described: dict[str, object] = {
+            "task": self.task,
+            "architecture": self.architecture,
+            "files": {file.role: file.sha256 for file in self.files},
+            "backend": self.backend,
+            "precision": self.precision,
+        }
+        if self.calibration is not None:
+            described["calibration"] = self.calibration
+        if self.random_seed is not None:
+            described["random_seed"] = self.random_seed
+        return canonical_digest(described)
+
+    def preprocess_digest(self, geometry: Mapping[str, object]) -> str:
+        """Digest of the stored tensor's geometry together with this model's own preprocessing."""
+        return preprocess_digest(
+            geometry, self.mean, self.std, interpolation=self.interpolation, image_size_px=self.image_size_px
+        )
+
+    def file(self, role: str) -> WeightsFile:
+        """The file with this role."""
+        return next(file for file in self.files if file.role == role)

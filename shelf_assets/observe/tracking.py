@@ -1,0 +1,127 @@
+"""MLflow as a resource: one run per model and day, linked with the materialization both ways. No global active run."""
+
+import logging
+import os
+from collections.abc import Sequence
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import polars as pl
+
+from shelf_assets.observe.meter import Meter
+from shelf_assets.settings import load_settings, without_password
+
+if TYPE_CHECKING:
+    from shelf_assets.models.spec import ModelSpec
+
+EXPERIMENT = "shelf_assets/predictions"
+log = logging.getLogger(__name__)
+
+
+class TrackingResource(dg.ConfigurableResource):
+    """Logs to the store that the settings name. One that is down costs the log line, never the day.
+
+    The address is no part of the configuration: it may hold a password, and the UI shows configuration.
+    """
+
+    @cached_property
+    def uri(self) -> str:
+        return load_settings().tracking.uri
+
+    @cached_property
+    def _client(self) -> Any:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # Its default, seven with growing pauses, holds a GPU for minutes when the server is down.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        # Making its tables is news to nobody, and it says so on stderr of whoever runs.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        from mlflow import MlflowClient
+
+        if self._folder:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        return MlflowClient(tracking_uri=self.uri)
+
+    @property
+    def _folder(self) -> Path | None:
+        """The folder of an embedded store; None for a server, which keeps its own artifacts."""
+        return Path(self.uri.removeprefix("sqlite:///")).parent if self.uri.startswith("sqlite:///") else None
+
+    def log_day(
+        self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
+    ) -> dict[str, object]:
+        """Log what one model did on one day; returns metadata that leads to the MLflow run. Nothing inferred: nothing logged.
+
+        A model's day is one MLflow run: when a late photo re-opens the day, its figures are the next step of the same run.
+        `confidences` are those of the whole day.
+        """
+        if not meter.images:
+            return {}
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return {
+                "mlflow_run_id": self._log(spec, day, dagster_run_id, meter, confidences),
+                "mlflow_uri": without_password(self.uri),
+            }
+        except (MlflowException, SQLAlchemyError, OSError) as unreachable:
+            said = without_password(f"MLflow at {self.uri} could not be written: {unreachable}")
+            log.warning("%s", said)
+            return {"mlflow_error": f"{said}. The predictions are committed"}
+
+    def _log(
+        self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
+    ) -> str:
+        tags = {
+            "dagster.run_id": dagster_run_id,
+            "dagster.asset": meter.stage,
+            "dagster.partition": day.isoformat(),
+            "model_id": spec.model_id,
+            "model_digest": spec.model_digest,
+        }
+        run_id = self._run_of(spec, day)
+        if run_id is None:
+            name = f"{spec.model_id} {day}"
+            run_id = str(self._client.create_run(self._experiment_id, run_name=name, tags=tags).info.run_id)
+            self._client.log_param(run_id, "device", meter.device)
+        else:
+            self._client.set_tag(run_id, "dagster.run_id", dagster_run_id)
+        step = len(self._client.get_metric_history(run_id, "images"))
+        for name, value in _metrics(meter, confidences).items():
+            self._client.log_metric(run_id, name, value, step=step)
+        self._client.set_terminated(run_id)
+        return run_id
+
+    def _run_of(self, spec: "ModelSpec", day: date) -> str | None:
+        wanted = f"tags.model_digest = '{spec.model_digest}' and tags.`dagster.partition` = '{day}'"
+        found = self._client.search_runs([self._experiment_id], wanted, max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+    @cached_property
+    def _experiment_id(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        if found := self._client.get_experiment_by_name(EXPERIMENT):
+            return str(found.experiment_id)
+        try:
+            artifacts = (self._folder / "artifacts").as_uri() if self._folder else None
+            return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+        except MlflowException:  # another process made it meanwhile
+            return str(self._client.get_experiment_by_name(EXPERIMENT).experiment_id)
+
+
+def _metrics(meter: Meter, confidences: Sequence[float]) -> dict[str, float]:
+    metrics = {
+        "images": float(meter.images),
+        "images_per_second": meter.images_per_second,
+        "wall_seconds": meter.wall_seconds,
+        "cpu_seconds": meter.cpu_seconds,
+    }
+    if confidences:
+        series = pl.Series(confidences)
+        metrics |= {f"confidence_p{q}": float(series.quantile(q / 100) or 0.0) for q in (5, 25, 50, 75, 95)}
+        metrics["confidence_mean"] = float(series.mean() or 0.0)  # type: ignore[arg-type]
+    return metrics

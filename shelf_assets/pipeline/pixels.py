@@ -1,0 +1,112 @@
+"""The pixels of a day's photos, from wherever they are: the shards where they rest, and otherwise decoded in the same stream.
+
+What is decoded on the way is handed on to be stored, unless the settings say that tensors do not rest.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import polars as pl
+
+from shelf_assets.defs.resources.lake import LakeResource
+from shelf_assets.lake.object_store import StoredObject
+from shelf_assets.lake.tensor_index import TensorIndex
+from shelf_assets.lake.tensor_store import Tensor, TensorDay, TensorFailure
+from shelf_assets.pipeline.models import geometry_of
+from shelf_assets.vision.engine import StageTimer
+from shelf_assets.vision.gpu_decode import BATCH_PHOTOS, tensors_on_gpu
+from shelf_assets.vision.photo_pixels import pixels_of, unchanged
+from shelf_assets.vision.preprocess import Geometry, Undecodable
+from shelf_assets.vision.reasons import Reason
+
+# An accepted photo whose bytes are those that were accepted.
+Fetched = tuple[str, str, bytes]
+
+
+def pixels_of_day(
+    lake: LakeResource, tensors: TensorDay, index: TensorIndex, photos: pl.DataFrame, clock: StageTimer | None = None
+) -> Iterator[Tensor]:
+    """Tensors of accepted photos (image_id, sha256, key, size_bytes, etag, received_at): first those that rest, then the others.
+
+    `index` is the day's, as the caller has read it. A photo that cannot be decoded is recorded as a failure of the day and
+    yields nothing.
+    """
+    resting = index.ready(photos)
+    yield from tensors.read(resting, index)
+    missing = photos.join(resting, on="sha256", how="anti")
+    if missing.is_empty():
+        return
+    keep = lake.settings.vision.tensors == "stored"
+    with tensors.writer(lake.settings.vision.shard_images) as store:
+        for item in decoded_photos(lake, missing, clock):
+            # That an object is gone says something of the moment: whoever runs next shall look again.
+            if keep or (isinstance(item, TensorFailure) and item.reason != Reason.gone):
+                store.add(item)
+            if isinstance(item, Tensor):
+                yield item
+
+
+def decoded_photos(
+    lake: LakeResource, photos: pl.DataFrame, clock: StageTimer | None = None
+) -> Iterator[Tensor | TensorFailure]:
+    """Read and decode accepted photos, in their order: each is its tensor, or the reason why there is none."""
+    geometry = geometry_of(lake.settings)
+    if geometry.decoder == "cpu":
+        yield from lake.read_each(photos, tensor_maker(photos, geometry), clock)
+        return
+    fetched: list[Fetched] = []
+    for item in lake.read_each(photos, _fetcher(photos), clock):
+        if isinstance(item, TensorFailure):
+            yield item
+            continue
+        fetched.append(item)
+        if len(fetched) == BATCH_PHOTOS:
+            yield from _decoded_on_gpu(fetched, geometry)
+            fetched = []
+    yield from _decoded_on_gpu(fetched, geometry)
+
+
+def tensor_maker(
+    photos: pl.DataFrame, geometry: Geometry
+) -> Callable[[StoredObject, bytes | None], Tensor | TensorFailure]:
+    """What makes the tensor of each of the photos (key, image_id, sha256), or says why there is none."""
+    identities = _identities(photos)
+
+    def tensor_of(stored: StoredObject, data: bytes | None) -> Tensor | TensorFailure:
+        image_id, sha256 = identities[stored.key]
+        try:
+            return Tensor(image_id, sha256, pixels_of(data, sha256, geometry))
+        except Undecodable as failed:
+            return _failure(image_id, sha256, failed)
+
+    return tensor_of
+
+
+def _fetcher(photos: pl.DataFrame) -> Callable[[StoredObject, bytes | None], Fetched | TensorFailure]:
+    identities = _identities(photos)
+
+    def fetch(stored: StoredObject, data: bytes | None) -> Fetched | TensorFailure:
+        image_id, sha256 = identities[stored.key]
+        try:
+            return image_id, sha256, unchanged(data, sha256)
+        except Undecodable as failed:
+            return _failure(image_id, sha256, failed)
+
+    return fetch
+
+
+def _decoded_on_gpu(fetched: list[Fetched], geometry: Geometry) -> Iterator[Tensor | TensorFailure]:
+    made = tensors_on_gpu([data for _, _, data in fetched], geometry) if fetched else []
+    for (image_id, sha256, _), found in zip(fetched, made, strict=True):
+        if isinstance(found, np.ndarray):
+            yield Tensor(image_id, sha256, found)
+        else:
+            yield _failure(image_id, sha256, found)
+
+
+def _failure(image_id: str, sha256: str, failed: Undecodable) -> TensorFailure:
+    return TensorFailure(image_id, sha256, str(failed.reason), failed.detail or "")
+
+
+def _identities(photos: pl.DataFrame) -> dict[str, tuple[str, str]]:
+    return {key: (image_id, sha256) for key, image_id, sha256 in photos["key", "image_id", "sha256"].iter_rows()}

@@ -1,0 +1,94 @@
+"""What a run would compute, before it runs: rows by cause, minutes from measured speed, euros. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.ledger import ACCEPTED, missing_predictions, unread_objects
+from shelf_assets.pipeline.models import CLASSIFICATIONS, CLIP_EMBEDDINGS, ModelsResource, geometry_of
+from shelf_assets.settings import Settings
+
+# Before anything was measured here: images/s of two old cores, for the models as docs/benchmarks measured them.
+ASSUMED_IMAGES_PER_SECOND = {"raw_images": 100.0, "image_tensors": 100.0}
+ASSUMED_BY_MODELS = {"embedded": 25.0, "production": 12.0}
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """Work of one stage on one day. `cause` says why; speed is measured unless `assumed_speed`."""
+
+    day: date
+    stage: str
+    cause: str
+    images: int
+    images_per_second: float
+    assumed_speed: bool
+    eur: float
+
+    @property
+    def seconds(self) -> float:
+        return self.images / self.images_per_second
+
+
+def plan_days(lake: Lake, models: ModelsResource, settings: Settings, days: Sequence[date]) -> list[PlannedStage]:
+    speeds = measured_speeds(lake)
+    stages: list[PlannedStage] = []
+    for day in days:
+        for stage, model_id, cause, images in _work_of(lake, models, settings, day):
+            if images:
+                assumed = ASSUMED_IMAGES_PER_SECOND.get(stage) or ASSUMED_BY_MODELS[models.resolved.ran]
+                speed = speeds.get((stage, model_id), assumed)
+                eur = images / speed / 3600 * settings.pipeline.eur_per_hour[stage]
+                stages.append(PlannedStage(day, stage, cause, images, speed, (stage, model_id) not in speeds, eur))
+    return stages
+
+
+def measured_speeds(lake: Lake) -> dict[tuple[str, str | None], float]:
+    """Median images/s of each (stage, model_id or None) over its newest thirty runs."""
+    runs = lake.table("stage_runs").scan().filter(pl.col("wall_seconds") > 0).sort("finished_at").collect()
+    recent = runs.group_by("stage", "model_id").tail(30)
+    speed = (pl.col("images") / pl.col("wall_seconds")).median().alias("speed")
+    rows = recent.group_by("stage", "model_id").agg(speed).iter_rows()
+    return {(stage, model_id): speed for stage, model_id, speed in rows}
+
+
+def _work_of(
+    lake: Lake, models: ModelsResource, settings: Settings, day: date
+) -> list[tuple[str, str | None, str, int]]:
+    """(stage, model_id or None, cause, photos)."""
+    resting = lake.table("raw_images").scan(day, day).collect()
+    unread = unread_objects(lake.listing(day), resting)
+    known_keys = set(resting["key"])
+    overwritten = unread.filter(pl.col("key").is_in(known_keys)).height
+    fresh = unread.height - overwritten
+    work: list[tuple[str, str | None, str, int]] = [
+        ("raw_images", None, "new objects", fresh),
+        ("raw_images", None, "overwritten, or gone before", overwritten),
+    ]
+
+    # How many of the unread photos will be accepted is not known before they are read: at most all of them.
+    accepted = resting.filter(status=ACCEPTED)
+    geometry = geometry_of(settings)
+    tensors = lake.tensors(day, geometry.digest(), geometry.size_px).index()
+    # Tensors of new objects are cut where those are judged.
+    without_tensor = tensors.missing(accepted).height if settings.vision.tensors_ahead else 0
+    predictable = tensors.not_failed(accepted)
+    work.append(("image_tensors", None, "accepted, without tensor", without_tensor))
+    for predictor in models.predictors([CLASSIFICATIONS, CLIP_EMBEDDINGS]):
+        done = lake.table(predictor.asset).scan(day, day)
+        done = done.select("image_id", "sha256", "model_digest", "preprocess_digest")
+        missing = missing_predictions(
+            predictable, done.collect(), predictor.spec.model_digest, predictor.preprocess_digest
+        )
+        other_model = missing.join(done.collect(), on=["image_id", "sha256"], how="semi").height
+        work += [
+            (predictor.asset, predictor.spec.model_id, "new objects (at most)", unread.height),
+            (predictor.asset, predictor.spec.model_id, "model or preprocessing changed", other_model),
+            (predictor.asset, predictor.spec.model_id, "never predicted", missing.height - other_model),
+        ]
+    return work

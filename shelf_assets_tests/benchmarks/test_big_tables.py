@@ -1,0 +1,41 @@
+"""The measurement of the tables runs from end to end on a few days, and its page holds its figures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.big_tables_page import page
+from benchmarks.photos import REPO_ROOT
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="the bytes read come from Linux' /proc")
+@pytest.mark.timeout(600)
+def test_a_figure_of_the_tables_is_missing_or_upkeep_does_nothing(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.big_tables",
+        "--days=12",
+        "--photos=200",
+        f"--out={tmp_path}",
+    ]
+    done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    result = json.loads((tmp_path / "tables.json").read_text())
+    assert set(result["by_days"]) == {"10", "12"}
+    first, last = result["by_days"].values()
+    assert set(first) == set(last)
+    assert all(figure["wall_ms"] > 0 and figure["repeats"] == 5 for figure in last.values())
+    costs = result["upkeep"]["tables"]["stage_runs"]
+    assert (costs["before"]["files"], costs["after"]["files"], costs["rows_read_back"]) == (48, 12, 48)
+    vectors, narrow, every = (figure["read_bytes"] for figure in result["narrow"].values())
+    assert vectors < every / 3
+    assert narrow > 0
+    assert (tmp_path / "tables.md").read_text() == page(result)

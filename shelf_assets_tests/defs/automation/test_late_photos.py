@@ -1,0 +1,91 @@
+"""A photo that arrives months late: its day goes through the whole graph again, and no other day does."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from shelf_assets.defs.automation.conditions import late_safe
+from shelf_assets_tests.defs.automation.ticks import OLD_DAY, Ticks, only
+from shelf_assets_tests.graph import Graph
+
+MARTS_OF_INTAKE = ("daily_intake_quality", "daily_rejections")
+MARTS_OF_LABELS = ("daily_label_popularity", "model_quality_daily", "model_confidence_histogram_daily")
+
+
+@pytest.fixture
+def ticks(graph: Graph) -> Ticks:
+    """The graph as deployed some ticks ago."""
+    deployed = Ticks(graph.defs)
+    deployed.tick()
+    return deployed
+
+
+def test_a_deploy_requests_nothing(graph: Graph) -> None:
+    """Seven hundred days are missing at first; asking for all of them is a person's decision."""
+    fresh = Ticks(graph.defs)
+    assert fresh.tick() == {}
+    assert fresh.tick() == {}
+
+
+def test_an_old_day_goes_through_the_whole_graph(ticks: Ticks) -> None:
+    ticks.landed(OLD_DAY)
+    assert ticks.tick() == only(OLD_DAY, "raw_images")
+    ticks.made("raw_images", OLD_DAY)
+    assert ticks.tick() == only(OLD_DAY, "image_tensors", *MARTS_OF_INTAKE)
+    ticks.made("image_tensors", OLD_DAY)
+    assert ticks.tick() == only(OLD_DAY, "classifications", "clip_embeddings")
+    ticks.made("classifications", OLD_DAY)
+    assert ticks.tick() == only(OLD_DAY, *MARTS_OF_LABELS)
+    ticks.made("clip_embeddings", OLD_DAY)
+    assert ticks.tick() == only(OLD_DAY, "pipeline_cost_daily")
+    assert ticks.tick() == {}
+
+
+def test_a_second_late_photo_opens_the_day_again(ticks: Ticks) -> None:
+    for _ in range(2):
+        ticks.landed(OLD_DAY)
+        assert ticks.tick() == only(OLD_DAY, "raw_images")
+        ticks.made("raw_images", OLD_DAY)
+        assert ticks.tick() == only(OLD_DAY, "image_tensors", *MARTS_OF_INTAKE)
+
+
+def test_a_day_is_asked_for_once(ticks: Ticks) -> None:
+    ticks.landed(OLD_DAY)
+    ticks.tick()
+    assert ticks.tick() == {}, "a request without an answer yet is no reason for another one"
+
+
+def test_a_run_that_lists_the_day_itself_is_run_again(ticks: Ticks) -> None:
+    """`raw_images` reports the landing that it lists, and then makes its rows: that is no news for anybody but those after it."""
+    ticks.landed(OLD_DAY)
+    ticks.made("raw_images", OLD_DAY)
+    assert ticks.tick() == only(OLD_DAY, "image_tensors", *MARTS_OF_INTAKE)
+
+
+def test_a_blocking_check_holds_the_day(ticks: Ticks) -> None:
+    ticks.landed(OLD_DAY)
+    ticks.tick()
+    ticks.made("raw_images", OLD_DAY, passed=False)
+    assert ticks.tick() == {}
+    ticks.made("raw_images", OLD_DAY, passed=True)
+    assert ticks.tick() == only(OLD_DAY, "image_tensors", *MARTS_OF_INTAKE)
+
+
+def test_plain_eager_would_leave_the_late_photo_lying(graph: Graph) -> None:
+    """Why the conditions are not `eager()`: should this fail, `late_safe` can go."""
+    eager = graph.defs.map_asset_specs(
+        func=lambda spec: spec.replace_attributes(
+            automation_condition=dg.AutomationCondition.eager() if spec.automation_condition else None
+        )
+    )
+    ticks = Ticks(eager)
+    ticks.tick()
+    ticks.landed(OLD_DAY)
+    assert ticks.tick() == {}
+
+
+def test_no_link_of_the_chain_is_plain_eager(graph: Graph) -> None:
+    """One plain `eager()` in the chain stops the wave there."""
+    for key in graph.assets.materializable_asset_keys:
+        assert graph.assets.get(key).automation_condition == late_safe, key

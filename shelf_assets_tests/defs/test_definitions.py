@@ -1,0 +1,121 @@
+"""The code location as Dagster sees it: it loads, and every change of the graph shows in review.
+
+After a wanted change write the snapshot again, and let it be reviewed with the change:
+SHELF_TEST_UPDATE_SNAPSHOTS=1 pytest shelf_assets_tests/test_definitions.py
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from shelf_assets.settings import SettingsError, load_settings
+from shelf_assets_tests.graph import Graph, built_graph
+
+SNAPSHOT = Path(__file__).with_name("graph_snapshot.json")
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    return built_graph(tmp_path_factory.mktemp("graph"))
+
+
+def test_the_code_location_loads(graph: Graph) -> None:
+    dg.Definitions.validate_loadable(graph.defs)
+
+
+def test_the_graph_is_the_one_that_was_reviewed(graph: Graph) -> None:
+    found = json.dumps(graph_snapshot(graph), indent=1, ensure_ascii=False) + "\n"
+    if os.environ.get("SHELF_TEST_UPDATE_SNAPSHOTS"):
+        SNAPSHOT.write_text(found)
+    kept = SNAPSHOT.read_text()
+    changes = "".join(difflib.unified_diff(kept.splitlines(True), found.splitlines(True), "reviewed", "found"))
+    assert not changes, f"the graph changed; if that is wanted, see the top of {Path(__file__).name}\n{changes}"
+
+
+@pytest.mark.parametrize(
+    ("executor", "expected"), [("in_process", "in_process"), ("multiprocess", "multiprocess"), ("k8s", "k8s")]
+)
+def test_the_executor_follows_the_setting(executor: str, expected: str, graph: Graph) -> None:
+    from shelf_assets.definitions import build_executor
+
+    settings = load_settings(dagster__executor=executor, models__set="embedded", lake__url="s3://photos")
+    assert build_executor(settings).name == expected
+
+
+def test_steps_at_once_are_bounded(graph: Graph) -> None:
+    """Without a bound the multiprocess executor starts one process per core of the node, each with its own model."""
+    from shelf_assets.definitions import build_executor
+
+    configured = build_executor(load_settings(dagster__max_concurrent_steps=3)).config_schema
+    assert configured.resolve_config({}).value["config"]["max_concurrent"] == 3
+
+
+def test_the_cluster_image_reaches_the_step_pods(graph: Graph) -> None:
+    from shelf_assets.definitions import build_executor
+
+    image = "registry.example/shelf-assets:1"
+    schema = build_executor(
+        load_settings(
+            dagster__executor="k8s", models__set="embedded", lake__url="s3://photos", dagster__k8s_image=image
+        )
+    ).config_schema
+    assert schema.resolve_config({}).value["config"]["job_image"] == image
+
+
+def test_nothing_falls_back_in_silence_on_a_cluster() -> None:
+    with pytest.raises(SettingsError, match="SHELF_MODELS_SET"):
+        load_settings(dagster__executor="k8s")
+
+
+def test_every_blocking_check_sees_its_own_day(graph: Graph) -> None:
+    """An unpartitioned check of ours would judge the newest day when an old one is run again."""
+    ours = [key for key in graph.assets.asset_check_keys if graph.assets.get(key.asset_key).group_name != "marts"]
+    assert ours
+    for key in ours:
+        assert graph.assets.get(key).partitions_def == graph.assets.get(key.asset_key).partitions_def, key
+
+
+def graph_snapshot(graph: Graph) -> dict[str, Any]:
+    assets = graph.assets
+    return {
+        "assets": {key.to_user_string(): _asset(graph, key) for key in sorted(assets.get_all_asset_keys())},
+        "checks": {
+            f"{key.asset_key.to_user_string()}:{key.name}": "blocking" if assets.get(key).blocking else "warns"
+            for key in sorted(assets.asset_check_keys)
+        },
+        "sensors": {
+            sensor.name: sensor.default_status.name for sensor in sorted(graph.defs.sensors or [], key=lambda s: s.name)
+        },
+        "schedules": {
+            schedule.name: f"{schedule.cron_schedule} {schedule.execution_timezone}, {schedule.default_status.name}"
+            for schedule in graph.defs.schedules or []
+            if isinstance(schedule, dg.ScheduleDefinition)
+        },
+    }
+
+
+def _asset(graph: Graph, key: dg.AssetKey) -> dict[str, Any]:
+    node = graph.assets.get(key)
+    condition = node.automation_condition
+    # dbt's code version is a digest of the model's SQL: it changes where the review sees it anyway.
+    code_version = "digest of the SQL" if "dbt" in node.kinds else node.code_version
+    return {
+        "group": node.group_name,
+        "deps": sorted(parent.to_user_string() for parent in node.parent_keys),
+        "kinds": sorted(node.kinds),
+        "owners": list(node.owners),
+        "partitions": str(node.partitions_def),
+        "automation": condition.get_label() if condition else None,
+        "backfill": str(node.backfill_policy.policy_type.name) if node.backfill_policy else None,
+        "days_per_run": node.backfill_policy.max_partitions_per_run if node.backfill_policy else None,
+        "pools": sorted(node.pools or ()),
+        "code_version": code_version,
+        "due": node.freshness_policy.deadline_cron if node.freshness_policy else None,
+    }

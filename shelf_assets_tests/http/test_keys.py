@@ -1,0 +1,266 @@
+"""Keys of the door: the secret is nowhere at rest, a revoked or wrong one opens nothing, strangers cost the store little."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from shelf_assets.http import keys as keys_module
+from shelf_assets.http.keys import ApiKey, Keys
+from shelf_assets.lake.errors import StoreUnavailable
+from shelf_assets.lake.object_store import ObjectStore, RetryOptions, StoredObject
+from shelf_assets_tests.conftest import LakeUnderTest
+from shelf_assets_tests.servers import refusing_port
+
+NOON = datetime(2026, 2, 28, 12, tzinfo=UTC)
+
+
+class CountingStore(ObjectStore):
+    """A store that counts what it is asked."""
+
+    def __init__(self, root_url: str) -> None:
+        super().__init__(root_url)
+        self.asked: Counter[str] = Counter()
+
+    def get(self, key: str) -> bytes:
+        self.asked["get"] += 1
+        return super().get(key)
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        self.asked["list"] += 1
+        return super().list(prefix)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CountingStore:
+    return CountingStore((tmp_path / "keys").as_uri())
+
+
+def made_up_token() -> str:
+    return f"shelf_{secrets.token_hex(8)}_{secrets.token_urlsafe(32)}"
+
+
+def eventually_opens(keys: Keys, token: str, opens: bool = True) -> bool:
+    deadline = time.monotonic() + 30
+    while (keys.find(token) is not None) != opens and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return (keys.find(token) is not None) == opens
+
+
+def everything_at_rest(lake: LakeUnderTest) -> bytes:
+    """Names and bytes of all that the store holds; on disk every file, whatever wrote it."""
+    store = lake.lake.objects
+    if store.folder is not None:
+        files = [path for path in store.folder.rglob("*") if path.is_file()]
+        return b"\n".join(str(path).encode() + b"\n" + path.read_bytes() for path in files)
+    return b"\n".join(each.key.encode() + b"\n" + store.get(each.key) for each in store.list(""))
+
+
+def test_a_secret_that_rests_in_the_store(lake: LakeUnderTest) -> None:
+    keys = Keys(lake.lake.objects)
+    key, token = keys.create("canary-owner", ["upload"], NOON)
+    secret = token.removeprefix(f"shelf_{key.key_id}_")
+    assert keys.find(token) == key
+    keys.revoke(key.key_id, NOON)
+    at_rest = everything_at_rest(lake)
+    assert b"canary-owner" in at_rest, "the scan does not see what is there"
+    for part in (secret, secret[:16], secret[-16:], secret.lower()):
+        assert part.encode() not in at_rest
+
+
+def test_a_key_that_another_replica_does_not_know(lake: LakeUnderTest) -> None:
+    key, token = Keys(lake.lake.objects).create("app", ["upload", "read"], NOON, requests="5/minute", pixels="9/day")
+    assert Keys(lake.lake.objects).find(token) == key
+    assert key == ApiKey(key.key_id, "app", frozenset({"upload", "read"}), NOON, None, "5/minute", None, "9/day")
+
+
+def test_a_secret_of_too_few_bits_or_a_key_id_that_cuts_the_token_wrongly(store: CountingStore) -> None:
+    tokens = [Keys(store).create("app", ["read"], NOON)[1] for _ in range(20)]
+    secrets_ = {token.split("_", 2)[2] for token in tokens}
+    assert len(secrets_) == 20 and all(len(secret) == 43 for secret in secrets_)  # 43 × 6 bits
+    assert all(token.split("_", 2)[1].isalnum() for token in tokens)
+
+
+def test_a_revoked_key_still_opens_the_door(lake: LakeUnderTest) -> None:
+    here, elsewhere = Keys(lake.lake.objects), Keys(lake.lake.objects, cache_seconds=0.2)
+    key, token = here.create("app", ["upload"], NOON)
+    assert here.find(token) and elsewhere.find(token)
+    here.revoke(key.key_id, NOON)
+    assert here.find(token) is None
+    assert eventually_opens(elsewhere, token, opens=False)
+    assert Keys(lake.lake.objects).find(token) is None
+
+
+def test_a_second_revocation_that_moves_the_first(store: CountingStore) -> None:
+    keys = Keys(store)
+    key, _ = keys.create("app", ["upload"], NOON)
+    first = keys.revoke(key.key_id, NOON)
+    assert first.revoked_at == NOON
+    assert keys.revoke(key.key_id, NOON + timedelta(days=1)) == first
+    assert [each.revoked_at for each in Keys(store).list()] == [NOON]
+
+
+@pytest.mark.parametrize("key_id", ["", "no-such-key", "0123456789abcdef", "../../images/x", "0123456789ABCDEF"])
+def test_a_revocation_of_nothing_that_says_it_is_done(store: CountingStore, key_id: str) -> None:
+    with pytest.raises(LookupError, match=r"no key has the id .*shelf keys list"):
+        Keys(store).revoke(key_id, NOON)
+
+
+def test_a_token_given_for_its_key_id_and_repeated_in_the_error(store: CountingStore) -> None:
+    key, token = Keys(store).create("app", ["upload"], NOON)
+    with pytest.raises(LookupError, match=key.key_id) as told:
+        Keys(store).revoke(token, NOON)
+    assert token.split("_", 2)[2] not in str(told.value)
+
+
+def test_a_wrong_secret_with_the_right_id_opens_the_door(store: CountingStore) -> None:
+    keys = Keys(store)
+    key, token = keys.create("app", ["upload"], NOON)
+    _, other = keys.create("app", ["upload"], NOON)
+    last = "A" if token[-1] != "A" else "B"
+    assert keys.find(f"shelf_{key.key_id}_{other.split('_', 2)[2]}") is None
+    assert keys.find(token[:-1] + last) is None
+    assert keys.find(token) == key
+
+
+@pytest.mark.parametrize("spoil", ["{}x", "x{}", " {}", "{}\n", "{}_", "{}=", "{}\u00e9", "{}\0"])
+def test_a_token_of_another_form_that_opens_the_door(store: CountingStore, spoil: str) -> None:
+    keys = Keys(store)
+    _, token = keys.create("app", ["upload"], NOON)
+    assert keys.find(spoil.format(token)) is None
+    assert keys.find(token) is not None
+
+
+@pytest.mark.parametrize("token", ["", "_", "shelf_", "shelf__", "shelf_../../x_" + "a" * 43, "a" * 1_000_000])
+def test_a_malformed_token_that_asks_the_store(store: CountingStore, token: str) -> None:
+    assert Keys(store).find(token) is None
+    assert not store.asked
+
+
+def test_a_key_that_is_read_at_every_request(store: CountingStore) -> None:
+    keys = Keys(store)
+    _, token = keys.create("app", ["upload"], NOON)
+    unknown = made_up_token()
+    for _ in range(50):
+        assert keys.find(token) is not None
+        assert keys.find(unknown) is None
+    assert store.asked == {"get": 2}
+
+
+def test_a_remembered_key_asks_the_store_or_opens_what_find_does_not(store: CountingStore) -> None:
+    keys = Keys(store)
+    key, token = keys.create("app", ["upload"], NOON)
+    assert keys.remembered(token) is None, "nobody asked for it yet"
+    assert keys.find(token) == key
+    store.asked.clear()
+    assert keys.remembered(token) == key
+    other_secret = token[:-1] + ("A" if token[-1] != "A" else "B")
+    for stranger in ("", made_up_token(), other_secret):
+        assert keys.remembered(stranger) is None
+    assert not store.asked
+    keys.revoke(key.key_id, NOON)
+    assert keys.find(token) is None
+    assert keys.remembered(token) is None, "revoked"
+
+
+def test_a_flood_of_made_up_keys_that_asks_the_store_each_time(store: CountingStore) -> None:
+    admin, keys = Keys(store), Keys(store)
+    early = [admin.create("app", ["upload"], NOON)[1] for _ in range(3)]
+    store.asked.clear()
+    began = time.monotonic()
+    assert not any(keys.find(made_up_token()) for _ in range(3_000))
+    seconds = int(time.monotonic() - began) + 2
+    assert store.asked["get"] <= keys_module._LOOKUPS_A_SECOND * seconds
+    assert 1 <= store.asked["list"] <= seconds
+    assert all(keys.find(token) for token in early), "the flood locks out keys that are there"
+    assert len(keys._cache) <= keys_module._LOOKUPS_A_SECOND * seconds + len(early)
+
+
+def test_a_flood_that_keeps_new_keys_out(store: CountingStore) -> None:
+    admin, keys = Keys(store), Keys(store)
+    assert not any(keys.find(made_up_token()) for _ in range(1_000))
+    _, late = admin.create("app", ["upload"], NOON)
+    deadline = time.monotonic() + 30
+    while keys.find(late) is None and time.monotonic() < deadline:
+        assert not any(keys.find(made_up_token()) for _ in range(100))
+    assert keys.find(late) is not None
+
+
+def test_a_cache_without_bounds(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys_module, "_CACHED_KEYS", 4)
+    keys = Keys(store)
+    tokens = [keys.create("app", ["upload"], NOON)[1] for _ in range(12)]
+    for token in tokens * 2:
+        assert keys.find(token) is not None
+    assert len(keys._cache) == 4
+
+
+def test_a_store_that_is_down_told_as_a_wrong_key() -> None:
+    config = {
+        "aws_endpoint": f"http://127.0.0.1:{refusing_port()}",
+        "aws_access_key_id": "any",
+        "aws_secret_access_key": "any",
+        "aws_region": "us-east-1",
+    }
+    keys = Keys(ObjectStore("s3://shelf/down", config, RetryOptions(tries_again=0)))
+    for ask in (lambda: keys.find(made_up_token()), keys.list, lambda: keys.create("app", ["read"], NOON)):
+        with pytest.raises(StoreUnavailable, match="no server answers"):
+            ask()
+
+
+def test_a_secret_in_a_repr(store: CountingStore) -> None:
+    keys = Keys(store)
+    key, token = keys.create("app", ["upload"], NOON)
+    secret = token.split("_", 2)[2]
+    record = keys._read(key.key_id)
+    assert record is not None and key.key_id in repr(record)
+    assert keys.find(token)
+    for shown in (repr(key), repr(record), repr(keys), repr(keys._cache), repr(vars(keys))):
+        assert secret not in shown and record.secret_sha256 not in shown
+
+
+def test_a_list_that_forgets_a_key_or_its_order(lake: LakeUnderTest) -> None:
+    keys = Keys(lake.lake.objects)
+    assert keys.list() == []
+    made = [keys.create(f"app-{hour}", ["read"], NOON - timedelta(hours=hour))[0] for hour in range(3)]
+    revoked = keys.revoke(made[1].key_id, NOON)
+    lake.lake.objects.put("door/keys/README.txt", b"not a key")
+    assert keys.list() == [made[2], revoked, made[0]]
+
+
+def test_a_time_of_another_zone_kept_as_it_came(store: CountingStore) -> None:
+    key, _ = Keys(store).create("app", ["read"], NOON.astimezone(timezone(timedelta(hours=5))))
+    (listed,) = Keys(store).list()
+    assert key.created_at == listed.created_at == NOON
+    assert listed.created_at.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("owner", ["", "a" * 65, "-app", ".app", "a b", "a/b", "../x", "a\n", "é", "a@b.example"])
+def test_an_owner_of_any_name(store: CountingStore, owner: str) -> None:
+    with pytest.raises(ValueError, match="no name of an owner: 1 to 64 letters"):
+        Keys(store).create(owner, ["upload"], NOON)
+    assert list(store.list("")) == []
+
+
+@pytest.mark.parametrize("owner", ["a", "a" * 64, "Platform-1.de_app"])
+def test_a_good_owner_refused(store: CountingStore, owner: str) -> None:
+    assert Keys(store).create(owner, ["upload"], NOON)[0].owner == owner
+
+
+@pytest.mark.parametrize(("scopes", "told"), [([], "nothing"), (["upload", "admin"], "admin"), (["Upload"], "Upload")])
+def test_a_scope_that_no_door_knows(store: CountingStore, scopes: list[str], told: str) -> None:
+    with pytest.raises(ValueError, match=f"{told} is no scope.*upload, read, erase"):
+        Keys(store).create("app", scopes, NOON)
+
+
+@pytest.mark.parametrize("kind", ["requests", "bytes_", "pixels"])
+@pytest.mark.parametrize("limit", ["", "many", "5/fortnight", "5", "/minute", "-5/minute", "5/minute;"])
+def test_a_limit_that_cannot_be_counted(store: CountingStore, kind: str, limit: str) -> None:
+    with pytest.raises(ValueError, match="is no limit: it must be like 600/minute"):
+        Keys(store).create("app", ["upload"], NOON, **{kind: limit})

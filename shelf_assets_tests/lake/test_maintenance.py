@@ -1,0 +1,345 @@
+"""Upkeep of a table, on disk and on S3: fewer files, the same rows, also beside writers and beside another upkeep."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from shelf_assets.lake import delta
+from shelf_assets.lake import maintenance as upkeep
+from shelf_assets.lake.delta import LakeTable
+from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.ledger import ACCEPTED, the_day_as_it_is
+from shelf_assets.lake.maintenance import Policy, RowsChanged, due, health, maintain, vacuum
+from shelf_assets_tests.conftest import LakeUnderTest
+from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predictions
+from shelf_assets_tests.lake.writers import PROCESSES, commit_rows, commit_runs, tend_often, together
+
+OTHER_DAY = DAY + timedelta(days=1)
+SMALL_FILE_BYTES = 1_000_000
+# No reader of a test outlives its query, so that a file may go at once; people keep one for a day at least.
+AT_ONCE = Policy(SMALL_FILE_BYTES, keep=timedelta(0))
+A_WEEK = Policy(SMALL_FILE_BYTES, keep=timedelta(days=7))
+
+
+def many_appends(table: LakeTable, appends: int = 5) -> pl.DataFrame:
+    """A day in as many files as appends, its neighbour in one; returns what rests."""
+    for number in range(appends):
+        table.commit(predictions([prediction(f"a{number}"), prediction(f"b{number}")]))
+    table.commit(predictions([prediction("c", day=OTHER_DAY)]))
+    return resting(table)
+
+
+def resting(table: LakeTable) -> pl.DataFrame:
+    return table.scan().sort("day", "image_id", "model_digest").collect()
+
+
+def keys_of(table: LakeTable) -> set[str]:
+    return {stored.key for stored in table.objects.list("") if stored.key.startswith("day=")}
+
+
+def folder(table: LakeTable) -> Path:
+    return Path(table.uri.removeprefix("file://"))
+
+
+def backdate(path: Path, days: int) -> None:
+    moment = time.time() - timedelta(days=days).total_seconds()
+    os.utime(path, (moment, moment))
+
+
+def test_packing_changes_a_row_or_touches_a_whole_day(lake: LakeUnderTest) -> None:
+    table = lake.lake.table("classifications")
+    rows = many_appends(table)
+    evidence = maintain(table, A_WEEK)
+    assert evidence is not None
+    assert resting(table).equals(rows)
+    (packed,) = evidence.packed
+    assert (packed.day, packed.rows, packed.files_before, packed.files_after) == (DAY, 10, 5, 1)
+    assert packed.version == evidence.after.version == evidence.before.version + 1
+    assert (evidence.before.files, evidence.before.small_files) == (6, 5)
+    assert (evidence.after.files, evidence.after.small_files) == (2, 0)
+    assert evidence.before.rows == evidence.after.rows == 11
+    assert packed.bytes_after < packed.bytes_before
+    assert evidence.vacuumed == (), "what an hour ago was the table is kept for a week"
+
+
+def test_a_second_upkeep_that_does_or_commits_anything(lake: LakeUnderTest) -> None:
+    table = lake.lake.table("classifications")
+    rows = many_appends(table)
+    maintain(table, AT_ONCE)
+    version, objects = table.version(), {stored.key for stored in table.objects.list("")}
+    again = maintain(table, AT_ONCE)
+    assert again is not None and again.did_nothing
+    assert again.before == again.after
+    assert table.version() == version
+    assert {stored.key for stored in table.objects.list("")} == objects
+    assert resting(table).equals(rows)
+
+
+def test_a_look_at_what_is_due_that_changes_something(lake: LakeUnderTest) -> None:
+    table = lake.lake.table("classifications")
+    many_appends(table)
+    table.commit(predictions([prediction("a0", "new bytes")]))
+    table.commit(predictions([prediction("late")]))
+    objects = {stored.key for stored in table.objects.list("")}
+    found = due(table, AT_ONCE)
+    assert found is not None
+    assert found.days == (DAY,)
+    assert len(found.unneeded) == 5, "the day's files before it was rewritten for the new bytes"
+    assert {stored.key for stored in table.objects.list("")} == objects
+
+
+def test_upkeep_of_a_table_that_is_not_there_makes_one(lake: LakeUnderTest) -> None:
+    table = lake.lake.table("classifications")
+    assert maintain(table, AT_ONCE) is None
+    assert due(table, AT_ONCE) is None
+    assert table.version() is None
+
+
+def test_upkeep_of_a_table_without_a_row(lake: LakeUnderTest) -> None:
+    table = lake.lake.table("classifications")
+    table.commit(predictions([]))
+    evidence = maintain(table, AT_ONCE)
+    assert evidence is not None
+    assert (evidence.after.files, evidence.after.rows, evidence.packed) == (0, 0, ())
+
+
+def test_a_day_of_large_files_is_rewritten_for_one_small_file(disk_lake: LakeUnderTest) -> None:
+    table = disk_lake.lake.table("classifications")
+    many_appends(table)
+    maintain(table, AT_ONCE)
+    table.commit(predictions([prediction("late")]))
+    found = health(table, Policy(small_file_bytes=3_600, keep=timedelta(0)))
+    assert found is not None and (found.files, found.small_files) == (3, 0)
+
+
+def test_vacuum_deletes_what_is_young_or_needed(disk_lake: LakeUnderTest) -> None:
+    table = disk_lake.lake.table("classifications")
+    rows = many_appends(table)
+    needed = keys_of(table)
+    orphans = [folder(table) / f"day={DAY}" / name for name in ("killed-long-ago.parquet", "being-written-now.parquet")]
+    for orphan in orphans:
+        orphan.write_bytes(b"half a file")
+    for path in folder(table).rglob("*.parquet"):
+        backdate(path, days=100)
+    backdate(orphans[1], days=0)
+    deleted = vacuum(table, A_WEEK)
+    assert [stored.key for stored in deleted] == [f"day={DAY}/killed-long-ago.parquet"]
+    assert keys_of(table) == needed | {f"day={DAY}/being-written-now.parquet"}
+    assert resting(table).equals(rows)
+
+
+def test_vacuum_tells_of_files_that_it_did_not_delete(lake: LakeUnderTest) -> None:
+    table = lake.lake.table("classifications")
+    rows = many_appends(table)
+    before = keys_of(table)
+    evidence = maintain(table, AT_ONCE)
+    assert evidence is not None
+    assert before - keys_of(table) == {stored.key for stored in evidence.vacuumed}
+    assert (len(evidence.vacuumed), evidence.vacuumed_bytes) == (5, evidence.packed[0].bytes_before)
+    assert resting(table).equals(rows)
+
+
+def test_a_file_that_an_other_upkeep_deletes_at_the_same_time_fails_ours(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = lake.lake.table("classifications")
+    rows = many_appends(table)
+    upkeep.pack_small_files(table, AT_ONCE)
+    find = upkeep._unneeded
+
+    def found_but_another_was_first(*asked: object) -> object:
+        unneeded = find(*asked)  # type: ignore[arg-type]
+        table.objects.delete([unneeded[0].key])
+        return unneeded
+
+    monkeypatch.setattr(upkeep, "_unneeded", found_but_another_was_first)
+    vacuum(table, AT_ONCE)
+    assert len(keys_of(table)) == 2
+    assert resting(table).equals(rows)
+
+
+def test_a_lake_in_a_folder_with_a_space_loses_its_files(tmp_path: Path) -> None:
+    table = Lake((tmp_path / "a lake").as_uri()).table("classifications")
+    rows = many_appends(table)
+    evidence = maintain(table, AT_ONCE)
+    assert evidence is not None and len(evidence.vacuumed) == 5
+    assert resting(table).equals(rows)
+
+
+def test_a_checkpoint_that_is_written_again_or_loses_a_version(lake: LakeUnderTest) -> None:
+    table = lake.lake.table("classifications")
+    rows = many_appends(table)
+    found = health(table, A_WEEK)
+    assert found is not None and found.log_entries == table.version() + 1  # type: ignore[operator]
+    assert upkeep.write_checkpoint(table)
+    assert not upkeep.write_checkpoint(table), "nothing came since"
+    table.commit(predictions([prediction("late")]))
+    found = health(table, A_WEEK)
+    assert found is not None and found.log_entries == 1
+    earlier = table.open(table.version() - 1)  # type: ignore[operator]
+    assert table.scan(opened=earlier).collect().height == rows.height
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_an_expired_log_is_deleted_without_a_checkpoint_that_sums_it_up(
+    disk_lake: LakeUnderTest, checkpoint: bool
+) -> None:
+    table = disk_lake.lake.table("classifications")
+    rows = many_appends(table)
+    if checkpoint:
+        upkeep.write_checkpoint(table)
+    for path in (folder(table) / "_delta_log").iterdir():
+        backdate(path, days=40)
+    removed = upkeep.remove_expired_log(table)
+    assert removed == (table.version() if checkpoint else 0)
+    assert resting(table).equals(rows)
+    assert table.commit(predictions([prediction("late")])).committed
+    assert table.commit(predictions([prediction("late")])).committed is False
+    assert upkeep.remove_expired_log(table) == 0
+
+
+class Meanwhile:
+    """Stands in for the reading of a day that is to be packed: others commit when it has been read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, commits: list[Callable[[], object]]) -> None:
+        self.commits, self.readings = commits, 0
+        monkeypatch.setattr(delta, "the_day_as_it_is", self)
+        monkeypatch.setattr(delta, "LONGEST_PAUSE_SECONDS", 0.01)
+
+    def __call__(self, *asked: object) -> object:
+        change = the_day_as_it_is(*asked)  # type: ignore[arg-type]
+        self.readings += 1
+        if self.commits:
+            self.commits.pop()()
+        return change
+
+
+def test_a_row_that_comes_while_its_day_is_packed_is_lost(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = lake.lake.table("classifications")
+    rows = many_appends(table)
+    late = predictions([prediction("late")])
+    watch = Meanwhile(monkeypatch, [lambda: lake.lake.table("classifications").commit(late)])
+    evidence = maintain(table, AT_ONCE)
+    assert evidence is not None
+    assert watch.readings == 2, "the loser reads the day again"
+    assert [(packed.files_before, packed.rows) for packed in evidence.packed] == [(6, 11)]
+    assert resting(table).equals(pl.concat([rows, late]).sort("day", "image_id"))
+
+
+def test_a_photo_of_another_day_is_lost_while_a_day_of_raw_images_is_packed(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = lake.lake.table("raw_images")
+    table.commit(photos([photo("a", 1)]))
+    # One file a day is what its rule leaves; two of them can only come of another writer.
+    arrow = photos([photo("b", 2)]).to_arrow(compat_level=pl.CompatLevel.oldest())
+    delta.write_deltalake(table.open(), arrow, mode="append")  # type: ignore[arg-type]
+    other = photos([photo("c", 1, OTHER_DAY), photo("d", 4, OTHER_DAY)])
+    Meanwhile(monkeypatch, [lambda: lake.lake.table("raw_images").commit(other)])
+    evidence = maintain(table, AT_ONCE)
+    assert evidence is not None and len(evidence.packed) == 1
+    statuses = dict(table.scan().select(pl.col("key").str.slice(-1), "status").collect().iter_rows())
+    assert statuses == {"a": ACCEPTED, "b": ACCEPTED, "c": "duplicate", "d": ACCEPTED}
+
+
+def test_a_day_that_stays_busy_fails_the_upkeep_or_is_passed_over_in_silence(
+    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = disk_lake.lake.table("classifications")
+    many_appends(table)
+    busy = [
+        lambda n=number: disk_lake.lake.table("classifications").commit(predictions([prediction(f"late{n}")]))
+        for number in range(upkeep.PACK_ATTEMPTS)
+    ]
+    Meanwhile(monkeypatch, busy)
+    evidence = maintain(table, A_WEEK)
+    assert evidence is not None
+    assert evidence.packed == ()
+    assert evidence.skipped == (f"{DAY}: other writers won {upkeep.PACK_ATTEMPTS} commits; it is packed the next time",)
+    assert evidence.after.rows == resting(table).height == 11 + upkeep.PACK_ATTEMPTS
+
+
+def test_a_day_that_another_upkeep_has_packed_meanwhile_is_packed_again(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = lake.lake.table("classifications")
+    rows = many_appends(table)
+    Meanwhile(monkeypatch, [lambda: maintain(lake.lake.table("classifications"), A_WEEK)])
+    version = table.version()
+    evidence = maintain(table, A_WEEK)
+    assert evidence is not None
+    assert evidence.packed == ()
+    assert table.version() == version + 1  # type: ignore[operator]
+    assert resting(table).equals(rows)
+
+
+def test_changed_rows_are_not_told_or_the_old_ones_are_deleted(
+    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = disk_lake.lake.table("classifications")
+    rows = many_appends(table)
+    version = table.version()
+
+    def mangled(*asked: object) -> object:
+        change = the_day_as_it_is(*asked)  # type: ignore[arg-type]
+        assert change is not None
+        return delta.Change(change.rows.with_columns(confidence=pl.lit(0.25, pl.Float32)), change.replaced_days)
+
+    monkeypatch.setattr(delta, "the_day_as_it_is", mangled)
+    with pytest.raises(RowsChanged, match=rf"classifications {DAY}: version {version + 1}.*restore\({version}\)"):  # type: ignore[operator]
+        maintain(table, AT_ONCE)
+    DeltaTable(table.uri).restore(version)  # type: ignore[arg-type]
+    assert resting(table).equals(rows), "nothing was vacuumed, so going back is possible"
+
+
+def test_writers_and_upkeeps_at_once_lose_or_repeat_a_row(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+    """Two upkeeps of delta-rs' own at once leave every row twice, and tell nobody."""
+    writers, commits = PROCESSES - 2, 8
+    tend_in_turn = [_call(tend_often, lake.lake, "stage_runs", A_WEEK, 6)] * 2
+    write = [_call(commit_runs, lake.lake, f"w{n}", commits, DAY + timedelta(days=n // 3)) for n in range(writers)]
+    counts = together(processes, _called, [*tend_in_turn, *write])
+    rows = lake.lake.table("stage_runs").scan().collect()
+    assert sum(counts[2:]) == rows.height == writers * commits
+    assert rows["run_id"].n_unique() == rows.height
+    assert all(count is not None for count in counts[:2])
+    evidence = maintain(lake.lake.table("stage_runs"), AT_ONCE)
+    assert evidence is not None and evidence.after.files == 2
+    assert lake.lake.table("stage_runs").scan().collect().sort("run_id").equals(rows.sort("run_id"))
+
+
+def test_two_upkeeps_at_once_leave_every_row_twice(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+    table = lake.lake.table("classifications")
+    rows = many_appends(table, appends=12)
+    together(processes, tend_often, [(lake.lake, "classifications", A_WEEK, 1)] * PROCESSES)
+    assert resting(table).equals(rows)
+    found = health(table, A_WEEK)
+    assert found is not None and (found.files, found.rows) == (2, rows.height)
+
+
+def test_a_day_rewritten_for_new_bytes_while_it_is_packed(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+    table = lake.lake.table("classifications")
+    many_appends(table)
+    changed = [predictions([prediction(f"a{number}", "new bytes")]) for number in range(5)]
+    tending = [_call(tend_often, lake.lake, "classifications", A_WEEK, 4)] * 2
+    together(
+        processes, _called, [*tending, *(_call(commit_rows, lake.lake, "classifications", rows) for rows in changed)]
+    )
+    labels = resting(table).filter(day=DAY)["label"].to_list()
+    assert labels == [f"a{number} new bytes" for number in range(5)] + [f"b{number} bytes" for number in range(5)]
+
+
+def _call(work: Callable, *case: object) -> tuple:
+    return work, case
+
+
+def _called(work: Callable, case: tuple) -> object:
+    return work(*case)

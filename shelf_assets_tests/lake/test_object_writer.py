@@ -1,0 +1,155 @@
+"""Facts beside bytes: read with them, in one request, and never a reason to lose a photo."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from shelf_assets.lake.errors import StoreUnavailable
+from shelf_assets.lake.object_store import ObjectStore, day_prefix
+from shelf_assets.lake.object_writer import ObjectWithMetadata, ObjectWriter
+from shelf_assets.vision.engine import read_each
+from shelf_assets_tests.conftest import LakeUnderTest
+from shelf_assets_tests.faulty_proxy import Fault, Faults
+from shelf_assets_tests.lake.rows import DAY
+from shelf_assets_tests.lake.test_store_failures import BOUNDS, ODD, body, failing, put_odd
+
+OWNER = {"owner": "0123456789abcdef0123456789abcdef", "had-gps": "true"}
+
+
+def test_facts_are_lost_or_given_to_another_photo(lake: LakeUnderTest) -> None:
+    object_writer = lake.lake.object_writer
+    object_writer.put("images/2025/03/01/with", b"a photo", OWNER)
+    lake.lake.objects.put("images/2025/03/01/without", b"another")
+    assert object_writer.find("images/2025/03/01/with") == ObjectWithMetadata(b"a photo", OWNER)
+    assert object_writer.find("images/2025/03/01/without") == ObjectWithMetadata(b"another", {})
+    assert object_writer.find("images/2025/03/01/nowhere") is None
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was synced to the disk, in order, by its path."""
+    paths: list[str] = []
+    fsync = os.fsync
+
+    def recorded(handle: int) -> None:
+        paths.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    return paths
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not tell files by handle")
+
+
+@needs_proc
+def test_a_photo_that_was_put_does_not_survive_a_power_cut(disk_lake: LakeUnderTest, synced: list[str]) -> None:
+    """Facts, then bytes: each after the folders that lead to it, each of them by the one above, and before its own name."""
+    disk_lake.lake.object_writer.put("images/2026/11/24/photo", b"a photo", OWNER)
+    root = f"{disk_lake.lake.objects.folder}"
+    folders = ["images", "images/2026", "images/2026/11"]
+    last = [
+        ("facts/images/2026/11/24/photo.json#", "facts/images/2026/11/24"),
+        ("images/2026/11/24/photo#", "images/2026/11/24"),
+    ]
+    assert [re.sub(r"#\d+$", "#", path.removeprefix(f"{root}/")) for path in synced] == [
+        *(root, "facts", *(f"facts/{folder}" for folder in folders), *last[0]),
+        *(root, *folders, *last[1]),
+    ]
+
+
+@needs_proc
+def test_every_photo_of_a_day_waits_for_folders_that_rest_long_since(
+    disk_lake: LakeUnderTest, synced: list[str]
+) -> None:
+    disk_lake.lake.objects.put("images/2026/11/24/landed", b"a photo")
+    for name in ("first", "second", "third"):
+        synced.clear()
+        disk_lake.lake.object_writer.put(f"images/2026/11/24/{name}", b"a photo", OWNER)
+    root = f"{disk_lake.lake.objects.folder}"
+    assert [re.sub(r"#\d+$", "#", path.removeprefix(f"{root}/")) for path in synced] == [
+        *("facts/images/2026/11/24/third.json#", "facts/images/2026/11/24"),
+        *("images/2026/11/24/third#", "images/2026/11/24"),
+    ]
+
+
+@needs_proc
+def test_a_claim_that_another_has_made_does_not_survive_a_power_cut(
+    disk_lake: LakeUnderTest, synced: list[str]
+) -> None:
+    """Its bytes were synced before it had a name; the name may not be yet, and this one's answer rests on it."""
+    disk_lake.lake.objects.put("door/claims/a", b"the other's")
+    assert disk_lake.lake.object_writer.create("door/claims/a", b"mine") is False
+    root = f"{disk_lake.lake.objects.folder}"
+    assert synced[:2] == [root, f"{root}/door"]
+    assert synced[-1] == f"{root}/door/claims"
+
+
+def test_a_folder_that_somebody_takes_away_stops_what_comes_later(disk_lake: LakeUnderTest) -> None:
+    object_writer = disk_lake.lake.object_writer
+    object_writer.put("images/2026/11/24/first", b"a photo", OWNER)
+    assert object_writer.store.folder is not None
+    shutil.rmtree(object_writer.store.folder / "images")
+    object_writer.put("images/2026/11/24/second", b"another", OWNER)
+    assert object_writer.find("images/2026/11/24/second") == ObjectWithMetadata(b"another", OWNER)
+
+
+@pytest.mark.s3
+def test_facts_cost_a_request_of_their_own(s3_lake: LakeUnderTest) -> None:
+    s3_lake.lake.object_writer.put("images/2025/03/01/photo", b"a photo", OWNER)
+    requests: list[tuple[str, str]] = []
+
+    def heard(method: str, path: str) -> bool:
+        requests.append((method, path))
+        return False
+
+    with failing(s3_lake.lake, Faults({}, only=heard)) as store:
+        assert ObjectWriter(store).find("images/2025/03/01/photo") == ObjectWithMetadata(b"a photo", OWNER)
+    assert [method for method, _ in requests] == ["GET"]
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("fault", ["broken_body", "truncated_body", "slow_down", "lost_answer"])
+def test_a_failing_store_loses_photos_or_their_facts(s3_lake: LakeUnderTest, fault: Fault) -> None:
+    facts = {f"{day_prefix(DAY)}{n:04}": {"owner": f"{n:032x}"} for n in range(32)}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n, key: s3_lake.lake.object_writer.put(key, body(n), facts[key]), range(32), facts))
+    faults = Faults({fault: 0.4})
+    with failing(s3_lake.lake, faults) as store:
+        listed = sorted(store.list(day_prefix(DAY)), key=lambda stored: stored.key)
+        read = list(read_each(listed, ObjectWriter(store).find, lambda stored, deposit: (stored.key, deposit), BOUNDS))
+    assert faults.met[fault] >= 4, "the store failed too seldom to prove anything"
+    assert dict(read) == {key: ObjectWithMetadata(body(n), facts[key]) for n, key in enumerate(facts)}
+
+
+def test_a_key_that_the_client_cannot_name_is_lost_with_its_facts(lake: LakeUnderTest) -> None:
+    lake.lake.object_writer.put(f"{day_prefix(DAY)}photo", b"x", OWNER)
+    put_odd(lake, b"a photo")
+    assert ODD in {stored.key for stored in lake.lake.objects.list(day_prefix(DAY))}
+    assert lake.lake.object_writer.find(ODD) == ObjectWithMetadata(b"a photo", {})
+
+
+@pytest.mark.parametrize("name", ["x" * 253, "photo.json/inside"], ids=["too long for its facts", "below facts"])
+def test_a_key_that_has_no_name_for_its_facts_stops_the_day(disk_lake: LakeUnderTest, name: str) -> None:
+    disk_lake.lake.object_writer.put(f"{day_prefix(DAY)}photo", b"x", OWNER)
+    disk_lake.lake.objects.put(f"{day_prefix(DAY)}{name}", b"a photo")
+    assert disk_lake.lake.object_writer.find(f"{day_prefix(DAY)}{name}") == ObjectWithMetadata(b"a photo", {})
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize(
+    "read", [lambda store: ObjectWriter(store).find("images/x"), lambda store: store.get("images/x")]
+)
+def test_a_bucket_that_is_not_there_reads_as_a_photo_that_is_gone(
+    s3_lake: LakeUnderTest, read: Callable[[ObjectStore], object]
+) -> None:
+    store = ObjectStore("s3://misspelt/lake", s3_lake.lake.objects.s3_config)
+    with pytest.raises(StoreUnavailable, match="mend SHELF_LAKE_URL"):
+        read(store)

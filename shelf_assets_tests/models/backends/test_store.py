@@ -1,0 +1,118 @@
+"""Compiled models at rest: whole or not there, the same on every machine that shares them, never another one's figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shelf_assets.models.backends.parity import Parity
+from shelf_assets.models.backends.store import CARD, MODEL, WEIGHTS, Card, CompiledModels, NotCalibrated
+from shelf_assets.models.embedded import embedded_spec
+from shelf_assets.models.errors import ModelError
+from shelf_assets.models.spec import ModelSpec
+from shelf_assets_tests.conftest import LakeUnderTest
+
+CARD_OF_IT = Card("lite0", "digest", ("tench", "goldfish"), Parity(64, 0.999, 0.99, 0.95), 192)
+
+
+@pytest.fixture(scope="module")
+def spec() -> ModelSpec:
+    return replace(embedded_spec("classifier", "int8"), backend="openvino")
+
+
+def files(folder: Path, content: str = "model") -> None:
+    (folder / MODEL).write_text(f"<{content}/>")
+    (folder / WEIGHTS).write_bytes(content.encode() * 100)
+
+
+def made(folder: Path, content: str = "model") -> Path:
+    folder.mkdir()
+    files(folder, content)
+    return folder
+
+
+def test_a_half_made_model_taken_for_a_whole_one(tmp_path: Path, spec: ModelSpec) -> None:
+    store = CompiledModels(tmp_path / "compiled")
+    place = store.place_of(spec, "cpu")
+
+    def breaks(folder: Path) -> None:
+        (folder / MODEL).write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.keep(place, CARD_OF_IT, breaks)
+
+    assert store.card(place) is None and not place.exists()
+    assert not list(store.folder.iterdir()), "nothing half made is left behind"
+
+
+def test_a_card_that_comes_back_changed_or_loses_its_model(tmp_path: Path, spec: ModelSpec) -> None:
+    store = CompiledModels(tmp_path)
+    place = store.place_of(spec, "cpu")
+    kept = store.keep(place, replace(CARD_OF_IT, parity=None), files)
+    assert store.card(place) == kept and kept.parity is None
+
+    store.keep(place, replace(kept, parity=CARD_OF_IT.parity))
+
+    card = store.card(place)
+    assert card is not None and card.parity == CARD_OF_IT.parity and card.labels == ("tench", "goldfish")
+    assert (place / WEIGHTS).read_bytes() == b"model" * 100
+
+
+def test_a_card_of_an_older_version_that_stops_the_run(tmp_path: Path) -> None:
+    (tmp_path / CARD).write_text('{"model_id": "lite0"}')
+    assert CompiledModels(tmp_path).card(tmp_path) is None
+
+
+def test_figures_of_another_device_or_precision(tmp_path: Path, spec: ModelSpec) -> None:
+    store = CompiledModels(tmp_path)
+    specs = [replace(spec, backend=backend, precision=p) for backend in ("torch", "openvino") for p in ("fp32", "bf16")]
+    places = {store.place_of(each, device) for each in specs for device in ("cpu", "gpu")}
+    assert len(places) == 8
+
+
+def test_int8_that_runs_uncalibrated(tmp_path: Path, spec: ModelSpec) -> None:
+    with pytest.raises(NotCalibrated, match="shelf calibrate --day"):
+        CompiledModels(tmp_path).calibrated(spec)
+
+
+def test_two_machines_that_name_one_calibration_differently(
+    lake: LakeUnderTest, tmp_path: Path, spec: ModelSpec
+) -> None:
+    first = CompiledModels(tmp_path / "first", lake.lake.objects)
+    second = CompiledModels(tmp_path / "second", lake.lake.objects)
+    calibrated = first.keep_calibrated(spec, CARD_OF_IT, made(tmp_path / "made"))
+
+    elsewhere = second.calibrated(spec)
+
+    assert elsewhere == calibrated == first.calibrated(spec)
+    assert elsewhere.model_digest == calibrated.model_digest != spec.model_digest
+    place = second.place_of(elsewhere, "cpu")
+    assert (place / WEIGHTS).read_bytes() == b"model" * 100
+    card = second.card(place)
+    assert card is not None and card.labels == ("tench", "goldfish")
+
+
+def test_another_calibration_under_the_same_digest(lake: LakeUnderTest, tmp_path: Path, spec: ModelSpec) -> None:
+    first = CompiledModels(tmp_path / "first", lake.lake.objects)
+    second = CompiledModels(tmp_path / "second", lake.lake.objects)
+    old = first.keep_calibrated(spec, CARD_OF_IT, made(tmp_path / "old"))
+    assert second.calibrated(spec) == old
+
+    new = first.keep_calibrated(spec, CARD_OF_IT, made(tmp_path / "new", "other"))
+
+    assert new.model_digest != old.model_digest
+    assert second.calibrated(spec) == new
+    assert (second.place_of(new, "cpu") / WEIGHTS).read_bytes() == b"other" * 100
+
+
+def test_a_calibrated_model_damaged_in_the_lake(disk_lake: LakeUnderTest, tmp_path: Path, spec: ModelSpec) -> None:
+    objects = disk_lake.lake.objects
+    CompiledModels(tmp_path / "first", objects).keep_calibrated(spec, CARD_OF_IT, made(tmp_path / "made"))
+    (key,) = [stored.key for stored in objects.list("models/") if stored.key.endswith(WEIGHTS)]
+    objects.put(key, b"damaged")
+
+    with pytest.raises(ModelError, match="not the one its card names"):
+        CompiledModels(tmp_path / "second", objects).calibrated(spec)

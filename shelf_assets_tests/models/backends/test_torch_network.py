@@ -1,0 +1,67 @@
+"""Torch as a backend: the batch that fits, halves where memory runs out, the same answers as the model itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from shelf_assets.models.backends.torch_network import GPU_BATCHES, TorchNetwork, best_batch, halving
+from shelf_assets.models.classifier import Classifier, load_classifier
+from shelf_assets.models.embedded import embedded_spec
+from shelf_assets.models.embedder import Embedder, load_embedder
+
+
+def test_a_batch_that_does_not_fit_or_is_no_faster() -> None:
+    def rate(fits: int, best: int) -> Callable[[int], float]:
+        def images_per_second(batch_images: int) -> float:
+            if batch_images > fits:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return float(min(batch_images, best))
+
+        return images_per_second
+
+    assert best_batch(rate(fits=200, best=10_000), GPU_BATCHES) == 128
+    assert best_batch(rate(fits=10_000, best=64), GPU_BATCHES) == 64
+    assert best_batch(rate(fits=10_000, best=10_000), GPU_BATCHES) == GPU_BATCHES[-1]
+
+
+def test_memory_that_others_took_ends_the_day() -> None:
+    tried: list[int] = []
+
+    def submit(pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        tried.append(len(pixels))
+        if len(pixels) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return lambda: pixels[:, :1]
+
+    pixels = np.arange(20).reshape(10, 2)
+    assert np.array_equal(halving(submit, pixels)(), pixels[:, :1])
+    assert tried == [10, 5, 2, 3, 5, 2, 3]
+
+
+def test_a_photo_that_does_not_fit_alone_tried_for_ever() -> None:
+    def never(pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        halving(never, np.zeros((4, 1)))
+
+
+def test_answers_that_are_not_the_models(classifier: Classifier, embedder: Embedder, plain_batch: np.ndarray) -> None:
+    labels, vectors = (TorchNetwork(loaded).submit(plain_batch)() for loaded in (classifier, embedder))
+    np.testing.assert_array_equal(labels, classifier.probabilities(plain_batch).numpy())
+    np.testing.assert_array_equal(vectors, embedder.embed_images(plain_batch))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_answers_that_get_mixed_up_on_their_way_back_from_a_gpu(plain_batch: np.ndarray) -> None:
+    for load, task in ((load_classifier, "classifier"), (load_embedder, "embedder")):
+        network = TorchNetwork(load(embedded_spec(task, "fp32"), device="cuda"))
+        batches = [np.roll(plain_batch, turn, axis=0) for turn in range(8)]
+        answers = [network.submit(batch) for batch in batches]
+        first = answers[0]()
+        for turn, answer in enumerate(answers):
+            np.testing.assert_allclose(answer(), np.roll(first, turn, axis=0), atol=1e-4)

@@ -1,0 +1,79 @@
+"""Precision is part of the digest: it must not depend on which pod asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shelf_assets.models import precision
+from shelf_assets.models.errors import ModelError
+from shelf_assets.models.precision import require_together, resolve_backend, resolve_precision
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without CUDA whose CPU flags the test writes."""
+    monkeypatch.setattr(precision, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(precision, "_NVIDIA_DEVICE", tmp_path / "nvidiactl")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("model\t: x\nflags\t\t: fpu avx2 avx512f avx512_bf16\n", "bf16"),
+        ("flags\t\t: fpu amx_bf16 amx_tile\n", "bf16"),
+        ("Features\t: fp asimd bf16\n", "bf16"),
+        ("flags\t\t: fpu avx2 avx512f\n", "fp32"),
+        ("flags\t\t: fpu avx2\nbugs\t\t: avx512_bf16\n", "fp32"),
+    ],
+)
+def test_bf16_is_chosen_only_where_the_cpu_computes_it(machine: Path, cpuinfo: str, expected: str) -> None:
+    (machine / "cpuinfo").write_text(cpuinfo)
+    assert resolve_precision("auto") == expected
+
+
+def test_machine_without_cpuinfo_gets_fp32(machine: Path) -> None:
+    assert resolve_precision("auto") == "fp32"
+
+
+def test_cuda_means_bf16_unless_the_cpu_was_asked_for(machine: Path) -> None:
+    (machine / "nvidiactl").touch()
+    assert (resolve_precision("auto"), resolve_precision("auto", device="cpu")) == ("bf16", "fp32")
+
+
+def test_a_planning_pod_and_a_gpu_pod_of_one_cluster_name_the_same_keys(machine: Path) -> None:
+    planning = resolve_precision("auto", on_cluster=True)
+    (machine / "nvidiactl").touch()
+    assert planning == resolve_precision("auto", on_cluster=True) == "bf16"
+
+
+def test_asked_precision_is_not_overruled(machine: Path) -> None:
+    assert resolve_precision("fp32", device="cuda", on_cluster=True) == "fp32"
+
+
+def test_a_planning_pod_and_a_gpu_pod_of_one_cluster_name_the_same_backend(machine: Path) -> None:
+    planning = resolve_backend("auto", on_cluster=True)
+    (machine / "nvidiactl").touch()
+    assert planning == resolve_backend("auto", on_cluster=True) == "torch"
+
+
+def test_a_gpu_left_idle_by_a_cpu_backend(machine: Path) -> None:
+    (machine / "nvidiactl").touch()
+    assert resolve_backend("auto") == "torch"
+    with pytest.raises(ModelError, match="SHELF_MODELS_BACKEND=openvino runs on CPUs"):
+        resolve_backend("openvino", device="cuda:0")
+
+
+def test_a_missing_backend_found_out_at_the_first_photo(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "find_spec", lambda name: None)
+    assert resolve_backend("auto") == "torch"
+    with pytest.raises(ModelError, match=r"install shelf-assets\[cpu\]"):
+        resolve_backend("openvino")
+
+
+@pytest.mark.parametrize(("backend", "asked"), [("torch", "int8"), ("openvino", "fp16"), ("torch", "fp16")])
+def test_a_precision_that_its_backend_would_quietly_replace(machine: Path, backend: str, asked: str) -> None:
+    with pytest.raises(ModelError, match=f"SHELF_MODELS_PRECISION={asked}"):
+        require_together(backend, asked, "cpu")  # type: ignore[arg-type]

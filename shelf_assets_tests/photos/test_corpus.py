@@ -1,0 +1,36 @@
+"""What the fuzzer found worth keeping, grown from pictures that are drawn in `fuzz.seeds`: each keeps every promise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from shelf_assets.photos.limits import Limits
+from shelf_assets.photos.sanitizer import Accepted
+from shelf_assets_tests.fuzz.promises import sanitized
+from shelf_assets_tests.fuzz.seeds import seeds
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+def test_a_file_of_the_fuzzer_breaks_a_promise() -> None:
+    ends: Counter[str] = Counter()
+    for path in sorted(CORPUS.iterdir()):
+        answer = sanitized(path.read_bytes(), Limits(max_frames=50))
+        ends["accepted" if isinstance(answer, Accepted) else answer.reason] += 1
+    assert ends["accepted"] > 20
+    assert {"truncated", "decode_error", "unsupported_format", "not_an_image", "too_many_pixels"} <= set(ends)
+
+
+def test_the_fuzzer_begins_with_what_is_refused() -> None:
+    """Mutations of a picture that is not taken explore the first line of the validator and no more."""
+    formats = set()
+    for name, data in seeds().items():
+        answer = sanitized(data, Limits())
+        assert isinstance(answer, Accepted), (name, answer)
+        formats.add(answer.facts["format"])
+    assert formats == set(Limits().formats)
+
+
+def test_the_corpus_outgrows_the_repository() -> None:
+    assert sum(path.stat().st_size for path in CORPUS.iterdir()) < 300_000

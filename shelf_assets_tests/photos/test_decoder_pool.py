@@ -1,0 +1,390 @@
+"""A decoder that hangs, dies or wants too much costs its own photo and nothing else. Real processes, real signals."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import gc
+import multiprocessing
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from pebble import ProcessPool
+from PIL import Image
+
+from shelf_assets.photos import decoder_pool as decoders_module
+from shelf_assets.photos.decoder_pool import DecoderPool, DecodersUnavailable, SanitizerOptions, sanitizer_options
+from shelf_assets.photos.sanitizer import Accepted, Refused
+from shelf_assets.photos.settings import PhotoSettings
+from shelf_assets_tests.vision.pictures import encoded, png_chunk, scene
+
+ASKED = sanitizer_options(PhotoSettings())
+PHOTO = encoded(scene(160, 120))
+
+
+@pytest.fixture(scope="module")
+def long_photo() -> bytes:
+    """60 megapixels in 60 kB: a good part of a second to decode, on any machine."""
+    rows = zlib.compressobj(1)
+    packed = b"".join(rows.compress(bytes(7_501) * 100) for _ in range(80)) + rows.flush()
+    header = b"".join(number.to_bytes(4, "big") for number in (7_500, 8_000)) + bytes([8, 0, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", packed) + png_chunk(b"IEND", b"")
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
+
+
+def processes() -> list[psutil.Process]:
+    """The decoder processes that this process has."""
+    return [psutil.Process(child.pid) for child in multiprocessing.active_children() if "pebble" in child.name]
+
+
+def until(happened: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+@contextmanager
+def in_the_middle(decoders: DecoderPool, runner: asyncio.Runner, photo: bytes, do: Callable[[psutil.Process], None]):
+    """Examine a photo, and `do` something to the one decoder process once it is at work; yields the answer."""
+    runner.run(decoders.sanitize(PHOTO))  # it has started, and what it spends from now on is for the photo
+    (process,) = processes()
+    spent = process.cpu_times().user
+
+    def wait_and_do() -> None:
+        until(lambda: process.cpu_times().user > spent + 0.1)
+        do(process)
+
+    meanwhile = threading.Thread(target=wait_and_do)
+    meanwhile.start()
+    try:
+        yield runner.run(decoders.sanitize(photo))
+    finally:
+        meanwhile.join()
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+def asked(**changes: float) -> SanitizerOptions:
+    return dataclasses.replace(ASKED, **changes)
+
+
+def test_a_photo_comes_back_otherwise_than_from_this_process(runner: asyncio.Runner) -> None:
+    from shelf_assets.photos.sanitizer import sanitize
+
+    with DecoderPool(ASKED, 1) as decoders:
+        assert runner.run(decoders.sanitize(PHOTO)) == sanitize(PHOTO, ASKED.limits, ASKED.jpeg_quality)
+        refused = runner.run(decoders.sanitize(PHOTO[:300]))
+    assert isinstance(refused, Refused) and refused.reason == "truncated"
+
+
+def test_a_photo_that_takes_too_long_keeps_its_decoder(runner: asyncio.Runner, long_photo: bytes) -> None:
+    """The decoder is in C, and hears of no signal before it is done."""
+    with DecoderPool(asked(decode_seconds=0.05), 1) as decoders:
+        (before,) = processes()
+        answer = runner.run(decoders.sanitize(long_photo))
+        assert isinstance(answer, Refused) and answer.reason == "too_slow"
+        until(lambda: not before.is_running())
+    with DecoderPool(ASKED, 1) as decoders:
+        assert isinstance(runner.run(decoders.sanitize(long_photo)), Accepted), "slow, but a photo"
+
+
+def test_a_decoder_that_hangs_keeps_the_next_photo(runner: asyncio.Runner, long_photo: bytes) -> None:
+    with (
+        DecoderPool(asked(decode_seconds=2.0), 1) as decoders,
+        in_the_middle(decoders, runner, long_photo, lambda process: process.suspend()) as answer,
+    ):
+        assert isinstance(answer, Refused) and answer.reason == "too_slow"
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+
+
+def test_a_decoder_killed_at_work_takes_the_next_photo_with_it(runner: asyncio.Runner, long_photo: bytes) -> None:
+    with (
+        DecoderPool(ASKED, 1) as decoders,
+        in_the_middle(decoders, runner, long_photo, lambda process: process.kill()) as answer,
+    ):
+        assert isinstance(answer, Refused) and answer.reason == "decoder_died"
+        assert "-9" in answer.detail
+        for _ in range(3):
+            assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+
+
+def test_a_decoder_killed_while_idle_ends_them_all(runner: asyncio.Runner) -> None:
+    """As the system does when memory is short. Nobody's photo is refused for it, at once or a while later."""
+    with DecoderPool(ASKED, 2) as decoders:
+        runner.run(decoders.sanitize(PHOTO))
+        for pause_seconds in (0.0, 0.5):
+            for process in processes():
+                process.kill()
+            time.sleep(pause_seconds)
+            for _ in range(4):
+                assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+
+
+def test_a_decoder_that_never_begins_keeps_everybody_waiting(
+    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped before it takes a photo on: the library's own time never begins to run."""
+    monkeypatch.setattr(decoders_module, "_START_SECONDS", 5)
+    with DecoderPool(asked(decode_seconds=1.0), 1) as decoders:
+        runner.run(decoders.sanitize(PHOTO))
+        (process,) = processes()
+        process.suspend()
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted), "by a process that took its place"
+        until(lambda: not process.is_running())
+
+
+def test_decoders_that_cannot_start_refuse_the_photo(
+    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The photo is not at fault, so no reason of the ledger is given."""
+    nonsense = tmp_path / "statm"
+    nonsense.write_text("no number")
+    monkeypatch.setattr(decoders_module, "_OWN_PAGES", nonsense)
+    with DecoderPool(ASKED, 1) as decoders, pytest.raises(DecodersUnavailable):
+        runner.run(decoders.sanitize(PHOTO))
+
+
+def test_a_system_without_proc_decodes_nothing_or_says_nothing(
+    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(decoders_module, "_OWN_PAGES", tmp_path / "absent")
+    with caplog.at_level("WARNING"), DecoderPool(ASKED, 1) as decoders:
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+    assert "bounded in time alone" in caplog.text
+
+
+def test_a_memory_bomb_takes_more_than_its_share(runner: asyncio.Runner, long_photo: bytes) -> None:
+    """Affordable by its header, but not where a decoder may hold 200 MB; the parent holds none of it."""
+    own = psutil.Process()
+    with DecoderPool(asked(decode_bytes=200_000_000), 1) as decoders:
+        runner.run(decoders.sanitize(PHOTO))
+        (process,) = processes()
+        before_bytes = own.memory_info().rss
+        for _ in range(3):
+            answer = runner.run(decoders.sanitize(long_photo))
+            assert isinstance(answer, Refused) and answer.reason in ("too_many_pixels", "decoder_died"), answer
+        assert own.memory_info().rss - before_bytes < 50_000_000
+        assert process.is_running(), "a failed allocation needs no new process"
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+
+
+def test_an_avif_that_lies_about_its_size_takes_what_it_likes(runner: asyncio.Runner) -> None:
+    """libavif shrinks a coded picture to the size in the header, after it has decoded it: only the process bounds that."""
+    size_px = 8_000
+    whole = encoded(Image.new("RGB", (size_px, size_px), "teal"), "AVIF", speed=10)
+    said = struct.pack(">4sIII", b"ispe", 0, size_px, size_px)
+    assert said in whole
+    liar = whole.replace(said, struct.pack(">4sIII", b"ispe", 0, 64, 64))
+    with DecoderPool(asked(decode_bytes=90_000_000), 1) as decoders:
+        answer = runner.run(decoders.sanitize(liar))
+        assert isinstance(answer, Refused)
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+
+
+def test_two_decoders_take_turns(runner: asyncio.Runner, long_photo: bytes) -> None:
+    """While one is stopped in the middle of a photo, the other one serves."""
+
+    async def both(decoders: DecoderPool) -> None:
+        spent = {process.pid: process.cpu_times().user for process in processes()}
+        slow = asyncio.create_task(decoders.sanitize(long_photo))
+
+        def at_work() -> psutil.Process | None:
+            busy = [each for each in processes() if each.cpu_times().user > spent.get(each.pid, 0.0) + 0.1]
+            return busy[0] if busy else None
+
+        await asyncio.to_thread(until, lambda: at_work() is not None)
+        stopped = at_work()
+        assert stopped is not None
+        stopped.suspend()
+        for _ in range(5):
+            assert isinstance(await decoders.sanitize(PHOTO), Accepted)
+        assert not slow.done()
+        stopped.resume()
+        assert isinstance(await slow, Accepted)
+
+    with DecoderPool(asked(decode_seconds=60.0), 2) as decoders:
+        for _ in range(2):
+            runner.run(decoders.sanitize(PHOTO))
+        runner.run(both(decoders))
+
+
+def test_waiting_for_a_decoder_counts_as_its_work(runner: asyncio.Runner, long_photo: bytes) -> None:
+    """Ten in a row take longer together than one may."""
+    with DecoderPool(ASKED, 1) as decoders:
+        begun = time.monotonic()
+        assert isinstance(runner.run(decoders.sanitize(long_photo)), Accepted)
+        seconds = time.monotonic() - begun
+    with DecoderPool(asked(decode_seconds=3 * seconds), 1) as decoders:
+
+        async def many() -> list[Accepted | Refused]:
+            return await asyncio.gather(*(decoders.sanitize(long_photo) for _ in range(8)))
+
+        assert all(isinstance(answer, Accepted) for answer in runner.run(many()))
+
+
+def test_a_sender_who_hangs_up_costs_a_process(runner: asyncio.Runner, long_photo: bytes) -> None:
+    async def hung_up(decoders: DecoderPool) -> None:
+        (process,) = processes()
+        spent = process.cpu_times().user
+        task = asyncio.create_task(decoders.sanitize(long_photo))
+        await asyncio.to_thread(until, lambda: process.cpu_times().user > spent + 0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert isinstance(await decoders.sanitize(PHOTO), Accepted)
+        assert process.is_running()
+
+    with DecoderPool(ASKED, 1) as decoders:
+        runner.run(decoders.sanitize(PHOTO))
+        runner.run(hung_up(decoders))
+
+
+def test_closing_with_work_under_way_waits_for_ever(runner: asyncio.Runner, long_photo: bytes) -> None:
+    async def closed_meanwhile() -> list[BaseException | Accepted | Refused]:
+        with DecoderPool(asked(decode_seconds=60.0), 1) as decoders:
+            tasks = [asyncio.create_task(decoders.sanitize(long_photo)) for _ in range(3)]
+            (process,) = processes()
+            spent = process.cpu_times().user
+            await asyncio.to_thread(until, lambda: process.cpu_times().user > spent + 0.1)
+            process.suspend()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    begun = time.monotonic()
+    ends = runner.run(closed_meanwhile())
+    assert time.monotonic() - begun < 30
+    assert all(isinstance(end, DecodersUnavailable | asyncio.CancelledError) for end in ends)
+    assert not processes()
+
+
+def test_closed_decoders_answer() -> None:
+    decoders = DecoderPool(ASKED, 1)
+    assert not decoders.ready
+    with pytest.raises(DecodersUnavailable), asyncio.Runner() as runner:
+        runner.run(decoders.sanitize(PHOTO))
+
+
+def test_a_decoder_may_take_the_memory_of_the_machine_or_leave_its_own_in_a_file(runner: asyncio.Runner) -> None:
+    with DecoderPool(ASKED, 1) as decoders:
+        runner.run(decoders.sanitize(PHOTO))
+        (process,) = processes()
+        soft_bytes, hard_bytes = process.rlimit(psutil.RLIMIT_AS)
+        assert soft_bytes == hard_bytes < process.memory_info().vms + ASKED.decode_bytes + 100_000_000
+        assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+
+
+def test_a_decoder_knows_the_secrets_of_its_door_or_writes_files(
+    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("SHELF_INTAKE_OWNER_HASH_KEY", "SHELF_HTTP_REDIS_URL", "AWS_SECRET_ACCESS_KEY", "SOMEBODYS_TOKEN"):
+        monkeypatch.setenv(name, "sesame")
+    with DecoderPool(ASKED, 1) as decoders:
+        (decoder,) = decoders._all
+        known = decoder._pool.schedule(eval, args=("dict(__import__('os').environ)",)).result(60)
+        assert known == {}
+        written = decoder._pool.schedule(Path.write_bytes, args=(tmp_path / "left", b"behind"))
+        with pytest.raises(OSError, match="File too large"):
+            written.result(60)
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+
+
+def test_a_file_of_more_bytes_than_there_is_room_for_costs_a_decoder(runner: asyncio.Runner) -> None:
+    """Whoever asks for sizes lets none come so far, but for a file that grew in between."""
+    most = len(PHOTO)
+    with DecoderPool(
+        dataclasses.replace(ASKED, limits=dataclasses.replace(ASKED.limits, max_bytes=most)), 1
+    ) as decoders:
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+        refused = runner.run(decoders.sanitize(PHOTO + b"x"))
+        assert refused == Refused("too_large", f"{most + 1:,} bytes, more than {most:,}")
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+
+
+@needs_proc
+def test_each_decoder_that_is_replaced_leaves_a_file_open(runner: asyncio.Runner) -> None:
+    def files() -> int:
+        found = 0
+        for handle in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found += "memfd:photo" in str(handle.readlink())
+        return found
+
+    gc.collect()
+    before = files()
+    gc.disable()  # what is left to it may be left for long
+    try:
+        with DecoderPool(ASKED, 1) as decoders:
+            assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+            one = files() - before
+            for pause_seconds in (0.0, 0.0, 0.0, 0.5):
+                for process in processes():
+                    process.kill()
+                time.sleep(pause_seconds)
+                assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+            until(lambda: files() == before + one)
+    finally:
+        gc.enable()
+
+
+def test_closing_while_a_decoder_is_replaced_leaves_one_behind_or_ends_one_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended, end = [], decoders_module._end
+
+    def counted(pool: ProcessPool) -> None:
+        ended.append(pool)
+        end(pool)
+
+    monkeypatch.setattr(decoders_module, "_end", counted)
+    decoder = decoders_module._Decoder(ASKED)
+    closing, start = threading.Thread(target=decoder.close), decoder._started
+
+    def started_meanwhile():
+        closing.start()
+        time.sleep(0.2)
+        return start()
+
+    monkeypatch.setattr(decoder, "_started", started_meanwhile)
+    with suppress(DecodersUnavailable):
+        decoder._replace()
+    closing.join()
+    until(lambda: not processes() and len(ended) == 2)
+    assert len(set(ended)) == 2
+
+
+def test_a_killed_parent_leaves_decoders_behind(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import asyncio, multiprocessing, time\n"
+        "from shelf_assets.photos.decoder_pool import DecoderPool, sanitizer_options\n"
+        "from shelf_assets.photos.settings import PhotoSettings\n"
+        "if __name__ == '__main__':\n"
+        "    with DecoderPool(sanitizer_options(PhotoSettings()), 2) as decoders:\n"
+        "        asyncio.run(decoders.sanitize(b'x'))\n"
+        "        print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "        time.sleep(60)\n"
+    )
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        assert len(children) == 2
+        os.kill(parent.pid, signal.SIGKILL)
+    until(lambda: not any(child.is_running() for child in children))

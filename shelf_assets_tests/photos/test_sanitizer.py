@@ -1,0 +1,280 @@
+"""What is kept is the picture, upright, and nothing else that came with it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from shelf_assets.photos.limits import Limits
+from shelf_assets.photos.sanitizer import Accepted, Refused, sanitize
+from shelf_assets.photos.validator import validate_bytes
+from shelf_assets_tests.fuzz.promises import sanitized
+from shelf_assets_tests.vision.pictures import (
+    deep_heic,
+    difference,
+    encoded,
+    faded,
+    png,
+    png16,
+    png_chunk,
+    scene,
+    turned,
+)
+
+LIMITS = Limits()
+CANARY = b"c4nary-of-the-shelf"
+FORMATS = ["JPEG", "PNG", "WEBP", "HEIF", "AVIF"]
+MAKE, MODEL, ARTIST, GPS, MAKER_NOTE, EXIF = 0x010F, 0x0110, 0x013B, 0x8825, 0x927C, 0x8769
+LATITUDE = (52.0, 31.0, 12.34)
+
+
+def calm(width: int, height: int) -> Image.Image:
+    """A scene without the fine colours that a JPEG halves: what differs from it is not the encoder's doing."""
+    return scene(width // 8, height // 8).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def accepted(data: bytes, limits: Limits = LIMITS, jpeg_quality: int = 90) -> Accepted:
+    answer = sanitized(data, limits, jpeg_quality)
+    assert isinstance(answer, Accepted), answer
+    return answer
+
+
+def picture(answer: Accepted) -> np.ndarray:
+    with Image.open(io.BytesIO(answer.jpeg)) as image:
+        return np.asarray(image)
+
+
+def photographed(make: str = "Canon", model: str = "EOS 5", gps: bool = True) -> bytes:
+    """EXIF as a camera writes it, with a canary in its corners and a thumbnail behind it."""
+    tags = Image.Exif()
+    tags[MAKE], tags[MODEL], tags[ARTIST] = make, model, CANARY.decode()
+    if gps:
+        degrees = tuple(TiffImagePlugin.IFDRational(round(part * 100), 100) for part in LATITUDE)
+        tags[GPS] = {1: "N", 2: degrees, 3: "E", 4: degrees, 27: CANARY}
+    tags[EXIF] = {MAKER_NOTE: CANARY}
+    return tags.tobytes() + encoded(scene(16, 12), comment=CANARY)
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_lies_on_its_side(format_name: str, orientation: int) -> None:
+    upright = calm(160, 120)
+    answer = accepted(turned(upright, orientation, format_name))
+    assert (answer.width_px, answer.height_px) == (160, 120)
+    assert difference(picture(answer), np.asarray(upright)) < 4, "each other turn differs by forty and more"
+
+
+@pytest.mark.parametrize("format_name", [*FORMATS, "GIF"])
+def test_something_of_the_file_is_left(format_name: str) -> None:
+    options: dict[str, object] = {"exif": photographed(), "xmp": b"<x:xmpmeta>" + CANARY + b"</x:xmpmeta>"}
+    if format_name == "JPEG":
+        options["comment"] = CANARY
+    if format_name == "GIF":
+        options = {"comment": CANARY}
+    data = encoded(scene(160, 120), format_name, icc_profile=b"\0" * 40 + CANARY, **options)
+    data += CANARY
+    if format_name == "JPEG":
+        start = data.rindex(b"\xff\xc0")  # not the thumbnail's
+        for marker in (0xE2, 0xEB, 0xED, 0xEE, 0xFE):
+            segment = bytes([0xFF, marker]) + (2 + len(CANARY)).to_bytes(2, "big") + CANARY
+            data = data[:start] + segment + data[start:]
+        data = data[:start] + CANARY + data[start:]  # between two segments
+    if format_name == "PNG":
+        end = data.index(b"IEND") - 4
+        texts = [png_chunk(kind, b"Title\0" + CANARY) for kind in (b"tEXt", b"prVt", b"iTXt")]
+        data = data[:end] + b"".join(texts) + data[end:]
+    if format_name == "WEBP":
+        data += b"ABCD" + len(CANARY).to_bytes(4, "little") + CANARY
+    assert data.count(CANARY) >= 2
+    answer = accepted(data)
+    assert CANARY not in answer.jpeg
+    assert CANARY.decode() not in repr(answer.facts)
+    assert b"Canon" not in answer.jpeg and b"Exif" not in answer.jpeg and b"ICC" not in answer.jpeg
+
+
+def test_a_canary_cannot_be_found() -> None:
+    """The search above, proved on a file that was only saved again."""
+    with Image.open(io.BytesIO(encoded(scene(160, 120), comment=CANARY))) as image:
+        assert CANARY in encoded(image, comment=image.info["comment"])
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_position_is_not_seen_or_is_kept(format_name: str) -> None:
+    facts = accepted(encoded(scene(64, 48), format_name, exif=photographed())).facts
+    assert facts["had-gps"] == "yes"
+    assert facts["camera"] == "Canon EOS 5"
+    assert not any(text in repr(facts) for text in ("52", "31", "12.34", "1234"))
+    assert set(facts) == {"format", "orientation", "camera", "had-gps"}
+    assert accepted(encoded(scene(64, 48), format_name, exif=photographed(gps=False))).facts["had-gps"] == "no"
+    assert accepted(encoded(scene(64, 48), format_name)).facts["had-gps"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "kept"),
+    [
+        ("Apple", "iPhone 15 Pro", "Apple iPhone 15 Pro"),
+        ("  Apple\t", "\nX", "Apple X"),
+        ("Evil\r\nX-Header: 1", "", "Evil X-Header 1"),
+        ("<script>alert(1)</script>", "=HYPERLINK()", "script alert(1) /script HYPERLINK()"),
+        ("'); DROP TABLE photos;--", "", ") DROP TABLE photos --"),
+        ("Ω日本", "语", None),
+        ("A" * 500, "B", "A" * 48),
+        ("", "", None),
+    ],
+)
+def test_a_camera_s_name_breaks_out_of_headers_logs_or_tables(make: str, model: str, kept: str | None) -> None:
+    tags = Image.Exif()
+    tags[MAKE], tags[MODEL] = make, model
+    assert accepted(encoded(scene(64, 48), exif=tags.tobytes())).facts.get("camera") == kept
+
+
+def test_broken_exif_costs_the_photo() -> None:
+    whole = photographed()[6:]
+    for broken in (
+        whole[:30],
+        b"II*\0" + b"\xff" * 400,
+        b"MM\0*\0\0\0\x08\xff\xff" + bytes(90),
+        b"II*\0\x08\0\0\0" * 60,
+    ):
+        facts = accepted(encoded(scene(64, 48), exif=b"Exif\0\0" + broken)).facts
+        assert facts["had-gps"] in ("unknown", "no")
+
+
+def test_huge_exif_or_profile_is_kept_or_keeps_a_processor_busy() -> None:
+    profile = CANARY + bytes(range(256)) * 40_000
+    exif = photographed()[6:] + profile
+    for data in (
+        encoded(scene(160, 120), icc_profile=profile),
+        encoded(scene(160, 120), "WEBP", icc_profile=profile, exif=b"Exif\0\0" + exif),
+        png(1, 1, 8, 0, b"\0\0", png_chunk(b"iCCP", b"a\0\0" + zlib.compress(profile[:900_000]))),
+        png(1, 1, 8, 0, b"\0\0", png_chunk(b"eXIf", exif)),
+        encoded(scene(160, 120), "HEIF", icc_profile=profile, exif=b"Exif\0\0" + exif),
+    ):
+        answer = accepted(data)
+        assert CANARY not in answer.jpeg and len(answer.jpeg) < 20_000
+
+
+def test_a_profile_that_unpacks_to_megabytes_is_unpacked() -> None:
+    bomb = png(1, 1, 8, 0, b"\0\0", png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(50_000_000), 9)))
+    answer = sanitized(bomb, LIMITS)
+    assert isinstance(answer, Refused) and answer.reason == "decode_error"
+
+
+def test_a_second_file_in_the_first_survives() -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("evil.js", "alert(document.cookie)")
+    polyglot = encoded(scene(160, 120)) + archive.getvalue()
+    with zipfile.ZipFile(io.BytesIO(polyglot)) as file:
+        assert file.namelist() == ["evil.js"], "it is a ZIP as well"
+    answer = accepted(polyglot)
+    assert not zipfile.is_zipfile(io.BytesIO(answer.jpeg))
+    assert b"PK" + b"\3\4" not in answer.jpeg and b"evil.js" not in answer.jpeg
+
+
+def test_a_script_in_a_gif_survives() -> None:
+    """GIF89a is a variable's name in JavaScript, and width and height begin a comment that a comment block ends."""
+    script = b"*/=1;alert(document.cookie);/*"
+    gif = encoded(scene(0x2A, 0x2F).quantize(16), "GIF", comment=script)
+    assert script in gif
+    answer = accepted(gif)
+    assert answer.jpeg.startswith(b"\xff\xd8") and b"alert" not in answer.jpeg
+
+
+def test_colours_are_inverted_clipped_or_lost() -> None:
+    whole = calm(160, 120)
+    see_through = whole.convert("RGBA")
+    see_through.putalpha(faded(160, 120).getchannel("A"))
+    with Image.open(io.BytesIO(encoded(whole.convert("CMYK"), quality=95))) as opened:
+        cmyk = np.asarray(opened.convert("RGB"))
+    grey = np.asarray(whole.convert("L").convert("RGB"))
+    white = np.asarray(Image.alpha_composite(Image.new("RGBA", (160, 120), "white"), see_through).convert("RGB"))
+    palette = whole.quantize(64)
+    for name, data, expected in (
+        ("cmyk", encoded(whole.convert("CMYK"), quality=95), cmyk),
+        ("grey", encoded(whole.convert("L")), grey),
+        ("16 bits", png16(whole), np.asarray(whole)),
+        ("16 bits of grey", png16(whole.convert("L")), grey),
+        ("see-through png", encoded(see_through, "PNG"), white),
+        ("see-through webp", encoded(see_through, "WEBP", lossless=True), white),
+        ("see-through heic", encoded(see_through, "HEIF", quality=95), white),
+        ("see-through avif", encoded(see_through, "AVIF", quality=95), white),
+        ("heic of 10 bits", deep_heic(whole), np.asarray(whole)),
+        ("palette", encoded(palette, "PNG"), np.asarray(palette.convert("RGB"))),
+        ("gif", encoded(palette, "GIF"), np.asarray(palette.convert("RGB"))),
+    ):
+        assert difference(picture(accepted(data)), expected) < 8, f"{name}: each mistake is off by thirty and more"
+
+
+@pytest.mark.parametrize("format_name", ["GIF", "PNG", "WEBP", "HEIF", "AVIF"])
+def test_an_animation_is_kept_or_shows_another_frame(format_name: str) -> None:
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "lime", "blue")]
+    data = encoded(frames[0], format_name, save_all=True, append_images=frames[1:], duration=50)
+    assert np.abs(picture(accepted(data)).astype(int) - (255, 0, 0)).max() < 12
+
+
+def test_the_quality_that_is_set_changes_nothing() -> None:
+    photo = encoded(scene(640, 480), quality=98)
+    low, high = (len(accepted(photo, jpeg_quality=quality).jpeg) for quality in (60, 95))
+    assert high > 2 * low
+
+
+def noisy(quality: int) -> bytes:
+    return encoded(Image.effect_noise((320, 240), 90).convert("RGB"), quality=quality)
+
+
+def test_a_photo_grows_beyond_what_the_graph_reads() -> None:
+    photo = noisy(quality=55)
+    limits = Limits(max_bytes=len(photo))
+    assert len(accepted(photo, jpeg_quality=95).jpeg) > 1.5 * limits.max_bytes
+    kept = accepted(photo, limits, jpeg_quality=95).jpeg
+    assert validate_bytes(kept, limits).ok
+    assert len(kept) > 0.7 * limits.max_bytes, "no smaller than it has to be"
+
+
+def test_a_photo_that_cannot_be_made_small_is_taken_by_the_door_and_refused_by_the_graph() -> None:
+    photo = noisy(quality=30)
+    for quality in (90, 50):
+        answer = sanitized(photo, Limits(max_bytes=len(photo)), quality)
+        assert isinstance(answer, Refused) and answer.reason == "too_large"
+        assert "quality 50" in answer.detail and f"{len(photo):,}" in answer.detail
+
+
+def test_a_photo_loses_quality_that_fits_or_gains_what_nobody_asked_for() -> None:
+    photo = noisy(quality=30)
+    smallest = len(accepted(photo, jpeg_quality=60).jpeg)
+    assert len(accepted(photo, Limits(max_bytes=smallest), jpeg_quality=60).jpeg) == smallest
+    assert len(accepted(photo, Limits(max_bytes=smallest - 1), jpeg_quality=60).jpeg) < smallest
+
+
+def test_an_upload_is_not_known_again() -> None:
+    one, other = encoded(scene(160, 120)), encoded(scene(160, 120)) + b"\0"
+    assert accepted(one) == accepted(one)
+    assert accepted(one).jpeg == accepted(other).jpeg
+    assert accepted(one).upload_sha256 != accepted(other).upload_sha256, "it names the bytes as they were sent"
+
+
+@pytest.mark.parametrize("format_name", [*FORMATS, "GIF"])
+def test_a_file_cut_off_anywhere_is_half_a_picture(format_name: str) -> None:
+    data = encoded(scene(160, 120), format_name)
+    for cut in range(20, len(data) - 3, max(1, len(data) // 60)):
+        answer = sanitized(data[:cut], LIMITS)
+        assert isinstance(answer, Refused) and answer.reason == "truncated", (cut, answer)
+
+
+def test_a_longest_photo_cannot_be_written() -> None:
+    """No JPEG is longer than 65,500 pixels, whatever a limit says."""
+    from pydantic import ValidationError
+
+    from shelf_assets.photos.settings import PhotoSettings
+
+    with pytest.raises(ValidationError):
+        PhotoSettings(max_side_px=65_501)
+    longest = PhotoSettings(max_side_px=65_500, max_aspect=100_000).limits
+    strip = png(65_500, 8, 8, 0, (b"\0" + bytes(65_500)) * 8)
+    assert isinstance(sanitize(strip, longest, 90), Accepted)

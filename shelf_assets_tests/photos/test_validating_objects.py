@@ -1,0 +1,110 @@
+"""One object in, its judgement or its tensor out: what is unread, vanished or overwritten is said, never guessed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shelf_assets.photos.limits import Limits
+from shelf_assets.photos.validator import validate
+from shelf_assets.vision.perceptual_hash import perceptual_hash
+from shelf_assets.vision.photo_pixels import pixels_of
+from shelf_assets.vision.preprocess import Geometry, to_tensor
+from shelf_assets.vision.reasons import Undecodable
+from shelf_assets_tests.vision.pictures import encoded, scene
+
+# More than any of these pictures has bytes.
+ROOMY = Limits()
+LIMITS = Limits(max_bytes=10_000, max_pixels=1_000_000)
+SMALL = Geometry(size_px=32)
+
+
+def jpeg(colour: str = "orange") -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_a_good_photo_refused_or_hashed_wrongly() -> None:
+    judged = validate(len(jpeg()), jpeg(), LIMITS)
+    assert judged.sha256 == sha256(jpeg())
+    assert judged.result.ok
+    assert (judged.result.format, judged.result.width_px, judged.result.height_px) == ("jpeg", 64, 48)
+    assert judged.result.reason is None
+
+
+@pytest.mark.parametrize(
+    "geometry", [None, Geometry(), Geometry(fit="pad"), SMALL], ids=["no tensor", "usual", "padded", "small"]
+)
+def test_what_a_photo_looks_like_depends_on_the_tensor_that_is_asked_for(geometry: Geometry | None) -> None:
+    data = encoded(scene(640, 480))
+    judged = validate(len(data), data, ROOMY, geometry)
+    assert judged.perceptual_hash == perceptual_hash(to_tensor(data, Geometry()))
+    if geometry is None:
+        assert judged.pixels is None
+    else:
+        assert judged.pixels is not None and np.array_equal(judged.pixels, to_tensor(data, geometry))
+
+
+def test_a_flat_or_rejected_photo_looks_like_others() -> None:
+    assert validate(len(jpeg()), jpeg(), LIMITS).perceptual_hash is None
+    cut = encoded(scene(640, 480))[:5000]
+    rejected = validate(len(cut), cut, ROOMY, Geometry())
+    assert (rejected.result.reason, rejected.perceptual_hash, rejected.pixels) == ("truncated", None, None)
+
+
+def test_a_rejected_photo_whose_bytes_cannot_be_named() -> None:
+    judged = validate(9, b"milk eggs", LIMITS)
+    assert not judged.result.ok
+    assert judged.result.reason == "not_an_image"
+    assert judged.sha256 == sha256(b"milk eggs")
+
+
+def test_an_unread_giant_told_as_vanished() -> None:
+    judged = validate(10_001, None, LIMITS)
+    assert judged.sha256 is None
+    assert judged.result.reason == "too_large"
+    assert "10,001" in str(judged.result.detail) and "10,000" in str(judged.result.detail)
+
+
+def test_a_vanished_photo_told_as_broken() -> None:
+    judged = validate(500, None, LIMITS)
+    assert not judged.result.ok
+    assert (judged.sha256, judged.result.reason) == (None, "gone")
+    assert judged.result.detail
+
+
+def test_a_tensor_of_another_shape_or_picture() -> None:
+    pixels = pixels_of(jpeg("blue"), sha256(jpeg("blue")), SMALL)
+    assert (pixels.shape, pixels.dtype) == ((3, 32, 32), np.uint8)
+    red, green, blue = pixels.mean(axis=(1, 2))
+    assert blue > 200 and red < 50 and green < 50
+
+
+def test_a_tensor_made_of_a_photo_that_is_no_longer_there() -> None:
+    with pytest.raises(Undecodable) as gone:
+        pixels_of(None, sha256(jpeg()), SMALL)
+    assert gone.value.reason == "gone"
+    assert gone.value.detail
+
+
+def test_new_bytes_under_an_old_photos_row() -> None:
+    with pytest.raises(Undecodable, match="overwritten") as overwritten:
+        pixels_of(jpeg("blue"), sha256(jpeg("orange")), SMALL)
+    assert overwritten.value.reason == "gone"
+
+
+def test_broken_bytes_that_end_the_stream_instead_of_being_a_failure() -> None:
+    cut = jpeg()[:200]
+    with pytest.raises(Undecodable) as broken:
+        pixels_of(cut, sha256(cut), SMALL)
+    assert broken.value.reason != "gone"
+    assert broken.value.detail

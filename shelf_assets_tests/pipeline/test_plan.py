@@ -1,0 +1,202 @@
+"""What `shelf plan` promises: every photo's work by cause, nothing where nothing is due, speeds as measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from shelf_assets.intake.put_photos import land
+from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.object_store import image_id_of
+from shelf_assets.lake.schemas import TABLES
+from shelf_assets.lake.tensor_store import Tensor, TensorFailure
+from shelf_assets.observe.meter import Meter
+from shelf_assets.pipeline.models import geometry_of
+from shelf_assets.pipeline.plan import ASSUMED_BY_MODELS, PlannedStage, measured_speeds, plan_days
+from shelf_assets.settings import load_settings
+from shelf_assets_tests.conftest import LakeUnderTest
+from shelf_assets_tests.stories.fakes import ColourModels, ColourPredictor
+from shelf_assets_tests.stories.photos import photo
+
+DAY = date(2026, 3, 1)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def plan(lake: Lake, version: int = 1) -> list[PlannedStage]:
+    return plan_days(lake, ColourModels(version=version), load_settings(), [DAY])
+
+
+def causes(stages: list[PlannedStage]) -> dict[tuple[str, str], int]:
+    return {(each.stage, each.cause): each.images for each in stages}
+
+
+def landed(lake: Lake, numbers: Iterator[int] | range) -> list[str]:
+    return list(land(lake.objects, DAY, [(str(number), photo(number)) for number in numbers]))
+
+
+def read(lake: Lake) -> pl.DataFrame:
+    """Accept every object of the day, as raw_images does; sha256 is the key's stand-in."""
+    listed = lake.listing(DAY)
+    rows = listed.with_columns(
+        day=pl.lit(DAY),
+        image_id=pl.col("key").map_elements(image_id_of, return_dtype=pl.String),
+        sha256=pl.col("etag"),
+        status=pl.lit("accepted"),
+    )
+    empty = TABLES["raw_images"].empty()
+    lake.table("raw_images").commit(pl.concat([empty, rows], how="diagonal"))
+    return lake.accepted(DAY)
+
+
+def make_tensors(lake: Lake, photos: pl.DataFrame, failed: int = 0) -> None:
+    import numpy as np
+
+    geometry = geometry_of(load_settings())
+    pixels = np.zeros((3, geometry.size_px, geometry.size_px), np.uint8)
+    items = [
+        TensorFailure(image_id, sha256, "decode_error", "broken")
+        if number < failed
+        else Tensor(image_id, sha256, pixels)
+        for number, (image_id, sha256) in enumerate(photos.select("image_id", "sha256").iter_rows())
+    ]
+    lake.tensors(DAY, geometry.digest(), geometry.size_px).write(items, 100)
+
+
+def predict(lake: Lake, photos: pl.DataFrame, version: int = 1) -> None:
+    import numpy as np
+
+    for predictor in ColourModels(version=version).predictors(["classifications", "clip_embeddings"]):
+        assert isinstance(predictor, ColourPredictor)
+        table = lake.table(predictor.asset)
+        rows = [
+            {
+                "day": DAY,
+                "image_id": image_id,
+                "sha256": sha256,
+                "model_id": predictor.spec.model_id,
+                "model_digest": predictor.spec.model_digest,
+                "preprocess_digest": predictor.preprocess_digest,
+                "inferred_at": NOON,
+                **predictor.infer(np.zeros((1, 3, 2, 2), np.uint8))[0],
+            }
+            for image_id, sha256 in photos.select("image_id", "sha256").iter_rows()
+        ]
+        table.commit(pl.DataFrame(rows, schema=table.spec.schema))
+
+
+def test_new_photos_left_out_of_a_stage(disk_lake: LakeUnderTest) -> None:
+    landed(disk_lake.lake, range(3))
+
+    assert causes(plan(disk_lake.lake)) == {
+        ("raw_images", "new objects"): 3,
+        ("classifications", "new objects (at most)"): 3,
+        ("clip_embeddings", "new objects (at most)"): 3,
+    }
+
+
+def test_a_finished_day_planned_again(disk_lake: LakeUnderTest) -> None:
+    landed(disk_lake.lake, range(3))
+    photos = read(disk_lake.lake)
+    make_tensors(disk_lake.lake, photos)
+    predict(disk_lake.lake, photos)
+
+    assert plan(disk_lake.lake) == []
+
+
+def test_a_photo_that_failed_for_good_planned_for_ever(disk_lake: LakeUnderTest) -> None:
+    landed(disk_lake.lake, range(3))
+    photos = read(disk_lake.lake)
+    make_tensors(disk_lake.lake, photos, failed=1)
+    predict(disk_lake.lake, photos[1:])
+
+    assert plan(disk_lake.lake) == []
+
+
+def test_a_day_read_but_not_yet_predicted(disk_lake: LakeUnderTest) -> None:
+    landed(disk_lake.lake, range(3))
+    photos = read(disk_lake.lake)
+    make_tensors(disk_lake.lake, photos[:1])
+
+    assert causes(plan(disk_lake.lake)) == {
+        ("image_tensors", "accepted, without tensor"): 2,
+        ("classifications", "never predicted"): 3,
+        ("clip_embeddings", "never predicted"): 3,
+    }
+
+
+def test_a_changed_model_taken_for_a_finished_day(disk_lake: LakeUnderTest) -> None:
+    landed(disk_lake.lake, range(3))
+    photos = read(disk_lake.lake)
+    make_tensors(disk_lake.lake, photos)
+    predict(disk_lake.lake, photos)
+
+    assert causes(plan(disk_lake.lake, version=2)) == {
+        ("classifications", "model or preprocessing changed"): 3,
+        ("clip_embeddings", "model or preprocessing changed"): 3,
+    }
+
+
+def test_an_overwritten_object_planned_as_a_new_one(disk_lake: LakeUnderTest) -> None:
+    first, *_ = landed(disk_lake.lake, range(2))
+    photos = read(disk_lake.lake)
+    make_tensors(disk_lake.lake, photos)
+    predict(disk_lake.lake, photos)
+    disk_lake.lake.objects.put(first, photo(77))
+
+    planned = causes(plan(disk_lake.lake))
+    assert planned["raw_images", "overwritten, or gone before"] == 1
+    assert ("raw_images", "new objects") not in planned
+
+
+def test_a_guess_where_speed_was_measured(disk_lake: LakeUnderTest) -> None:
+    landed(disk_lake.lake, range(6))
+    runs = [
+        {
+            "day": DAY,
+            "run_id": f"run-{number}",
+            "stage": "raw_images",
+            "model_id": None,
+            "device": "cpu",
+            "images": 60,
+            "bytes_read": 1,
+            "wall_seconds": seconds,
+            "cpu_seconds": seconds,
+            "peak_memory_bytes": 1,
+            "finished_at": NOON,
+        }
+        for number, seconds in enumerate((1.0, 2.0, 60.0))
+    ]
+    table = disk_lake.lake.table("stage_runs")
+    table.commit(pl.DataFrame(runs, schema=table.spec.schema))
+
+    assert measured_speeds(disk_lake.lake) == {("raw_images", None): 30.0}
+    by_stage = {each.stage: each for each in plan(disk_lake.lake)}
+    reading, classifying = by_stage["raw_images"], by_stage["classifications"]
+    assert (reading.images_per_second, reading.assumed_speed) == (30.0, False)
+    assert reading.seconds == pytest.approx(0.2)
+    assert reading.eur == pytest.approx(0.2 / 3600 * load_settings().pipeline.eur_per_hour["raw_images"])
+    assert classifying.assumed_speed
+    assert classifying.images_per_second == ASSUMED_BY_MODELS["embedded"]
+
+
+def test_another_model_s_speed_taken_for_this_one_s(disk_lake: LakeUnderTest) -> None:
+    landed(disk_lake.lake, range(3))
+    photos = read(disk_lake.lake)
+    make_tensors(disk_lake.lake, photos)
+    meter = Meter("classifications", model_id="colour-classifier-1", images=300, wall_seconds=1.0)
+    disk_lake.lake.table("stage_runs").commit(meter.row(DAY, "run-1"))
+
+    measured, unknown = ({each.stage: each for each in plan(disk_lake.lake, version)} for version in (1, 2))
+    assert (measured["classifications"].images_per_second, measured["classifications"].assumed_speed) == (300.0, False)
+    assert unknown["classifications"].assumed_speed
+
+
+def test_a_plan_that_changes_the_lake(disk_lake: LakeUnderTest, tmp_path: Path) -> None:
+    landed(disk_lake.lake, range(2))
+    before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    plan(disk_lake.lake)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before

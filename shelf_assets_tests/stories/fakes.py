@@ -1,0 +1,113 @@
+"""Models that cost nothing: real functions of the pixels behind the interface of the real ones. No torch, no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shelf_assets.models.catalogue import ResolvedModels
+from shelf_assets.models.spec import ModelSpec, TaskName
+from shelf_assets.observe.meter import Meter
+from shelf_assets.observe.tracking import TrackingResource
+from shelf_assets.pipeline.models import CLIP_EMBEDDINGS, ModelsResource, Predictor, geometry_of
+
+LABELS = ("red", "green", "blue")
+_FLOATS = {"embedding": pl.List(pl.Float32), "scores": pl.List(pl.Float32), "confidence": pl.Float32}
+
+
+def spec(task: TaskName, version: int) -> ModelSpec:
+    return ModelSpec(
+        task=task,
+        model_id=f"colour-{task}-{version}",
+        architecture="mean_colour",
+        pretrained="",
+        source="random",
+        files=(),
+        precision="fp32",
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        interpolation="bicubic",
+        image_size_px=224,
+        random_seed=version,
+    )
+
+
+class ColourPredictor(Predictor):
+    """Labels a photo by its strongest colour; its embedding is the direction of its mean colour."""
+
+    device = "cpu"
+
+    @property
+    def batch_images(self) -> int:
+        return self.settings.models.batch_size or 16
+
+    def submit(self, pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
+        rows = pl.DataFrame(self.infer(pixels), schema_overrides=_FLOATS)
+        return lambda: rows
+
+    def facts(self) -> dict[str, object]:
+        return {"device": self.device}
+
+    def close(self) -> None:
+        """There is nothing beside it."""
+
+    def infer(self, pixels: np.ndarray) -> list[dict[str, Any]]:
+        means = pixels.mean(axis=(2, 3)).astype(np.float32) + 1
+        if self.asset == CLIP_EMBEDDINGS:
+            return [{"embedding": (mean / np.linalg.norm(mean)).tolist()} for mean in means]
+        rows = []
+        for mean in means:
+            order = np.argsort(-mean)
+            labels = [LABELS[position] for position in order]
+            scores = (mean[order] / mean.sum()).tolist()
+            rows.append({"label": labels[0], "confidence": scores[0], "labels": labels, "scores": scores})
+        return rows
+
+
+class ColourModels(ModelsResource):
+    """Stands in for the models of a run; another `version` is another digest."""
+
+    models: str = "embedded"
+    classifier: str = "mean_colour"
+    embedder: str = "mean_colour"
+    version: int = 1
+
+    def predictors(self, assets: Sequence[str]) -> list[Predictor]:
+        geometry = {"digest": geometry_of(self.settings).digest()}
+        specs = {
+            asset: spec("embedder" if asset == CLIP_EMBEDDINGS else "classifier", self.version) for asset in assets
+        }
+        return [
+            ColourPredictor(asset, each, each.preprocess_digest(geometry), self.settings)
+            for asset, each in specs.items()
+        ]
+
+    @property
+    def resolved(self) -> ResolvedModels:  # type: ignore[override]
+        return ResolvedModels(
+            ran="embedded",
+            classifier=spec("classifier", self.version),
+            embedder=spec("embedder", self.version),
+            warning=None,
+        )
+
+    def notice(self) -> dict[str, object]:
+        return {"models": "colour"}
+
+
+class NoTracking(TrackingResource):
+    """MLflow has tests of its own, and takes seconds to make its database."""
+
+    def log_day(
+        self, spec: ModelSpec, day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
+    ) -> dict[str, object]:
+        return {}
+
+
+def stand_ins(version: int = 1) -> dict[str, object]:
+    """For `build_defs(settings, resource_overrides=...)`."""
+    return {"models": ColourModels(version=version), "tracking": NoTracking()}
