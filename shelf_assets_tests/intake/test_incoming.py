@@ -51,7 +51,7 @@ def upload(receipts: UploadStore, data: bytes, owner: str | None = OWNER, image_
 
 
 def validate(receipts: UploadStore, image_id: str, sanitizer: ImageSanitizer | None = None) -> Outcome:
-    sanitizer = sanitizer or InProcessSanitizer(sanitizer_options(load_settings()))
+    sanitizer = sanitizer or InProcessSanitizer(sanitizer_options(load_settings().photos))
     return asyncio.run(validate_incoming(receipts, sanitizer, f"{INCOMING}/{image_id}", MAX_BYTES))
 
 
@@ -213,7 +213,7 @@ class Meanwhile:
 
     async def sanitize(self, data: bytes) -> Accepted | Refused:
         self._happens()
-        return await InProcessSanitizer(sanitizer_options(load_settings())).sanitize(data)
+        return await InProcessSanitizer(sanitizer_options(load_settings().photos)).sanitize(data)
 
 
 def test_an_erasure_that_is_asked_for_while_the_upload_is_judged_misses_its_photo(receipts: UploadStore) -> None:
@@ -285,14 +285,14 @@ def test_an_object_elsewhere_is_judged_and_deleted(disk_lake: LakeUnderTest, key
     key = key.format(new_image_id(datetime.now(UTC)))
     if not key.endswith("/") and key:
         receipts.object_writer.put(key, from_a_camera(), {"owner": OWNER})
-    sanitizer = InProcessSanitizer(sanitizer_options(load_settings()))
+    sanitizer = InProcessSanitizer(sanitizer_options(load_settings().photos))
     assert asyncio.run(validate_incoming(receipts, sanitizer, key, MAX_BYTES)) == Outcome("ignored")
     assert not key or key.endswith("/") or receipts.object_writer.store.exists(key)
 
 
 def test_two_that_judge_one_upload_at_once_spoil_it(receipts: UploadStore) -> None:
     image_id = upload(receipts, from_a_camera())
-    sanitizer = InProcessSanitizer(sanitizer_options(load_settings()))
+    sanitizer = InProcessSanitizer(sanitizer_options(load_settings().photos))
 
     class Slowly:
         """Hands the turn to the other when both have read the upload."""
@@ -324,7 +324,7 @@ def test_one_bad_upload_keeps_all_others_from_being_judged(
 
     def validate_photo() -> dict[str, int]:
         return asyncio.run(
-            validate_all_incoming(receipts, InProcessSanitizer(sanitizer_options(load_settings())), MAX_BYTES)
+            validate_all_incoming(receipts, InProcessSanitizer(sanitizer_options(load_settings().photos)), MAX_BYTES)
         )
 
     monkeypatch.setattr(UploadStore, "take", take_but_one)
@@ -352,7 +352,9 @@ def test_a_judge_gives_up_when_the_store_was_down_once(
 
     async def judge_until_it_is_a_photo() -> None:
         judging = asyncio.create_task(
-            validate_incoming_every(0.01, receipts, InProcessSanitizer(sanitizer_options(load_settings())), MAX_BYTES)
+            validate_incoming_every(
+                0.01, receipts, InProcessSanitizer(sanitizer_options(load_settings().photos)), MAX_BYTES
+            )
         )
         async with asyncio.timeout(60):
             while not receipts.object_writer.store.exists(photo_key(image_id)):

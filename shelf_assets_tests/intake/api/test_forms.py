@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.s3, pytest.mark.parametrize("door", ["s3"], indirect=T
 
 def validate(door: Door, image_id: str) -> None:
     """What the bucket's event has done."""
-    sanitizer = InProcessSanitizer(sanitizer_options(load_settings()))
+    sanitizer = InProcessSanitizer(sanitizer_options(load_settings().photos))
     receipts = UploadStore(door.lake.objects)
     asyncio.run(validate_incoming(receipts, sanitizer, f"{INCOMING}/{image_id}", 25_000_000))
 

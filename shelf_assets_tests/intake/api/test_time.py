@@ -31,7 +31,7 @@ MOMENTS = {
 async def _send(lake: LakeUnderTest, now: datetime) -> tuple[httpx.Response, httpx.Response]:
     settings = load_settings()
     _, token = Keys(lake.lake.objects).create("acme", {"upload", "read"}, now)
-    app = build_app(settings, InProcessSanitizer(sanitizer_options(settings)), now=lambda: now)
+    app = build_app(settings, InProcessSanitizer(sanitizer_options(settings.photos)), now=lambda: now)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
