@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -26,10 +25,10 @@ from shelf_assets.models.settings import ModelSettings
 from shelf_assets.observe.settings import TrackingSettings
 from shelf_assets.photos.settings import PhotoSettings
 from shelf_assets.pipeline.settings import PipelineSettings
+from shelf_assets.urls import without_password
 from shelf_assets.vision.settings import VisionSettings
 
 PREFIX = "SHELF_"
-_URL_PASSWORD = re.compile(r"://[^@\s]+@")
 
 
 class SettingsError(ValueError):
@@ -163,11 +162,6 @@ def leaves(model: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> It
             yield from leaves(group, (*above, name))
         else:
             yield Leaf((*above, name), field)
-
-
-def without_password(text: str) -> str:
-    """The text with user and password of every URL in it masked."""
-    return _URL_PASSWORD.sub("://**********@", text)
 
 
 def load_settings(**values: Any) -> Settings:

@@ -314,18 +314,19 @@ def serve_intake(
     with _readable_errors():
         settings = _ready_settings()
         try:
-            from shelf_assets.http.server import open_socket, ready_app, serve
+            from shelf_assets.http.server import open_socket, serve
+            from shelf_assets.intake.app import build_app
         except ModuleNotFoundError as missing:
             raise SettingsError(f"{missing.name} is not installed: install the extra `door`") from None
-        door = ready_app(settings)
+        api = build_app(settings)
         listening = open_socket(host, port)
         console.print(
-            f"the door to {settings.lake.url} is on http://{host}:{listening.getsockname()[1]}, its OpenAPI at /docs; "
+            f"the upload API of {settings.lake.url} is on http://{host}:{listening.getsockname()[1]}, its OpenAPI at /docs; "
             "keys: shelf keys create; Ctrl-C stops it",
             highlight=False,
             soft_wrap=True,
         )
-        serve(door, settings, listening)
+        serve(api, settings.http, listening)
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
-"""The door: what is a photo that we take, and how it comes in. No Dagster and no torch; the graph begins behind it.
+"""How photos come in: the upload API and its presigned forms, the same API on Lambda, and `shelf land`.
 
-`rules` says what is refused and what people are told, `validator` asks the rules, `rebuild` makes the file that is kept,
-`decoders` are the processes in which both happen, `receipts` is what rests of an upload; `keys` and `quotas` say who may
-send how much. The doors themselves are `api` (HTTP), `serverless` (Lambda) and `shelf land`.
+What a photo may be and how it is sanitized belongs in `photos`; keys, rate limits and the server itself in `http`.
+No Dagster and no torch.
 """

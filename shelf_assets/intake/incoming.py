@@ -125,7 +125,7 @@ async def _judged(
     if isinstance(sanitized, Refused):
         return _quarantined(receipts, image_id, upload.data, owner, sanitized)
     try:
-        receipt = receipts.take(sanitized, owner, image_id)
+        receipt = receipts.accept(sanitized, owner, image_id)
     except Erased as erased:
         receipts.note_same(image_id, erased.args[0])
         return Outcome("erased", image_id, erased.args[0])

@@ -81,7 +81,7 @@ class UploadStore:
     def __init__(self, store: ObjectStore) -> None:
         self.object_writer = ObjectWriter(store)
 
-    def take(self, accepted: Accepted, owner: str, image_id: str, idempotency_key: str | None = None) -> Receipt:
+    def accept(self, accepted: Accepted, owner: str, image_id: str, idempotency_key: str | None = None) -> Receipt:
         """Store a photo and answer for it. `image_id` is a new one; the answer's is that of the first such upload.
 
         Raises KeyReused, Erased and StoreUnavailable. A writer that dies between claim and photo leaves a claim without a

@@ -12,7 +12,8 @@ import dagster as dg
 import polars as pl
 
 from shelf_assets.observe.meter import Meter
-from shelf_assets.settings import load_settings, without_password
+from shelf_assets.settings import load_settings
+from shelf_assets.urls import without_password
 
 if TYPE_CHECKING:
     from shelf_assets.models.spec import ModelSpec

@@ -36,7 +36,7 @@ def fail_between_claim_and_photo(receipts: UploadStore, monkeypatch: pytest.Monk
 
     with monkeypatch.context() as failing, pytest.raises(StoreUnavailable):
         failing.setattr(ObjectWriter, "put", fail)
-        receipts.take(PHOTO, OWNER, image_id)
+        receipts.accept(PHOTO, OWNER, image_id)
     assert not photo_keys(receipts)
     return image_id
 
@@ -46,9 +46,9 @@ def test_a_photo_that_is_sent_again_weeks_later_lands_where_nobody_looks_any_mor
 ) -> None:
     fail_between_claim_and_photo(receipts, monkeypatch)
     weeks_later = new_image_id(SENT + timedelta(days=30))
-    receipt = receipts.take(PHOTO, OWNER, weeks_later)
+    receipt = receipts.accept(PHOTO, OWNER, weeks_later)
     assert (receipt.image_id, receipt.is_new, receipt.day.isoformat()) == (weeks_later, True, "2026-12-24")
-    again = receipts.take(PHOTO, OWNER, new_image_id(SENT + timedelta(days=60)))
+    again = receipts.accept(PHOTO, OWNER, new_image_id(SENT + timedelta(days=60)))
     assert (again.image_id, again.is_new) == (weeks_later, False)
     assert photo_keys(receipts) == [photo_key(weeks_later)]
 
@@ -58,24 +58,24 @@ def test_a_photo_that_is_sent_again_at_once_gets_a_second_name(
 ) -> None:
     """Its first sender may be storing it at this moment."""
     first = fail_between_claim_and_photo(receipts, monkeypatch)
-    assert receipts.take(PHOTO, OWNER, new_image_id(SENT + timedelta(hours=1))).image_id == first
+    assert receipts.accept(PHOTO, OWNER, new_image_id(SENT + timedelta(hours=1))).image_id == first
     assert photo_keys(receipts) == [photo_key(first)]
 
 
 @pytest.mark.parametrize("days", [0, 30])
 def test_an_erased_photo_comes_back_when_it_is_sent_again(receipts: UploadStore, days: int) -> None:
-    first = receipts.take(PHOTO, OWNER, new_image_id(SENT)).image_id
+    first = receipts.accept(PHOTO, OWNER, new_image_id(SENT)).image_id
     receipts.ask_erasure(first, OWNER, SENT)
     receipts.object_writer.delete(photo_key(first))
     with pytest.raises(Erased, match=first):
-        receipts.take(PHOTO, OWNER, new_image_id(SENT + timedelta(days=days)))
+        receipts.accept(PHOTO, OWNER, new_image_id(SENT + timedelta(days=days)))
     assert not photo_keys(receipts)
 
 
 def test_a_photo_whose_time_was_over_does_not_come_in_again(receipts: UploadStore) -> None:
     """Retention removed it; its owner may send it once more, and it is a photo of the day that it is sent on."""
-    first = receipts.take(PHOTO, OWNER, new_image_id(SENT)).image_id
+    first = receipts.accept(PHOTO, OWNER, new_image_id(SENT)).image_id
     receipts.object_writer.delete(photo_key(first))
     later = new_image_id(SENT + timedelta(days=400))
-    assert receipts.take(PHOTO, OWNER, later).image_id == later
+    assert receipts.accept(PHOTO, OWNER, later).image_id == later
     assert photo_keys(receipts) == [photo_key(later)]
