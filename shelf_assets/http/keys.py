@@ -30,7 +30,6 @@ from shelf_assets.http.api_key import (
 )
 from shelf_assets.http.limit_text import parse_limits
 from shelf_assets.http.lookup_guard import LookupGuard
-from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets.lake.object_writer import ObjectWriter
 
@@ -114,14 +113,10 @@ class Keys:
             record = self._cache.get(match[1])
         return None if record is None else record.opened_by(match[2])
 
-    def is_available(self) -> bool:
-        """Whether the store answers a listing of the keys."""
-        try:
-            # A listing, because a look at one object of a missing bucket only says "no such object".
-            next(self.object_writer.store.list(f"{_FOLDER}/"), None)
-        except StoreUnavailable:
-            return False
-        return True
+    def ping(self) -> None:
+        """Raise StoreUnavailable if the keys cannot be read."""
+        # A listing, because a look at one object of a missing bucket only says "no such object".
+        next(self.object_writer.store.list(f"{_FOLDER}/"), None)
 
     def _cached_or_read(self, key_id: str) -> KeyRecord | None:
         with self._lock:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-_LOOKUPS_PER_SECOND = 20
+LOOKUPS_PER_SECOND = 20
 
 
 class LookupGuard:
@@ -30,7 +30,7 @@ class LookupGuard:
         with self._lock:
             now = time.monotonic()
             if now - self._second_began >= 1 or self._second_began < 0:
-                self._second_began, self._lookups_left, self._is_listed = now, _LOOKUPS_PER_SECOND, False
+                self._second_began, self._lookups_left, self._is_listed = now, LOOKUPS_PER_SECOND, False
             if self._lookups_left > 0:
                 self._lookups_left -= 1
                 return True

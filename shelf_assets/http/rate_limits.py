@@ -125,14 +125,10 @@ class RateLimits:
                 if stats.remaining > 0:
                     await self._limiter.hit(window.item, *window.identifiers, cost=stats.remaining)
 
-    async def is_available(self) -> bool:
-        """Whether counting works."""
-        try:
-            async with self._translated_errors():
-                await self._storage.get("ready")
-        except RateLimitsUnavailable:
-            return False
-        return True
+    async def ping(self) -> None:
+        """Raise RateLimitsUnavailable if counting does not work."""
+        async with self._translated_errors():
+            await self._storage.get("ready")
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""

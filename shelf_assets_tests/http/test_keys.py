@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from shelf_assets.http import keys as keys_module
-from shelf_assets.http.keys import ApiKey, Keys
+from shelf_assets.http.api_key import ApiKey
+from shelf_assets.http.keys import Keys
+from shelf_assets.http.lookup_guard import LOOKUPS_PER_SECOND
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import ObjectStore, RetryOptions, StoredObject
 from shelf_assets_tests.conftest import LakeUnderTest
@@ -156,17 +158,17 @@ def test_a_key_that_is_read_at_every_request(store: CountingStore) -> None:
 def test_a_remembered_key_asks_the_store_or_opens_what_find_does_not(store: CountingStore) -> None:
     keys = Keys(store)
     key, token = keys.create("app", ["upload"], NOON)
-    assert keys.remembered(token) is None, "nobody asked for it yet"
+    assert keys.find_cached(token) is None, "nobody asked for it yet"
     assert keys.find(token) == key
     store.asked.clear()
-    assert keys.remembered(token) == key
+    assert keys.find_cached(token) == key
     other_secret = token[:-1] + ("A" if token[-1] != "A" else "B")
     for stranger in ("", made_up_token(), other_secret):
-        assert keys.remembered(stranger) is None
+        assert keys.find_cached(stranger) is None
     assert not store.asked
     keys.revoke(key.key_id, NOON)
     assert keys.find(token) is None
-    assert keys.remembered(token) is None, "revoked"
+    assert keys.find_cached(token) is None, "revoked"
 
 
 def test_a_flood_of_made_up_keys_that_asks_the_store_each_time(store: CountingStore) -> None:
@@ -176,10 +178,10 @@ def test_a_flood_of_made_up_keys_that_asks_the_store_each_time(store: CountingSt
     began = time.monotonic()
     assert not any(keys.find(made_up_token()) for _ in range(3_000))
     seconds = int(time.monotonic() - began) + 2
-    assert store.asked["get"] <= keys_module._LOOKUPS_A_SECOND * seconds
+    assert store.asked["get"] <= LOOKUPS_PER_SECOND * seconds
     assert 1 <= store.asked["list"] <= seconds
     assert all(keys.find(token) for token in early), "the flood locks out keys that are there"
-    assert len(keys._cache) <= keys_module._LOOKUPS_A_SECOND * seconds + len(early)
+    assert len(keys._cache) <= LOOKUPS_PER_SECOND * seconds + len(early)
 
 
 def test_a_flood_that_keeps_new_keys_out(store: CountingStore) -> None:

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from shelf_assets.http import window_counts
-from shelf_assets.http.keys import ApiKey
-from shelf_assets.http.rate_limits import RateLimitExceeded, RateLimits, RateLimitsUnavailable, network_of, parse_limits
+from shelf_assets.http.api_key import ApiKey
+from shelf_assets.http.limit_text import parse_limits
+from shelf_assets.http.networks import network_of
+from shelf_assets.http.rate_limits import RateLimitExceeded, RateLimits, RateLimitsUnavailable
 from shelf_assets.http.settings import HttpSettings
 from shelf_assets.http.window_counts import WindowCounts
 from shelf_assets_tests.conftest import repo_root
@@ -35,7 +37,7 @@ async def main():
     quotas = quotas_of(url, key_requests="120/day")
     print("ready", flush=True)
     sys.stdin.readline()
-    print(sum([await granted(quotas.spend(a_key(key_id), address, requests=1)) for _ in range(int(times))]))
+    print(sum([await granted(quotas.consume(a_key(key_id), address, requests=1)) for _ in range(int(times))]))
 asyncio.run(main())
 """
 
@@ -91,9 +93,9 @@ def counted_in(request: pytest.FixtureRequest) -> str | None:
 def test_a_limit_that_grants_one_more_or_one_less(counted_in: str | None, kind: str) -> None:
     async def story() -> None:
         quotas, key, address = quotas_of(counted_in, **{f"key_{kind.strip('_')}": "50/day"}), a_key(), an_address()
-        answers = [await granted(quotas.spend(key, address, **{kind: 5})) for _ in range(12)]
+        answers = [await granted(quotas.consume(key, address, **{kind: 5})) for _ in range(12)]
         assert answers == [True] * 10 + [False] * 2
-        assert await granted(quotas.spend(a_key(), address, **{kind: 5})), "another key pays for this one"
+        assert await granted(quotas.consume(a_key(), address, **{kind: 5})), "another key pays for this one"
         await quotas.aclose()
 
     done(story())
@@ -103,9 +105,9 @@ def test_a_limit_of_addresses_that_a_second_key_gets_round(counted_in: str | Non
     async def story() -> None:
         quotas, address = quotas_of(counted_in, address_requests="3/day"), an_address()
         senders = [a_key(), a_key(), a_key(), a_key()]
-        assert [await granted(quotas.spend(key, address, requests=1)) for key in senders] == [True, True, True, False]
-        assert await granted(quotas.spend(None, address, requests=1)), "who has no key is counted apart"
-        assert await granted(quotas.spend(senders[0], an_address(), requests=1))
+        assert [await granted(quotas.consume(key, address, requests=1)) for key in senders] == [True, True, True, False]
+        assert await granted(quotas.consume(None, address, requests=1)), "who has no key is counted apart"
+        assert await granted(quotas.consume(senders[0], an_address(), requests=1))
         await quotas.aclose()
 
     done(story())
@@ -116,11 +118,11 @@ def test_a_refused_request_that_eats_the_other_windows(counted_in: str | None) -
         quotas = quotas_of(counted_in, key_requests="2/day", key_bytes="100/day;1000/day", address_pixels="10/day")
         key, address = a_key(), an_address()
         for _ in range(5):
-            assert not await granted(quotas.spend(key, address, requests=1, bytes_=101))
-            assert not await granted(quotas.spend(key, address, requests=1, bytes_=10, pixels=11))
-        assert await granted(quotas.spend(key, address, requests=1, bytes_=50, pixels=5))
-        assert await granted(quotas.spend(key, address, requests=1, bytes_=50, pixels=5))
-        assert not await granted(quotas.spend(key, address, requests=1))
+            assert not await granted(quotas.consume(key, address, requests=1, bytes_=101))
+            assert not await granted(quotas.consume(key, address, requests=1, bytes_=10, pixels=11))
+        assert await granted(quotas.consume(key, address, requests=1, bytes_=50, pixels=5))
+        assert await granted(quotas.consume(key, address, requests=1, bytes_=50, pixels=5))
+        assert not await granted(quotas.consume(key, address, requests=1))
         await quotas.aclose()
 
     done(story())
@@ -130,15 +132,15 @@ def test_a_look_before_the_body_that_counts_or_does_not_see(counted_in: str | No
     async def story() -> None:
         quotas, key, address = quotas_of(counted_in, key_requests="2/day", key_bytes="100/day"), a_key(), an_address()
         for _ in range(5):
-            await quotas.check_room(key, address, bytes_=100)
-        await quotas.spend(key, address, requests=1, bytes_=60)
-        await quotas.check_room(key, address, bytes_=40)
-        assert "bytes" in (await refusal(quotas.check_room(key, address, bytes_=41))).what
-        await quotas.spend(key, address, bytes_=40)
-        assert "bytes" in (await refusal(quotas.check_room(key, address))).what
-        await quotas.check_room(key, address, bytes_=0)
-        await quotas.spend(key, address, requests=1)
-        assert "requests" in (await refusal(quotas.check_room(key, address, bytes_=0))).what
+            await quotas.check(key, address, bytes_=100)
+        await quotas.consume(key, address, requests=1, bytes_=60)
+        await quotas.check(key, address, bytes_=40)
+        assert "bytes" in (await refusal(quotas.check(key, address, bytes_=41))).what
+        await quotas.consume(key, address, bytes_=40)
+        assert "bytes" in (await refusal(quotas.check(key, address))).what
+        await quotas.check(key, address, bytes_=0)
+        await quotas.consume(key, address, requests=1)
+        assert "requests" in (await refusal(quotas.check(key, address, bytes_=0))).what
         await quotas.aclose()
 
     done(story())
@@ -149,8 +151,8 @@ def test_a_key_with_limits_of_its_own_held_to_the_others(counted_in: str | None)
         quotas, address = quotas_of(counted_in, key_requests="3/day", key_pixels="30/day"), an_address()
         small, large, plain = a_key(requests="1/day"), a_key(requests="8/day"), a_key()
         for key, wanted in ((small, 1), (large, 8), (plain, 3)):
-            assert sum([await granted(quotas.spend(key, address, requests=1)) for _ in range(10)]) == wanted
-        assert not await granted(quotas.spend(large, address, pixels=31)), "what a key does not set is the setting's"
+            assert sum([await granted(quotas.consume(key, address, requests=1)) for _ in range(10)]) == wanted
+        assert not await granted(quotas.consume(large, address, pixels=31)), "what a key does not set is the setting's"
         await quotas.aclose()
 
     done(story())
@@ -161,7 +163,7 @@ def test_two_replicas_that_each_grant_the_whole_limit(redis_url: str) -> None:
     async def story() -> None:
         here, there = quotas_of(redis_url, key_requests="50/day"), quotas_of(redis_url, key_requests="50/day")
         key, address = a_key(), an_address()
-        asked = [granted(quotas.spend(key, address, requests=1)) for quotas in (here, there) for _ in range(60)]
+        asked = [granted(quotas.consume(key, address, requests=1)) for quotas in (here, there) for _ in range(60)]
         assert sum(await asyncio.gather(*asked)) == 50
         await here.aclose()
         await there.aclose()
@@ -191,8 +193,8 @@ def test_the_embedded_default_that_needs_a_server() -> None:
     async def story() -> None:
         quotas = quotas_of(None, key_requests="40/day")
         key, address = a_key(), an_address()
-        await quotas.ready()
-        asked = [granted(quotas.spend(key, address, requests=1)) for _ in range(60)]
+        await quotas.ping()
+        asked = [granted(quotas.consume(key, address, requests=1)) for _ in range(60)]
         assert sum(await asyncio.gather(*asked)) == 40
         await quotas.aclose()
 
@@ -202,12 +204,12 @@ def test_the_embedded_default_that_needs_a_server() -> None:
 def test_a_retry_after_that_is_too_early(counted_in: str | None) -> None:
     async def story() -> None:
         quotas, key, address = quotas_of(counted_in, key_bytes="1000/3second"), a_key(), an_address()
-        await quotas.spend(key, address, bytes_=1000)
-        refused = await refusal(quotas.spend(key, address, bytes_=900))
+        await quotas.consume(key, address, bytes_=1000)
+        refused = await refusal(quotas.consume(key, address, bytes_=900))
         assert 1 <= refused.retry_after_seconds <= 6
         assert str(refused.retry_after_seconds) in str(refused)
         await asyncio.sleep(refused.retry_after_seconds)
-        await quotas.spend(key, address, bytes_=900)
+        await quotas.consume(key, address, bytes_=900)
         await quotas.aclose()
 
     done(story())
@@ -226,15 +228,15 @@ def test_a_retry_after_that_is_not_the_first_second_with_room(monkeypatch: pytes
             refused = 0
             for _ in range(30):
                 cost = chance.randint(1, 1_000_000)
-                if not await granted(quotas.check_room(key, address, bytes_=cost)):
+                if not await granted(quotas.check(key, address, bytes_=cost)):
                     refused += 1
-                    wait = (await refusal(quotas.spend(key, address, bytes_=cost))).retry_after_seconds
+                    wait = (await refusal(quotas.consume(key, address, bytes_=cost))).retry_after_seconds
                     began = clock.now
                     if wait > 1:
                         clock.now = began + wait - 1.001
-                        assert not await granted(quotas.check_room(key, address, bytes_=cost))
+                        assert not await granted(quotas.check(key, address, bytes_=cost))
                     clock.now = began + wait
-                await quotas.spend(key, address, bytes_=cost)
+                await quotas.consume(key, address, bytes_=cost)
                 clock.now += chance.expovariate(1 / 20)
             return refused
 
@@ -245,7 +247,7 @@ def test_a_retry_after_that_is_not_the_first_second_with_room(monkeypatch: pytes
 def test_a_photo_larger_than_the_limit_told_to_try_again_soon(counted_in: str | None) -> None:
     async def story() -> None:
         quotas = quotas_of(counted_in, key_bytes="1000/hour")
-        refused = await refusal(quotas.spend(a_key(), an_address(), bytes_=2_500))
+        refused = await refusal(quotas.consume(a_key(), an_address(), bytes_=2_500))
         assert refused.retry_after_seconds == 3600
         assert refused.what == "the limit of this key is 1,000 bytes per hour, and this alone asks for 2,500"
         await quotas.aclose()
@@ -260,10 +262,10 @@ def test_what_is_used_up_takes_other_limits_along(counted_in: str | None) -> Non
             a_key(),
             an_address(),
         )
-        await quotas.spend(key, address, pixels=80)
+        await quotas.consume(key, address, pixels=80)
         await quotas.exhaust(key, address, pixels=50)
-        assert not await granted(quotas.spend(key, address, pixels=1))
-        assert await granted(quotas.spend(a_key(), address, pixels=100)), "the address has room, and keeps it"
+        assert not await granted(quotas.consume(key, address, pixels=1))
+        assert await granted(quotas.consume(a_key(), address, pixels=100)), "the address has room, and keeps it"
         await quotas.aclose()
 
     done(story())
@@ -273,11 +275,11 @@ def test_a_refusal_that_names_another_window_than_the_longest() -> None:
     async def story() -> None:
         quotas = quotas_of(None, key_requests="1/2minute;1/day", address_requests="1/hour")
         key, address = a_key(), an_address()
-        await quotas.spend(key, address, requests=1)
-        refused = await refusal(quotas.spend(key, address, requests=1))
+        await quotas.consume(key, address, requests=1)
+        refused = await refusal(quotas.consume(key, address, requests=1))
         assert refused.what == "the limit of this key is 1 requests per day"
         assert 3600 < refused.retry_after_seconds <= 2 * 86_400
-        refused = await refusal(quotas.spend(a_key(), address, requests=1))
+        refused = await refusal(quotas.consume(a_key(), address, requests=1))
         assert refused.what == "the limit of this address is 1 requests per hour"
 
     done(story())
@@ -298,8 +300,8 @@ def test_a_refusal_that_names_another_window_than_the_longest() -> None:
 def test_an_address_that_gets_round_its_limit(address: str, other: str, is_same: bool) -> None:
     async def story() -> None:
         quotas = quotas_of(None, address_requests="1/day")
-        await quotas.spend(None, address, requests=1)
-        assert await granted(quotas.spend(None, other, requests=1)) is not is_same
+        await quotas.consume(None, address, requests=1)
+        assert await granted(quotas.consume(None, other, requests=1)) is not is_same
 
     assert (network_of(address) == network_of(other)) is is_same
     done(story())
@@ -308,7 +310,7 @@ def test_an_address_that_gets_round_its_limit(address: str, other: str, is_same:
 def test_a_limit_given_twice_and_counted_twice() -> None:
     async def story() -> None:
         quotas, key, address = quotas_of(None, key_requests="4/day; 4 per 1 day, 9/day"), a_key(), an_address()
-        assert sum([await granted(quotas.spend(key, address, requests=1)) for _ in range(6)]) == 4
+        assert sum([await granted(quotas.consume(key, address, requests=1)) for _ in range(6)]) == 4
 
     assert len(parse_limits("4/day; 4 per 1 day, 9/day")) == 2
     done(story())
@@ -331,12 +333,12 @@ def test_a_window_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         clock = FakeClock(600.0)
         monkeypatch.setattr(window_counts, "time", clock)
         quotas, key, address = quotas_of(None, key_requests="10/minute"), a_key(), an_address()
-        await quotas.spend(key, address, requests=10)
+        await quotas.consume(key, address, requests=10)
         for now, room in ((659.9, 0), (660.0, 0), (690.0, 5), (719.9, 5)):
             clock.now = now
-            assert sum([await granted(quotas.spend(key, address, requests=1)) for _ in range(10)]) == room, now
+            assert sum([await granted(quotas.consume(key, address, requests=1)) for _ in range(10)]) == room, now
         clock.now = 60_000.0
-        await quotas.spend(key, address, requests=10)
+        await quotas.consume(key, address, requests=10)
 
     done(story())
 
@@ -351,9 +353,9 @@ def test_a_redis_that_is_down_not_named_or_its_password_told() -> None:
     async def story() -> None:
         quotas = quotas_of(REFUSED_URL.format(port=port))
         for ask in (
-            lambda: quotas.spend(a_key(), an_address(), requests=1),
-            lambda: quotas.check_room(None, an_address()),
-            quotas.ready,
+            lambda: quotas.consume(a_key(), an_address(), requests=1),
+            lambda: quotas.check(None, an_address()),
+            quotas.ping,
         ):
             with pytest.raises(
                 RateLimitsUnavailable, match=rf"redis://\*+@127\.0\.0\.1:{port}/0 failed.*SHELF_HTTP_REDIS_URL"
@@ -369,7 +371,7 @@ def test_a_redis_that_hangs_and_the_door_with_it() -> None:
     async def story(port: int) -> None:
         began = time.monotonic()
         with pytest.raises(RateLimitsUnavailable, match=f"127.0.0.1:{port}"):
-            await quotas_of(f"redis://127.0.0.1:{port}/0").spend(a_key(), an_address(), requests=1)
+            await quotas_of(f"redis://127.0.0.1:{port}/0").consume(a_key(), an_address(), requests=1)
         assert time.monotonic() - began < 30
 
     with socket.socket() as silent:
@@ -395,10 +397,10 @@ def test_a_redis_that_refuses_the_password_taken_for_one_that_counts() -> None:
 
         async def story() -> None:
             right, wrong = quotas_of(url), quotas_of(url.replace("right-sesame", "wrong-sesame"))
-            await right.ready()
-            await right.spend(a_key(), an_address(), requests=1)
+            await right.ping()
+            await right.consume(a_key(), an_address(), requests=1)
             with pytest.raises(RateLimitsUnavailable) as told:
-                await wrong.ready()
+                await wrong.ping()
             assert no_password_in(told.value)
             await right.aclose()
             await wrong.aclose()
@@ -416,12 +418,12 @@ def test_a_redis_that_came_back_and_is_not_used_again() -> None:
         key, address = a_key(requests="2/day"), an_address()
         with redis_server(port) as url:
             quotas = quotas_of(url)
-            await quotas.spend(key, address, requests=1)
+            await quotas.consume(key, address, requests=1)
         with pytest.raises(RateLimitsUnavailable):
-            await quotas.spend(key, address, requests=1)
+            await quotas.consume(key, address, requests=1)
         with redis_server(port):
-            await quotas.ready()
-            assert [await granted(quotas.spend(key, address, requests=1)) for _ in range(3)] == [True, True, False]
+            await quotas.ping()
+            assert [await granted(quotas.consume(key, address, requests=1)) for _ in range(3)] == [True, True, False]
             await quotas.aclose()
 
     done(story())

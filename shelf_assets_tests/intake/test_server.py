@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from shelf_assets_tests.conftest import repo_root
-from shelf_assets_tests.intake.api.conftest import OpenDoor
-from shelf_assets_tests.intake.api.doors import on_disk
+from shelf_assets_tests.intake.conftest import OpenDoor
+from shelf_assets_tests.intake.running_servers import on_disk
 
 # An upload and a question through the app as the server builds it; then what is loaded.
 LOADED = """
@@ -21,12 +21,11 @@ from datetime import UTC, datetime
 import httpx
 from shelf_assets.settings import load_settings
 settings = load_settings()
-from shelf_assets.http.server import ready_app
-from shelf_assets.http.keys import Keys
-app = ready_app(settings)
-_, token = Keys(app.state.door.store).create("acme", ["upload", "read"], datetime.now(UTC))
+from shelf_assets.intake.app import build_app
+app = build_app(settings)
+_, token = app.state.http.keys.create("acme", ["upload", "read"], datetime.now(UTC))
 async def main():
-    from shelf_assets_tests.intake.api.senders import photo
+    from shelf_assets_tests.intake.clients import photo
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://door", headers={"X-API-Key": token}, timeout=60
     )

@@ -13,7 +13,7 @@ from shelf_assets.intake.app import build_app
 from shelf_assets.photos.decoder_pool import InProcessSanitizer, sanitizer_options
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
-from shelf_assets_tests.intake.api.senders import photo
+from shelf_assets_tests.intake.clients import photo
 
 MIDNIGHT = datetime(2026, 11, 24, tzinfo=UTC)
 MOMENTS = {

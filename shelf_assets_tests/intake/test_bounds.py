@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from shelf_assets.intake.photo_form import FORM_BYTES
-from shelf_assets_tests.intake.api.conftest import OpenDoor
-from shelf_assets_tests.intake.api.doors import Door
-from shelf_assets_tests.intake.api.senders import connected, form, head, photo
+from shelf_assets_tests.intake.clients import connected, form, head, photo
+from shelf_assets_tests.intake.conftest import OpenDoor
+from shelf_assets_tests.intake.running_servers import Door
 
 SMALL = {"SHELF_PHOTOS_MAX_BYTES": "100000", "SHELF_HTTP_SILENCE_SECONDS": "2", "SHELF_HTTP_BODY_SECONDS": "6"}
 
@@ -20,7 +20,7 @@ SMALL = {"SHELF_PHOTOS_MAX_BYTES": "100000", "SHELF_HTTP_SILENCE_SECONDS": "2", 
 @pytest.fixture(scope="module")
 def small_door(tmp_path_factory: pytest.TempPathFactory):
     """A door that takes little, and waits little."""
-    from shelf_assets_tests.intake.api.doors import on_disk, running
+    from shelf_assets_tests.intake.running_servers import on_disk, running
 
     folder = tmp_path_factory.mktemp("small")
     with running(on_disk(folder), folder, SMALL) as opened:
@@ -171,7 +171,7 @@ def test_more_uploads_are_held_than_there_are_places(open_door: OpenDoor) -> Non
         for raw in (one, two):
             raw.send(head(token, Content_Length=str(len(photo()))) + photo()[:-9])
         deadline = time.monotonic() + 30
-        while "shelf_door_places_taken 2.0" not in client.get("/metrics").text and time.monotonic() < deadline:
+        while "shelf_upload_in_flight 2.0" not in client.get("/metrics").text and time.monotonic() < deadline:
             time.sleep(0.1)
         refused = client.post("/v1/images", content=photo(mark=15))
         assert (refused.status_code, refused.json()["reason"]) == (503, "busy")
@@ -192,7 +192,7 @@ def test_one_owner_takes_all_the_places(open_door: OpenDoor) -> None:
             raw.send(head(greedy, Content_Length=str(len(photo()))) + photo()[:-9])
         with door.client(greedy) as client:
             deadline = time.monotonic() + 30
-            while "shelf_door_places_taken 3.0" not in client.get("/metrics").text and time.monotonic() < deadline:
+            while "shelf_upload_in_flight 3.0" not in client.get("/metrics").text and time.monotonic() < deadline:
                 time.sleep(0.1)
             refused = client.post("/v1/images", content=photo(mark=31))
             assert (refused.status_code, refused.json()["reason"]) == (503, "busy")

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from shelf_assets.intake.upload_store import photo_key, received_at_of
-from shelf_assets_tests.intake.api.conftest import OpenDoor
-from shelf_assets_tests.intake.api.doors import Door, Place
-from shelf_assets_tests.intake.api.senders import form, noise, photo
+from shelf_assets_tests.intake.clients import form, noise, photo
+from shelf_assets_tests.intake.conftest import OpenDoor
+from shelf_assets_tests.intake.running_servers import Door, Place
 
 PROBLEM = "application/problem+json"
 

@@ -20,9 +20,9 @@ from PIL import Image
 
 from shelf_assets.intake.upload_store import photo_key
 from shelf_assets_tests.faulty_proxy import Faults, faulty_proxy
-from shelf_assets_tests.intake.api.conftest import OpenDoor
-from shelf_assets_tests.intake.api.doors import ANSWER_SECONDS, Door, Place, on_disk, on_s3
-from shelf_assets_tests.intake.api.senders import connected, head, photo
+from shelf_assets_tests.intake.clients import connected, head, photo
+from shelf_assets_tests.intake.conftest import OpenDoor
+from shelf_assets_tests.intake.running_servers import ANSWER_SECONDS, Door, Place, on_disk, on_s3
 from shelf_assets_tests.servers import S3Server
 
 
@@ -193,7 +193,7 @@ def test_a_server_that_stops_drops_what_it_was_taking(open_door: OpenDoor, place
         raw.send(head(token, Content_Length=str(len(data))) + data[:1000])
         with door.client() as client:
             for _ in range(100):
-                if "shelf_door_places_taken 1.0" in client.get("/metrics").text:
+                if "shelf_upload_in_flight 1.0" in client.get("/metrics").text:
                     break
                 time.sleep(0.1)
         door.process.send_signal(signal.SIGTERM)

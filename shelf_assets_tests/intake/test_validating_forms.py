@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from shelf_assets.intake.upload_store import INCOMING, photo_key
-from shelf_assets_tests.intake.api.conftest import OpenDoor, place_of
-from shelf_assets_tests.intake.api.doors import ANSWER_SECONDS, Door, Place
-from shelf_assets_tests.intake.api.senders import photo
+from shelf_assets_tests.intake.clients import photo
+from shelf_assets_tests.intake.conftest import OpenDoor, place_of
+from shelf_assets_tests.intake.running_servers import ANSWER_SECONDS, Door, Place
 
 pytestmark = pytest.mark.s3
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from shelf_assets_tests.intake.api.doors import ANSWER_SECONDS
+from shelf_assets_tests.intake.running_servers import ANSWER_SECONDS
 from shelf_assets_tests.vision.pictures import scene
 
 

@@ -7,9 +7,9 @@ import threading
 import httpx
 import pytest
 
-from shelf_assets_tests.intake.api.conftest import OpenDoor
-from shelf_assets_tests.intake.api.doors import Place
-from shelf_assets_tests.intake.api.senders import photo
+from shelf_assets_tests.intake.clients import photo
+from shelf_assets_tests.intake.conftest import OpenDoor
+from shelf_assets_tests.intake.running_servers import Place
 from shelf_assets_tests.servers import refusing_port
 
 pytestmark = pytest.mark.redis
@@ -74,14 +74,14 @@ def test_a_door_whose_redis_is_gone_takes_photos_uncounted(open_door: OpenDoor, 
 
 
 def test_a_door_without_its_redis_says_that_it_is_ready(tmp_path, open_door: OpenDoor) -> None:
-    from shelf_assets_tests.intake.api.doors import on_disk, start
+    from shelf_assets_tests.intake.running_servers import on_disk, start
 
     url = f"redis://:open-sesame@127.0.0.1:{refusing_port()}/0"
     door = start(on_disk(tmp_path), tmp_path / "door", {"SHELF_HTTP_REDIS_URL": url})
     try:
         answer = httpx.get(f"{door.url}/readyz", timeout=60)
         assert (answer.status_code, answer.json()["reason"]) == (503, "not_ready")
-        assert "the counting of limits" in answer.json()["detail"]
+        assert "rate limits" in answer.json()["detail"]
         assert "open-sesame" not in answer.text + door.log_text
     finally:
         door.stop()

@@ -12,8 +12,8 @@ from shelf_assets.intake.incoming import validate_incoming
 from shelf_assets.intake.upload_store import INCOMING, UploadStore, photo_key
 from shelf_assets.photos.decoder_pool import InProcessSanitizer, sanitizer_options
 from shelf_assets.settings import load_settings
-from shelf_assets_tests.intake.api.doors import Door
-from shelf_assets_tests.intake.api.senders import photo
+from shelf_assets_tests.intake.clients import photo
+from shelf_assets_tests.intake.running_servers import Door
 
 pytestmark = [pytest.mark.s3, pytest.mark.parametrize("door", ["s3"], indirect=True)]
 

@@ -20,8 +20,8 @@ from shelf_assets.intake.upload_store import (
 from shelf_assets.lake.schemas import CLASSIFICATIONS, RAW_IMAGES
 from shelf_assets.photos.sanitizer import Refused
 from shelf_assets.settings import load_settings
-from shelf_assets_tests.intake.api.doors import OWNER_HASH_KEY, Door
-from shelf_assets_tests.intake.api.senders import photo
+from shelf_assets_tests.intake.clients import photo
+from shelf_assets_tests.intake.running_servers import OWNER_HASH_KEY, Door
 from shelf_assets_tests.lake.rows import photo as raw_row
 from shelf_assets_tests.lake.rows import prediction
 

@@ -15,8 +15,8 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from shelf_assets.photos.rules import BY_REASON
-from shelf_assets_tests.intake.api.doors import Door, on_disk, running
-from shelf_assets_tests.intake.api.senders import photo
+from shelf_assets_tests.intake.clients import photo
+from shelf_assets_tests.intake.running_servers import Door, on_disk, running
 from shelf_assets_tests.vision.pictures import encoded, exif, scene
 
 # A decoder may take what the settings give it, beside what it is; the server, a few photos.

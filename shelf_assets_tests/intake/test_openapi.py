@@ -15,10 +15,13 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error, positive_data_acceptance
 
-from shelf_assets.http.problems import KINDS, MEDIA_TYPE
-from shelf_assets_tests.intake.api.doors import Door, on_disk, running
-from shelf_assets_tests.intake.api.senders import photo
+from shelf_assets.http.problem_answers import MEDIA_TYPE
+from shelf_assets.http.problems import REQUEST_KINDS
+from shelf_assets.intake.problems import UPLOAD_KINDS
+from shelf_assets_tests.intake.clients import photo
+from shelf_assets_tests.intake.running_servers import Door, on_disk, running
 
+KINDS = {kind.reason: kind for kind in (*REQUEST_KINDS, *UPLOAD_KINDS)}
 NO_LIMITS = {"SHELF_HTTP_KEY_REQUESTS": "1000000/minute", "SHELF_HTTP_ADDRESS_REQUESTS": "1000000/minute"}
 
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shelf_assets_tests.intake.api.conftest import OpenDoor
-from shelf_assets_tests.intake.api.doors import Door
-from shelf_assets_tests.intake.api.senders import photo
+from shelf_assets_tests.intake.clients import photo
+from shelf_assets_tests.intake.conftest import OpenDoor
+from shelf_assets_tests.intake.running_servers import Door
 
 FORWARDED = "203.0.113.77"
 
@@ -41,21 +41,21 @@ def test_a_refusal_is_not_counted_by_its_reason(open_door: OpenDoor) -> None:
         client.get("/an/address?of=nothing")
     httpx.post(f"{door.url}/v1/images", content=new, timeout=60)
     httpx.request("BREW", f"{door.url}/v1/images", timeout=60)
-    assert value(door, "shelf_door_refusals_total", reason="not_an_image") == 2
-    assert value(door, "shelf_door_refusals_total", reason="too_large") == 1
-    assert value(door, "shelf_door_refusals_total", reason="unknown_image") == 1
-    assert value(door, "shelf_door_refusals_total", reason="no_key") == 1
-    assert value(door, "shelf_door_photos_total", outcome="new") == 1
-    assert value(door, "shelf_door_photos_total", outcome="same") == 1
-    assert value(door, "shelf_door_pixels_total") == 2 * 80 * 60
-    assert value(door, "shelf_door_received_bytes_total") == 2 * len(new) + len(b"text") + len(b"words")
+    assert value(door, "shelf_http_refusals_total", reason="not_an_image") == 2
+    assert value(door, "shelf_http_refusals_total", reason="too_large") == 1
+    assert value(door, "shelf_http_refusals_total", reason="unknown_image") == 1
+    assert value(door, "shelf_http_refusals_total", reason="no_key") == 1
+    assert value(door, "shelf_upload_photos_total", outcome="new") == 1
+    assert value(door, "shelf_upload_photos_total", outcome="same") == 1
+    assert value(door, "shelf_upload_pixels_total") == 2 * 80 * 60
+    assert value(door, "shelf_http_received_bytes_total") == 2 * len(new) + len(b"text") + len(b"words")
     post = {"method": "POST", "route": "/v1/images"}
     for status, count in (("201", 1), ("200", 1), ("415", 2), ("413", 1), ("401", 1)):
-        assert value(door, "shelf_door_requests_total", status=status, **post) == count
-    assert value(door, "shelf_door_request_seconds_count", **post) == 6
-    assert value(door, "shelf_door_in_flight") == 1  # the one that asks
-    assert value(door, "shelf_door_requests_total", method="GET", route="other", status="404") == 1
-    assert value(door, "shelf_door_requests_total", method="other", route="/v1/images", status="405") == 1
+        assert value(door, "shelf_http_requests_total", status=status, **post) == count
+    assert value(door, "shelf_http_request_seconds_count", **post) == 6
+    assert value(door, "shelf_http_in_flight") == 1  # the one that asks
+    assert value(door, "shelf_http_requests_total", method="GET", route="other", status="404") == 1
+    assert value(door, "shelf_http_requests_total", method="other", route="/v1/images", status="405") == 1
     told = {label for _, labels in samples(door) for _, label in labels}
     assert not told & {"unknown", "/an/address", "BREW", "nothing"}
 

