@@ -2,96 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
 import pytest
 import uvicorn
-from fastapi import APIRouter, Depends, Request
 
-from shelf_assets.http.app import build_app
-from shelf_assets.http.auth import ACCESS_KINDS, Caller, Requires
 from shelf_assets.http.keys import Keys
-from shelf_assets.http.problem_answers import documented
-from shelf_assets.http.problems import Problem, ProblemKind
 from shelf_assets.http.settings import HttpSettings
-from shelf_assets.http.state import http_state
-from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets_tests.conftest import repo_root
+from shelf_assets_tests.http.second_app import Shelf, shelf_app
 
-SHELF_IS_FULL = ProblemKind("shelf_is_full", 409, "The shelf is full.")
 BODY_BYTES = 40_000_000
-
-
-class ShelfIsFull(Exception):
-    """An exception of the app's own room."""
-
-
-@dataclass
-class Shelf:
-    """The app's own state."""
-
-    is_open: bool = True
-    began: bool = False
-    ended: bool = False
-    labels: list[str] = field(default_factory=list)
-
-
-def shelf_app(store: ObjectStore, shelf: Shelf, settings: HttpSettings) -> Any:
-    """GET /hello is public, POST /labels/{label} needs the scope `upload`; a fourth label is refused."""
-    router = APIRouter()
-
-    @router.get("/hello")
-    async def hello() -> dict[str, str]:
-        return {"hello": "shopper"}
-
-    @router.post("/labels/{label}", status_code=201, responses=documented(*ACCESS_KINDS, SHELF_IS_FULL))
-    async def add_label(label: str, caller: Annotated[Caller, Depends(Requires("upload"))]) -> dict[str, str]:
-        if label == "bomb":
-            raise RuntimeError("words that a sender wrote")
-        if label == "storm":
-            raise StoreUnavailable("writing door/claims/ada/1 in s3://secret-bucket failed")
-        if len(shelf.labels) == 3:
-            raise ShelfIsFull
-        shelf.labels.append(label)
-        return {"owner": caller.key.owner}
-
-    @router.put("/labels")
-    async def replace_labels(request: Request) -> None:
-        raise Problem(SHELF_IS_FULL, "it is never replaced")
-
-    @asynccontextmanager
-    async def lifespan():
-        shelf.began = True
-        yield
-        shelf.ended = True
-
-    async def is_shelf_open() -> bool:
-        return shelf.is_open
-
-    return build_app(
-        "labels",
-        "Labels on a shelf.",
-        [router],
-        http_state(settings, store),
-        errors={ShelfIsFull: lambda _: Problem(SHELF_IS_FULL, "it holds three labels")},
-        readiness_checks={"shelf": is_shelf_open},
-        lifespan=lifespan,
-    )
 
 
 @dataclass
@@ -282,15 +220,13 @@ def test_its_lifespan_surrounds_the_time_in_which_it_serves(tmp_path: Path) -> N
         async with app.router.lifespan_context(app):
             assert shelf.began and not shelf.ended
 
-    import asyncio
-
     asyncio.run(live())
     assert shelf.ended
 
 
 def test_it_needs_no_module_of_the_upload_api(tmp_path: Path) -> None:
     code = (
-        "import sys, shelf_assets_tests.http.test_second_app; "
+        "import sys, shelf_assets_tests.http.second_app; "
         "print(*[name for name in sys.modules if name.startswith(('shelf_assets.intake', 'shelf_assets.photos'))])"
     )
     done = subprocess.run(
@@ -303,3 +239,27 @@ def test_it_needs_no_module_of_the_upload_api(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.split() == []
+
+
+def test_the_server_bounds_heads_and_stops_at_sigterm(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shelf_assets_tests.http.second_app", (tmp_path / "lake").as_uri()],
+        env=os.environ | {"PYTHONPATH": str(repo_root)},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(b"GET /hello HTTP/1.1\r\nHost: a")
+            assert connection.recv(1) == b"", "a head that does not end is not waited for"
+        answer = httpx.get(f"http://127.0.0.1:{port}/hello", timeout=60)
+        assert answer.json() == {"hello": "shopper"}
+        assert "Server" not in answer.headers
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) in (0, -signal.SIGTERM)
+    finally:
+        process.kill()
+        process.wait()
