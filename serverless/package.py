@@ -15,8 +15,9 @@ REQUIREMENTS = REPOSITORY / "serverless" / "requirements.txt"
 # Amazon Linux 2023, below the runtimes from Python 3.12 on, has glibc 2.34; 3.11 has Amazon Linux 2's 2.26, for which
 # NumPy makes no wheels any more.
 PYTHON, PLATFORM = "3.12", "x86_64-manylinux_2_28"
-# Of ours: the door, and what it stands on. Weights and tables stay at home.
-MODULES = ("__init__.py", "machine.py", "settings.py", "intake", "lake", "vision/*.py")
+# The upload API, the rooms that it uses, and the settings, which are composed of every room's. No weights.
+ROOMS = ("http", "intake", "lake", "photos", "vision/*.py")
+MODULES = ("__init__.py", "machine.py", "urls.py", "settings.py", "*/__init__.py", "*/settings.py", *ROOMS)
 # What AWS takes: above the second a package goes by way of a bucket, as `sam deploy` does anyway.
 MAX_UNZIPPED_BYTES, MAX_DIRECT_ZIP_BYTES = 250 << 20, 50 << 20
 
@@ -64,7 +65,7 @@ def _copy_modules(target: Path) -> None:
             place = target / found.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
             if found.is_dir():
-                shutil.copytree(found, place, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(found, place, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
             else:
                 shutil.copyfile(found, place)
     # By which the app knows its own version.

@@ -315,9 +315,9 @@ def test_one_bad_upload_keeps_all_others_from_being_judged(
 ) -> None:
     before, broken, after = (upload(receipts, from_a_camera(colour)) for colour in ("red", "green", "blue"))
     receipts.object_writer.put(f"{INCOMING}/not-ours", from_a_camera(), {})
-    take = UploadStore.take
+    accept = UploadStore.accept
 
-    def take_but_one(self: UploadStore, accepted: Accepted, owner: str, image_id: str) -> Receipt:
+    def accept_but_one(self: UploadStore, accepted: Accepted, owner: str, image_id: str) -> Receipt:
         if image_id == broken:
             raise StoreUnavailable("writing: the store says SlowDown")
         return take(self, accepted, owner, image_id)
@@ -327,10 +327,10 @@ def test_one_bad_upload_keeps_all_others_from_being_judged(
             validate_all_incoming(receipts, InProcessSanitizer(sanitizer_options(load_settings().photos)), MAX_BYTES)
         )
 
-    monkeypatch.setattr(UploadStore, "take", take_but_one)
+    monkeypatch.setattr(UploadStore, "accept", accept_but_one)
     assert validate_photo() == {"accepted": 2, "failed": 1, "ignored": 1}
     assert sorted(keys(receipts, IMAGES)) == [photo_key(before), photo_key(after)]
-    monkeypatch.setattr(UploadStore, "take", take)
+    monkeypatch.setattr(UploadStore, "accept", accept)
     assert validate_photo() == {"accepted": 1, "ignored": 1}
     assert validate_photo() == {"ignored": 1}
 

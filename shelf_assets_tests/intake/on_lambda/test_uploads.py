@@ -106,18 +106,18 @@ def test_another_event_ends_an_upload(spaced_lake: str, s3_server: S3Server) -> 
 def test_one_bad_record_costs_the_others_or_is_forgotten(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     receipts = serverless.door().receipts
     before, broken, after = (upload(receipts, from_a_camera(colour)) for colour in ("red", "green", "blue"))
-    take = UploadStore.take
+    accept = UploadStore.accept
 
-    def take_but_one(self: UploadStore, accepted: Any, owner: str, image_id: str) -> Any:
+    def accept_but_one(self: UploadStore, accepted: Any, owner: str, image_id: str) -> Any:
         if image_id == broken:
             raise StoreUnavailable("writing: the store says SlowDown")
-        return take(self, accepted, owner, image_id)
+        return accept(self, accepted, owner, image_id)
 
-    monkeypatch.setattr(UploadStore, "take", take_but_one)
+    monkeypatch.setattr(UploadStore, "accept", accept_but_one)
     with pytest.raises(ExceptionGroup, match="1 of 3 uploads") as raised:
         serverless.handler(created(spaced_lake, before, broken, after), Context())
     assert isinstance(raised.value.exceptions[0], StoreUnavailable)
-    monkeypatch.setattr(UploadStore, "take", take)
+    monkeypatch.setattr(UploadStore, "accept", accept)
     assert [receipts.object_writer.store.exists(photo_key(image_id)) for image_id in (before, broken, after)] == [
         True,
         False,
