@@ -122,7 +122,7 @@ def test_a_photo_is_answered_for_that_the_store_did_not_take(
             time.sleep(0.2)
             unready = client.get("/readyz")
         assert (unready.status_code, unready.json()["reason"]) == (503, "not_ready")
-        assert "the store" in unready.json()["detail"]
+        assert "store" in unready.json()["detail"]
         assert client.get("/healthz").status_code == 200
         assert door.photo_keys == before
         faults.shares = {}

@@ -320,7 +320,7 @@ def test_one_bad_upload_keeps_all_others_from_being_judged(
     def accept_but_one(self: UploadStore, accepted: Accepted, owner: str, image_id: str) -> Receipt:
         if image_id == broken:
             raise StoreUnavailable("writing: the store says SlowDown")
-        return take(self, accepted, owner, image_id)
+        return accept(self, accepted, owner, image_id)
 
     def validate_photo() -> dict[str, int]:
         return asyncio.run(
