@@ -1,4 +1,4 @@
-"""Keys of the door: the secret is nowhere at rest, a revoked or wrong one opens nothing, strangers cost the store little."""
+"""API keys: no secret is stored, a revoked or wrong key is refused, made-up keys cost the store little."""
 
 from __future__ import annotations
 

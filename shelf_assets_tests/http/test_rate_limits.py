@@ -1,4 +1,4 @@
-"""Limits of the door: as many as they say, shared where Redis is, and a refusal that says truly when to come back."""
+"""Rate limits: they grant what they say, are shared through Redis, and a refusal says truly when to try again."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ REFUSED_URL = "redis://shelf:open-sesame@127.0.0.1:{port}/0?password=query-sesam
 # Spends until it is refused, in a process of its own, and says how often it was not.
 SPENDER = """
 import asyncio, sys
-from shelf_assets_tests.http.test_rate_limits import a_key, granted, quotas_of
+from shelf_assets_tests.http.test_rate_limits import a_key, granted, limits_of
 url, key_id, address, times = sys.argv[1:]
 async def main():
-    quotas = quotas_of(url, key_requests="120/day")
+    rate_limits = limits_of(url, key_requests="120/day")
     print("ready", flush=True)
     sys.stdin.readline()
-    print(sum([await granted(quotas.consume(a_key(key_id), address, requests=1)) for _ in range(int(times))]))
+    print(sum([await granted(rate_limits.consume(a_key(key_id), address, requests=1)) for _ in range(int(times))]))
 asyncio.run(main())
 """
 
@@ -61,7 +61,7 @@ def an_address() -> str:
     return f"fd{secrets.token_hex(1)}:{secrets.token_hex(2)}:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"
 
 
-def quotas_of(url: str | None, **settings: str) -> RateLimits:
+def limits_of(url: str | None, **settings: str) -> RateLimits:
     return RateLimits(HttpSettings(redis_url=url, **settings))
 
 
@@ -92,68 +92,79 @@ def counted_in(request: pytest.FixtureRequest) -> str | None:
 @pytest.mark.parametrize("kind", ["requests", "bytes_", "pixels"])
 def test_a_limit_that_grants_one_more_or_one_less(counted_in: str | None, kind: str) -> None:
     async def story() -> None:
-        quotas, key, address = quotas_of(counted_in, **{f"key_{kind.strip('_')}": "50/day"}), a_key(), an_address()
-        answers = [await granted(quotas.consume(key, address, **{kind: 5})) for _ in range(12)]
+        rate_limits, key, address = limits_of(counted_in, **{f"key_{kind.strip('_')}": "50/day"}), a_key(), an_address()
+        answers = [await granted(rate_limits.consume(key, address, **{kind: 5})) for _ in range(12)]
         assert answers == [True] * 10 + [False] * 2
-        assert await granted(quotas.consume(a_key(), address, **{kind: 5})), "another key pays for this one"
-        await quotas.aclose()
+        assert await granted(rate_limits.consume(a_key(), address, **{kind: 5})), "another key pays for this one"
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_limit_of_addresses_that_a_second_key_gets_round(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas, address = quotas_of(counted_in, address_requests="3/day"), an_address()
+        rate_limits, address = limits_of(counted_in, address_requests="3/day"), an_address()
         senders = [a_key(), a_key(), a_key(), a_key()]
-        assert [await granted(quotas.consume(key, address, requests=1)) for key in senders] == [True, True, True, False]
-        assert await granted(quotas.consume(None, address, requests=1)), "who has no key is counted apart"
-        assert await granted(quotas.consume(senders[0], an_address(), requests=1))
-        await quotas.aclose()
+        assert [await granted(rate_limits.consume(key, address, requests=1)) for key in senders] == [
+            True,
+            True,
+            True,
+            False,
+        ]
+        assert await granted(rate_limits.consume(None, address, requests=1)), "who has no key is counted apart"
+        assert await granted(rate_limits.consume(senders[0], an_address(), requests=1))
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_refused_request_that_eats_the_other_windows(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas = quotas_of(counted_in, key_requests="2/day", key_bytes="100/day;1000/day", address_pixels="10/day")
+        rate_limits = limits_of(counted_in, key_requests="2/day", key_bytes="100/day;1000/day", address_pixels="10/day")
         key, address = a_key(), an_address()
         for _ in range(5):
-            assert not await granted(quotas.consume(key, address, requests=1, bytes_=101))
-            assert not await granted(quotas.consume(key, address, requests=1, bytes_=10, pixels=11))
-        assert await granted(quotas.consume(key, address, requests=1, bytes_=50, pixels=5))
-        assert await granted(quotas.consume(key, address, requests=1, bytes_=50, pixels=5))
-        assert not await granted(quotas.consume(key, address, requests=1))
-        await quotas.aclose()
+            assert not await granted(rate_limits.consume(key, address, requests=1, bytes_=101))
+            assert not await granted(rate_limits.consume(key, address, requests=1, bytes_=10, pixels=11))
+        assert await granted(rate_limits.consume(key, address, requests=1, bytes_=50, pixels=5))
+        assert await granted(rate_limits.consume(key, address, requests=1, bytes_=50, pixels=5))
+        assert not await granted(rate_limits.consume(key, address, requests=1))
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_look_before_the_body_that_counts_or_does_not_see(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas, key, address = quotas_of(counted_in, key_requests="2/day", key_bytes="100/day"), a_key(), an_address()
+        rate_limits, key, address = (
+            limits_of(counted_in, key_requests="2/day", key_bytes="100/day"),
+            a_key(),
+            an_address(),
+        )
         for _ in range(5):
-            await quotas.check(key, address, bytes_=100)
-        await quotas.consume(key, address, requests=1, bytes_=60)
-        await quotas.check(key, address, bytes_=40)
-        assert "bytes" in (await refusal(quotas.check(key, address, bytes_=41))).what
-        await quotas.consume(key, address, bytes_=40)
-        assert "bytes" in (await refusal(quotas.check(key, address))).what
-        await quotas.check(key, address, bytes_=0)
-        await quotas.consume(key, address, requests=1)
-        assert "requests" in (await refusal(quotas.check(key, address, bytes_=0))).what
-        await quotas.aclose()
+            await rate_limits.check(key, address, bytes_=100)
+        await rate_limits.consume(key, address, requests=1, bytes_=60)
+        await rate_limits.check(key, address, bytes_=40)
+        assert "bytes" in (await refusal(rate_limits.check(key, address, bytes_=41))).what
+        await rate_limits.consume(key, address, bytes_=40)
+        assert "bytes" in (await refusal(rate_limits.check(key, address))).what
+        await rate_limits.check(key, address, bytes_=0)
+        await rate_limits.consume(key, address, requests=1)
+        assert "requests" in (await refusal(rate_limits.check(key, address, bytes_=0))).what
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_key_with_limits_of_its_own_held_to_the_others(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas, address = quotas_of(counted_in, key_requests="3/day", key_pixels="30/day"), an_address()
+        rate_limits, address = limits_of(counted_in, key_requests="3/day", key_pixels="30/day"), an_address()
         small, large, plain = a_key(requests="1/day"), a_key(requests="8/day"), a_key()
         for key, wanted in ((small, 1), (large, 8), (plain, 3)):
-            assert sum([await granted(quotas.consume(key, address, requests=1)) for _ in range(10)]) == wanted
-        assert not await granted(quotas.consume(large, address, pixels=31)), "what a key does not set is the setting's"
-        await quotas.aclose()
+            assert sum([await granted(rate_limits.consume(key, address, requests=1)) for _ in range(10)]) == wanted
+        assert not await granted(rate_limits.consume(large, address, pixels=31)), (
+            "what a key does not set is the setting's"
+        )
+        await rate_limits.aclose()
 
     done(story())
 
@@ -161,9 +172,11 @@ def test_a_key_with_limits_of_its_own_held_to_the_others(counted_in: str | None)
 @pytest.mark.redis
 def test_two_replicas_that_each_grant_the_whole_limit(redis_url: str) -> None:
     async def story() -> None:
-        here, there = quotas_of(redis_url, key_requests="50/day"), quotas_of(redis_url, key_requests="50/day")
+        here, there = limits_of(redis_url, key_requests="50/day"), limits_of(redis_url, key_requests="50/day")
         key, address = a_key(), an_address()
-        asked = [granted(quotas.consume(key, address, requests=1)) for quotas in (here, there) for _ in range(60)]
+        asked = [
+            granted(rate_limits.consume(key, address, requests=1)) for rate_limits in (here, there) for _ in range(60)
+        ]
         assert sum(await asyncio.gather(*asked)) == 50
         await here.aclose()
         await there.aclose()
@@ -191,26 +204,26 @@ def test_two_processes_that_each_grant_the_whole_limit(redis_url: str) -> None:
 
 def test_the_embedded_default_that_needs_a_server() -> None:
     async def story() -> None:
-        quotas = quotas_of(None, key_requests="40/day")
+        rate_limits = limits_of(None, key_requests="40/day")
         key, address = a_key(), an_address()
-        await quotas.ping()
-        asked = [granted(quotas.consume(key, address, requests=1)) for _ in range(60)]
+        await rate_limits.ping()
+        asked = [granted(rate_limits.consume(key, address, requests=1)) for _ in range(60)]
         assert sum(await asyncio.gather(*asked)) == 40
-        await quotas.aclose()
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_retry_after_that_is_too_early(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas, key, address = quotas_of(counted_in, key_bytes="1000/3second"), a_key(), an_address()
-        await quotas.consume(key, address, bytes_=1000)
-        refused = await refusal(quotas.consume(key, address, bytes_=900))
+        rate_limits, key, address = limits_of(counted_in, key_bytes="1000/3second"), a_key(), an_address()
+        await rate_limits.consume(key, address, bytes_=1000)
+        refused = await refusal(rate_limits.consume(key, address, bytes_=900))
         assert 1 <= refused.retry_after_seconds <= 6
         assert str(refused.retry_after_seconds) in str(refused)
         await asyncio.sleep(refused.retry_after_seconds)
-        await quotas.consume(key, address, bytes_=900)
-        await quotas.aclose()
+        await rate_limits.consume(key, address, bytes_=900)
+        await rate_limits.aclose()
 
     done(story())
 
@@ -224,19 +237,19 @@ def test_a_retry_after_that_is_not_the_first_second_with_room(monkeypatch: pytes
         monkeypatch.setattr(window_counts, "time", clock)
 
         async def story(chance: random.Random = chance, clock: FakeClock = clock) -> int:
-            quotas, key, address = quotas_of(None, key_bytes="1000000/60second"), a_key(), an_address()
+            rate_limits, key, address = limits_of(None, key_bytes="1000000/60second"), a_key(), an_address()
             refused = 0
             for _ in range(30):
                 cost = chance.randint(1, 1_000_000)
-                if not await granted(quotas.check(key, address, bytes_=cost)):
+                if not await granted(rate_limits.check(key, address, bytes_=cost)):
                     refused += 1
-                    wait = (await refusal(quotas.consume(key, address, bytes_=cost))).retry_after_seconds
+                    wait = (await refusal(rate_limits.consume(key, address, bytes_=cost))).retry_after_seconds
                     began = clock.now
                     if wait > 1:
                         clock.now = began + wait - 1.001
-                        assert not await granted(quotas.check(key, address, bytes_=cost))
+                        assert not await granted(rate_limits.check(key, address, bytes_=cost))
                     clock.now = began + wait
-                await quotas.consume(key, address, bytes_=cost)
+                await rate_limits.consume(key, address, bytes_=cost)
                 clock.now += chance.expovariate(1 / 20)
             return refused
 
@@ -246,40 +259,40 @@ def test_a_retry_after_that_is_not_the_first_second_with_room(monkeypatch: pytes
 
 def test_a_photo_larger_than_the_limit_told_to_try_again_soon(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas = quotas_of(counted_in, key_bytes="1000/hour")
-        refused = await refusal(quotas.consume(a_key(), an_address(), bytes_=2_500))
+        rate_limits = limits_of(counted_in, key_bytes="1000/hour")
+        refused = await refusal(rate_limits.consume(a_key(), an_address(), bytes_=2_500))
         assert refused.retry_after_seconds == 3600
         assert refused.what == "the limit of this key is 1,000 bytes per hour, and this alone asks for 2,500"
-        await quotas.aclose()
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_what_is_used_up_takes_other_limits_along(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas, key, address = (
-            quotas_of(counted_in, key_pixels="100/day", address_pixels="1000/day"),
+        rate_limits, key, address = (
+            limits_of(counted_in, key_pixels="100/day", address_pixels="1000/day"),
             a_key(),
             an_address(),
         )
-        await quotas.consume(key, address, pixels=80)
-        await quotas.exhaust(key, address, pixels=50)
-        assert not await granted(quotas.consume(key, address, pixels=1))
-        assert await granted(quotas.consume(a_key(), address, pixels=100)), "the address has room, and keeps it"
-        await quotas.aclose()
+        await rate_limits.consume(key, address, pixels=80)
+        await rate_limits.exhaust(key, address, pixels=50)
+        assert not await granted(rate_limits.consume(key, address, pixels=1))
+        assert await granted(rate_limits.consume(a_key(), address, pixels=100)), "the address has room, and keeps it"
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_refusal_that_names_another_window_than_the_longest() -> None:
     async def story() -> None:
-        quotas = quotas_of(None, key_requests="1/2minute;1/day", address_requests="1/hour")
+        rate_limits = limits_of(None, key_requests="1/2minute;1/day", address_requests="1/hour")
         key, address = a_key(), an_address()
-        await quotas.consume(key, address, requests=1)
-        refused = await refusal(quotas.consume(key, address, requests=1))
+        await rate_limits.consume(key, address, requests=1)
+        refused = await refusal(rate_limits.consume(key, address, requests=1))
         assert refused.what == "the limit of this key is 1 requests per day"
         assert 3600 < refused.retry_after_seconds <= 2 * 86_400
-        refused = await refusal(quotas.consume(a_key(), address, requests=1))
+        refused = await refusal(rate_limits.consume(a_key(), address, requests=1))
         assert refused.what == "the limit of this address is 1 requests per hour"
 
     done(story())
@@ -299,9 +312,9 @@ def test_a_refusal_that_names_another_window_than_the_longest() -> None:
 )
 def test_an_address_that_gets_round_its_limit(address: str, other: str, is_same: bool) -> None:
     async def story() -> None:
-        quotas = quotas_of(None, address_requests="1/day")
-        await quotas.consume(None, address, requests=1)
-        assert await granted(quotas.consume(None, other, requests=1)) is not is_same
+        rate_limits = limits_of(None, address_requests="1/day")
+        await rate_limits.consume(None, address, requests=1)
+        assert await granted(rate_limits.consume(None, other, requests=1)) is not is_same
 
     assert (network_of(address) == network_of(other)) is is_same
     done(story())
@@ -309,8 +322,8 @@ def test_an_address_that_gets_round_its_limit(address: str, other: str, is_same:
 
 def test_a_limit_given_twice_and_counted_twice() -> None:
     async def story() -> None:
-        quotas, key, address = quotas_of(None, key_requests="4/day; 4 per 1 day, 9/day"), a_key(), an_address()
-        assert sum([await granted(quotas.consume(key, address, requests=1)) for _ in range(6)]) == 4
+        rate_limits, key, address = limits_of(None, key_requests="4/day; 4 per 1 day, 9/day"), a_key(), an_address()
+        assert sum([await granted(rate_limits.consume(key, address, requests=1)) for _ in range(6)]) == 4
 
     assert len(parse_limits("4/day; 4 per 1 day, 9/day")) == 2
     done(story())
@@ -332,13 +345,13 @@ def test_a_window_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         clock = FakeClock(600.0)
         monkeypatch.setattr(window_counts, "time", clock)
-        quotas, key, address = quotas_of(None, key_requests="10/minute"), a_key(), an_address()
-        await quotas.consume(key, address, requests=10)
+        rate_limits, key, address = limits_of(None, key_requests="10/minute"), a_key(), an_address()
+        await rate_limits.consume(key, address, requests=10)
         for now, room in ((659.9, 0), (660.0, 0), (690.0, 5), (719.9, 5)):
             clock.now = now
-            assert sum([await granted(quotas.consume(key, address, requests=1)) for _ in range(10)]) == room, now
+            assert sum([await granted(rate_limits.consume(key, address, requests=1)) for _ in range(10)]) == room, now
         clock.now = 60_000.0
-        await quotas.consume(key, address, requests=10)
+        await rate_limits.consume(key, address, requests=10)
 
     done(story())
 
@@ -351,18 +364,18 @@ def test_a_redis_that_is_down_not_named_or_its_password_told() -> None:
     port = refusing_port()
 
     async def story() -> None:
-        quotas = quotas_of(REFUSED_URL.format(port=port))
+        rate_limits = limits_of(REFUSED_URL.format(port=port))
         for ask in (
-            lambda: quotas.consume(a_key(), an_address(), requests=1),
-            lambda: quotas.check(None, an_address()),
-            quotas.ping,
+            lambda: rate_limits.consume(a_key(), an_address(), requests=1),
+            lambda: rate_limits.check(None, an_address()),
+            rate_limits.ping,
         ):
             with pytest.raises(
                 RateLimitsUnavailable, match=rf"redis://\*+@127\.0\.0\.1:{port}/0 failed.*SHELF_HTTP_REDIS_URL"
             ) as told:
                 await ask()
             assert no_password_in(told.value)
-        assert "sesame" not in repr(quotas) + repr(HttpSettings(redis_url=REFUSED_URL.format(port=port)))
+        assert "sesame" not in repr(rate_limits) + repr(HttpSettings(redis_url=REFUSED_URL.format(port=port)))
 
     done(story())
 
@@ -371,7 +384,7 @@ def test_a_redis_that_hangs_and_the_door_with_it() -> None:
     async def story(port: int) -> None:
         began = time.monotonic()
         with pytest.raises(RateLimitsUnavailable, match=f"127.0.0.1:{port}"):
-            await quotas_of(f"redis://127.0.0.1:{port}/0").consume(a_key(), an_address(), requests=1)
+            await limits_of(f"redis://127.0.0.1:{port}/0").consume(a_key(), an_address(), requests=1)
         assert time.monotonic() - began < 30
 
     with socket.socket() as silent:
@@ -385,7 +398,7 @@ def test_a_redis_that_hangs_and_the_door_with_it() -> None:
 )
 def test_a_redis_url_that_is_none_and_its_password_told(url: str) -> None:
     with pytest.raises(ValueError, match="SHELF_HTTP_REDIS_URL is no URL of a Redis; it is like redis://") as told:
-        quotas_of(url)
+        limits_of(url)
     assert no_password_in(told.value)
 
 
@@ -396,7 +409,7 @@ def test_a_redis_that_refuses_the_password_taken_for_one_that_counts() -> None:
     with redis_server(password="right-sesame") as url:
 
         async def story() -> None:
-            right, wrong = quotas_of(url), quotas_of(url.replace("right-sesame", "wrong-sesame"))
+            right, wrong = limits_of(url), limits_of(url.replace("right-sesame", "wrong-sesame"))
             await right.ping()
             await right.consume(a_key(), an_address(), requests=1)
             with pytest.raises(RateLimitsUnavailable) as told:
@@ -417,13 +430,17 @@ def test_a_redis_that_came_back_and_is_not_used_again() -> None:
         (port,) = free_ports(1)
         key, address = a_key(requests="2/day"), an_address()
         with redis_server(port) as url:
-            quotas = quotas_of(url)
-            await quotas.consume(key, address, requests=1)
+            rate_limits = limits_of(url)
+            await rate_limits.consume(key, address, requests=1)
         with pytest.raises(RateLimitsUnavailable):
-            await quotas.consume(key, address, requests=1)
+            await rate_limits.consume(key, address, requests=1)
         with redis_server(port):
-            await quotas.ping()
-            assert [await granted(quotas.consume(key, address, requests=1)) for _ in range(3)] == [True, True, False]
-            await quotas.aclose()
+            await rate_limits.ping()
+            assert [await granted(rate_limits.consume(key, address, requests=1)) for _ in range(3)] == [
+                True,
+                True,
+                False,
+            ]
+            await rate_limits.aclose()
 
     done(story())

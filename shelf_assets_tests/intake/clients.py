@@ -1,4 +1,4 @@
-"""Senders that no well-behaved client is: bytes on a socket, as slowly and as oddly as a test wants. No test here."""
+"""Photos to send, and a client that writes raw bytes on a socket, as slowly and as oddly as a test wants. No test here."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Answer:
 
 @dataclass
 class Raw:
-    """A connection; what is written is what is sent."""
+    """A connection that sends exactly the bytes that are written."""
 
     socket: socket.socket
 
@@ -59,7 +59,7 @@ class Raw:
         self.socket.sendall(data)
 
     def answer(self) -> Answer:
-        """The answer that comes, read to its length."""
+        """Read the answer, to its declared length."""
         with self.socket.makefile("rb") as file:
             status_line = file.readline()
             while status_line.startswith(b"HTTP/1.1 100"):
@@ -92,8 +92,10 @@ def connected(url: str) -> Iterator[Raw]:
 
 def head(token: str, path: str = "/v1/images", **headers: str) -> bytes:
     """The head of a POST; header names with `_` for `-`."""
-    told = {"Host": "door", "Authorization": f"Bearer {token}"} | {k.replace("_", "-"): v for k, v in headers.items()}
-    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", ""]
+    all_headers = {"Host": "api", "Authorization": f"Bearer {token}"} | {
+        k.replace("_", "-"): v for k, v in headers.items()
+    }
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in all_headers.items()), "", ""]
     return "\r\n".join(lines).encode()
 
 

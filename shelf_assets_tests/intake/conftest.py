@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shelf_assets_tests.intake.running_servers import Door, Place, on_disk, on_s3, running
+from shelf_assets_tests.intake.running_servers import Place, RunningApi, on_disk, on_s3, running
 
-OpenDoor = Callable[..., Door]
+StartApi = Callable[..., RunningApi]
 
 
 def place_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Place:
@@ -22,26 +22,26 @@ def place_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Place:
 
 
 @pytest.fixture(scope="module")
-def door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """One door for all tests of a module, on disk unless a module says otherwise: `indirect` with "s3"."""
-    folder = tmp_path_factory.mktemp("door")
-    with running(place_of(getattr(request, "param", "disk"), request, folder), folder) as opened:
-        yield opened
+def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApi]:
+    """One running API for all tests of a module, on disk unless the module says otherwise: `indirect` with "s3"."""
+    folder = tmp_path_factory.mktemp("api")
+    with running(place_of(getattr(request, "param", "disk"), request, folder), folder) as started:
+        yield started
 
 
 @pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.s3)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """A fresh lake for doors of the test's own, on disk and on S3 in turn."""
+    """A fresh lake for servers that the test starts, on disk and on S3 in turn."""
     return place_of(request.param, request, tmp_path)
 
 
 @pytest.fixture
-def open_door(tmp_path: Path) -> Iterator[OpenDoor]:
-    """Opens doors with settings of the test's own; without a place over a fresh lake on disk."""
-    with ExitStack() as doors:
+def start_api(tmp_path: Path) -> Iterator[StartApi]:
+    """Starts servers with settings of the test's own; without a place over a fresh lake on disk."""
+    with ExitStack() as apis:
 
-        def opened(settings: Mapping[str, str] | None = None, place: Place | None = None, **_: Any) -> Door:
-            folder = tmp_path / f"door-{uuid.uuid4().hex[:8]}"
-            return doors.enter_context(running(place or on_disk(tmp_path), folder, settings))
+        def started(settings: Mapping[str, str] | None = None, place: Place | None = None, **_: Any) -> RunningApi:
+            folder = tmp_path / f"api-{uuid.uuid4().hex[:8]}"
+            return apis.enter_context(running(place or on_disk(tmp_path), folder, settings))
 
-        yield opened
+        yield started

@@ -1,4 +1,4 @@
-"""The door as it runs: `shelf serve intake`, a process of its own on loopback, over a lake of the test's own. No test here."""
+"""The running upload API: `shelf serve intake` in a process of its own on loopback, over a lake of the test's own. No test here."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCOPES = ("upload", "read", "erase")
 
 @dataclass
 class Place:
-    """Where a door's lake is: its environment, and the lake as the tests read it."""
+    """The lake of a server: the environment that names it, and the lake as tests read it."""
 
     lake: Lake
     environment: dict[str, str]
@@ -45,7 +45,7 @@ def on_disk(folder: Path) -> Place:
 
 
 def on_s3(server: S3Server, prefix: str, folder: Path, endpoint_url: str | None = None) -> Place:
-    """Under a prefix of the bucket; the door may be sent by another way, `endpoint_url`, than the tests."""
+    """A lake under a prefix of the bucket. The server may reach it by another endpoint than the tests: `endpoint_url`."""
     url = f"s3://{server.bucket}/{prefix}"
     options = {
         "access_key_id": server.access_key_id,
@@ -63,8 +63,8 @@ def on_s3(server: S3Server, prefix: str, folder: Path, endpoint_url: str | None 
 
 
 @dataclass
-class Door:
-    """A running door."""
+class RunningApi:
+    """A running server of the upload API."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -80,8 +80,8 @@ class Door:
 
     def client(self, token: str | None = None, **headers: str) -> httpx.Client:
         """A client of one key."""
-        told = ({"Authorization": f"Bearer {token}"} if token else {}) | headers
-        return httpx.Client(base_url=self.url, headers=told, timeout=ANSWER_SECONDS)
+        all_headers = ({"Authorization": f"Bearer {token}"} if token else {}) | headers
+        return httpx.Client(base_url=self.url, headers=all_headers, timeout=ANSWER_SECONDS)
 
     @property
     def log_text(self) -> str:
@@ -107,24 +107,24 @@ class Door:
 
 
 @contextmanager
-def running(place: Place, folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Door]:
-    """A door that is ready; ended by its process id at the end, if it still runs."""
-    door = start(place, folder, settings or {})
+def running(place: Place, folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[RunningApi]:
+    """A server that is ready; ended by its process id at the end, if it still runs."""
+    api = start(place, folder, settings or {})
     try:
-        wait_until_ready(door)
-        yield door
+        wait_until_ready(api)
+        yield api
     finally:
-        if door.process.poll() is None:
-            door.process.terminate()
+        if api.process.poll() is None:
+            api.process.terminate()
         try:
-            door.process.wait(ANSWER_SECONDS)
+            api.process.wait(ANSWER_SECONDS)
         except subprocess.TimeoutExpired:
-            door.process.kill()
-            door.process.wait()
+            api.process.kill()
+            api.process.wait()
 
 
-def start(place: Place, folder: Path, settings: Mapping[str, str]) -> Door:
-    """A door on a free port that may not be ready yet."""
+def start(place: Place, folder: Path, settings: Mapping[str, str]) -> RunningApi:
+    """A server on a free port, which may not be ready yet."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SHELF_", "AWS_"))}
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
@@ -135,26 +135,26 @@ def start(place: Place, folder: Path, settings: Mapping[str, str]) -> Door:
             stdout=out,
             stderr=err,
         )
-    return Door(_url(process, folder), process, place, folder)
+    return RunningApi(_url(process, folder), process, place, folder)
 
 
 def _url(process: subprocess.Popen[bytes], folder: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if told := re.search(r"http://127\.0\.0\.1:\d+", (folder / "stdout").read_text()):
-            return told[0]
+        if match := re.search(r"http://127\.0\.0\.1:\d+", (folder / "stdout").read_text()):
+            return match[0]
         time.sleep(0.05)
     process.kill()
-    raise RuntimeError(f"the door did not open:\n{(folder / 'stderr').read_text()[-3000:]}")
+    raise RuntimeError(f"the server did not start:\n{(folder / 'stderr').read_text()[-3000:]}")
 
 
-def wait_until_ready(door: Door) -> None:
+def wait_until_ready(api: RunningApi) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and door.process.poll() is None:
+    while time.monotonic() < deadline and api.process.poll() is None:
         try:
-            if httpx.get(f"{door.url}/readyz", timeout=5).status_code == 200:
+            if httpx.get(f"{api.url}/readyz", timeout=5).status_code == 200:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    raise RuntimeError(f"the door is not ready:\n{door.log_text[-3000:]}")
+    raise RuntimeError(f"the server is not ready:\n{api.log_text[-3000:]}")

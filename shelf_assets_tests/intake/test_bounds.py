@@ -1,4 +1,4 @@
-"""How much of a body or a head is taken, how long it is waited for, and how many at once: the bounds of uploads over HTTP."""
+"""The bounds of uploads over HTTP: size and time of heads and bodies, concurrency, rate limits."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 
 from shelf_assets.intake.photo_form import FORM_BYTES
 from shelf_assets_tests.intake.clients import connected, form, head, photo
-from shelf_assets_tests.intake.conftest import OpenDoor
-from shelf_assets_tests.intake.running_servers import Door
+from shelf_assets_tests.intake.conftest import StartApi
+from shelf_assets_tests.intake.running_servers import RunningApi
 
 SMALL = {"SHELF_PHOTOS_MAX_BYTES": "100000", "SHELF_HTTP_SILENCE_SECONDS": "2", "SHELF_HTTP_BODY_SECONDS": "6"}
 
 
 @pytest.fixture(scope="module")
-def small_door(tmp_path_factory: pytest.TempPathFactory):
-    """A door that takes little, and waits little."""
+def small_api(tmp_path_factory: pytest.TempPathFactory):
+    """A server with small limits of bytes and time."""
     from shelf_assets_tests.intake.running_servers import on_disk, running
 
     folder = tmp_path_factory.mktemp("small")
@@ -27,32 +27,32 @@ def small_door(tmp_path_factory: pytest.TempPathFactory):
         yield opened
 
 
-def test_a_body_is_read_that_announces_too_much(small_door: Door) -> None:
-    with connected(small_door.url) as raw:
-        raw.send(head(small_door.token(), Content_Length="30000000"))
+def test_a_body_is_read_that_announces_too_much(small_api: RunningApi) -> None:
+    with connected(small_api.url) as raw:
+        raw.send(head(small_api.token(), Content_Length="30000000"))
         answer = raw.answer()  # not a byte of it was sent
         assert (answer.status, answer.reason) == (413, "too_large")
         assert raw.is_closed()
 
 
-def test_a_body_is_asked_for_that_announces_too_much(small_door: Door) -> None:
-    with connected(small_door.url) as raw:
-        raw.send(head(small_door.token(), Content_Length="30000000", Expect="100-continue"))
+def test_a_body_is_asked_for_that_announces_too_much(small_api: RunningApi) -> None:
+    with connected(small_api.url) as raw:
+        raw.send(head(small_api.token(), Content_Length="30000000", Expect="100-continue"))
         assert raw.socket.recv(12) == b"HTTP/1.1 413"
 
 
 @pytest.mark.parametrize("size_bytes", [100_001, 5_000_000])
-def test_a_body_over_the_limit_is_not_told_why(small_door: Door, size_bytes: int) -> None:
+def test_a_body_over_the_limit_is_not_told_why(small_api: RunningApi, size_bytes: int) -> None:
     """Sent whole by a client that reads only then: the answer must not be lost with the connection."""
-    with connected(small_door.url) as raw:
-        raw.send(head(small_door.token(), Content_Length=str(size_bytes)))
+    with connected(small_api.url) as raw:
+        raw.send(head(small_api.token(), Content_Length=str(size_bytes)))
         raw.send(bytes(size_bytes))
         assert raw.answer().status == 413
 
 
-def test_a_chunked_body_is_read_beyond_the_limit(small_door: Door) -> None:
-    with connected(small_door.url) as raw:
-        raw.send(head(small_door.token(), Transfer_Encoding="chunked"))
+def test_a_chunked_body_is_read_beyond_the_limit(small_api: RunningApi) -> None:
+    with connected(small_api.url) as raw:
+        raw.send(head(small_api.token(), Transfer_Encoding="chunked"))
         chunk = b"%x\r\n%b\r\n" % (20_000, bytes(20_000))
         raw.send(chunk * 5)
         raw.socket.settimeout(0.3)
@@ -65,8 +65,8 @@ def test_a_chunked_body_is_read_beyond_the_limit(small_door: Door) -> None:
         assert raw.is_closed()
 
 
-def test_a_form_is_a_way_around_the_limit(small_door: Door) -> None:
-    with small_door.client(small_door.token()) as client:
+def test_a_form_is_a_way_around_the_limit(small_api: RunningApi) -> None:
+    with small_api.client(small_api.token()) as client:
         headers = {"Content-Type": "multipart/form-data; boundary=b"}
         for body in (
             form(('name="file"', bytes(100_001))),
@@ -81,9 +81,9 @@ def test_a_form_is_a_way_around_the_limit(small_door: Door) -> None:
         assert (fits.status_code, fits.json()["reason"]) == (415, "not_an_image")
 
 
-def test_a_sender_who_falls_silent_is_waited_for(small_door: Door) -> None:
-    token = small_door.token()
-    with connected(small_door.url) as raw, small_door.client(token) as other:
+def test_a_sender_who_falls_silent_is_waited_for(small_api: RunningApi) -> None:
+    token = small_api.token()
+    with connected(small_api.url) as raw, small_api.client(token) as other:
         raw.send(head(token, Content_Length="5000") + b"\xff\xd8\xff")
         began = time.monotonic()
         assert other.post("/v1/images", content=photo(mark=13)).status_code == 201
@@ -93,9 +93,9 @@ def test_a_sender_who_falls_silent_is_waited_for(small_door: Door) -> None:
         assert raw.is_closed()
 
 
-def test_a_sender_who_dribbles_is_waited_for_and_others_are_not_served(small_door: Door) -> None:
-    token = small_door.token()
-    with connected(small_door.url) as raw, small_door.client(token) as other:
+def test_a_sender_who_dribbles_is_waited_for_and_others_are_not_served(small_api: RunningApi) -> None:
+    token = small_api.token()
+    with connected(small_api.url) as raw, small_api.client(token) as other:
         raw.send(head(token, Content_Length="5000"))
         began, served = time.monotonic(), 0
         raw.socket.settimeout(0.3)
@@ -114,8 +114,8 @@ def test_a_sender_who_dribbles_is_waited_for_and_others_are_not_served(small_doo
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /v1/images HTTP/1.1\r\nHost: d"])
-def test_a_head_that_never_ends_is_waited_for(small_door: Door, sent: bytes) -> None:
-    with connected(small_door.url) as raw:
+def test_a_head_that_never_ends_is_waited_for(small_api: RunningApi, sent: bytes) -> None:
+    with connected(small_api.url) as raw:
         began = time.monotonic()
         raw.send(sent)
         raw.socket.settimeout(30)
@@ -123,8 +123,8 @@ def test_a_head_that_never_ends_is_waited_for(small_door: Door, sent: bytes) -> 
         assert time.monotonic() - began > 1
 
 
-def test_a_head_that_dribbles_is_waited_for(small_door: Door) -> None:
-    with connected(small_door.url) as raw:
+def test_a_head_that_dribbles_is_waited_for(small_api: RunningApi) -> None:
+    with connected(small_api.url) as raw:
         raw.send(b"POST /v1/images HTTP/1.1\r\n")
         began = time.monotonic()
         raw.socket.settimeout(0.2)
@@ -140,34 +140,34 @@ def test_a_head_that_dribbles_is_waited_for(small_door: Door) -> None:
         assert time.monotonic() - began < 30
 
 
-def test_a_head_may_be_of_any_size(small_door: Door) -> None:
-    with connected(small_door.url) as raw:
+def test_a_head_may_be_of_any_size(small_api: RunningApi) -> None:
+    with connected(small_api.url) as raw:
         try:
             raw.send(b"GET /healthz HTTP/1.1\r\nHost: d\r\nX-Long: " + b"x" * 100_000)
             assert raw.answer().status in (400, 431)
         except ConnectionError:
             pass  # closed upon what was still coming, and the answer with it
         assert raw.is_closed()
-    assert httpx.get(f"{small_door.url}/healthz", timeout=60).status_code == 200
+    assert httpx.get(f"{small_api.url}/healthz", timeout=60).status_code == 200
 
 
-def test_a_sender_who_hangs_up_leaves_something_behind(small_door: Door) -> None:
-    before = small_door.photo_keys
-    with connected(small_door.url) as raw:
-        raw.send(head(small_door.token(), Content_Length="5000") + photo()[:1000])
-    with small_door.client(small_door.token()) as client:
+def test_a_sender_who_hangs_up_leaves_something_behind(small_api: RunningApi) -> None:
+    before = small_api.photo_keys
+    with connected(small_api.url) as raw:
+        raw.send(head(small_api.token(), Content_Length="5000") + photo()[:1000])
+    with small_api.client(small_api.token()) as client:
         assert client.get("/healthz").status_code == 200
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not any(line.get("reason") == "hung_up" for line in small_door.log_lines):
+    while time.monotonic() < deadline and not any(line.get("reason") == "hung_up" for line in small_api.log_lines):
         time.sleep(0.1)
-    assert any(line.get("reason") == "hung_up" for line in small_door.log_lines)
-    assert small_door.photo_keys == before
+    assert any(line.get("reason") == "hung_up" for line in small_api.log_lines)
+    assert small_api.photo_keys == before
 
 
-def test_more_uploads_are_held_than_there_are_places(open_door: OpenDoor) -> None:
-    door = open_door({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "2", "SHELF_HTTP_SILENCE_SECONDS": "50"})
-    token = door.token()
-    with connected(door.url) as one, connected(door.url) as two, door.client(token) as client:
+def test_more_uploads_are_held_than_there_are_places(start_api: StartApi) -> None:
+    api = start_api({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "2", "SHELF_HTTP_SILENCE_SECONDS": "50"})
+    token = api.token()
+    with connected(api.url) as one, connected(api.url) as two, api.client(token) as client:
         for raw in (one, two):
             raw.send(head(token, Content_Length=str(len(photo()))) + photo()[:-9])
         deadline = time.monotonic() + 30
@@ -183,25 +183,25 @@ def test_more_uploads_are_held_than_there_are_places(open_door: OpenDoor) -> Non
         assert client.post("/v1/images", content=photo(mark=15)).status_code in (200, 201)
 
 
-def test_one_owner_takes_all_the_places(open_door: OpenDoor) -> None:
-    door = open_door({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "4", "SHELF_HTTP_SILENCE_SECONDS": "50"})
-    greedy, other = door.token("greedy"), door.token("other")
+def test_one_owner_takes_all_the_places(start_api: StartApi) -> None:
+    api = start_api({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "4", "SHELF_HTTP_SILENCE_SECONDS": "50"})
+    greedy, other = api.token("greedy"), api.token("other")
     with ExitStack() as stack:
         for _ in range(3):
-            raw = stack.enter_context(connected(door.url))
+            raw = stack.enter_context(connected(api.url))
             raw.send(head(greedy, Content_Length=str(len(photo()))) + photo()[:-9])
-        with door.client(greedy) as client:
+        with api.client(greedy) as client:
             deadline = time.monotonic() + 30
             while "shelf_upload_in_flight 3.0" not in client.get("/metrics").text and time.monotonic() < deadline:
                 time.sleep(0.1)
             refused = client.post("/v1/images", content=photo(mark=31))
             assert (refused.status_code, refused.json()["reason"]) == (503, "busy")
-        with door.client(other) as client:
+        with api.client(other) as client:
             assert client.post("/v1/images", content=photo(mark=32)).status_code == 201
 
 
-def test_a_photo_past_the_limit_of_pixels_is_decoded_again_and_again(door: Door) -> None:
-    with door.client(door.token("decoded", pixels=f"{64 * 48 - 1}/hour")) as client:
+def test_a_photo_past_the_limit_of_pixels_is_decoded_again_and_again(api: RunningApi) -> None:
+    with api.client(api.token("decoded", pixels=f"{64 * 48 - 1}/hour")) as client:
         first = client.post("/v1/images", content=photo(mark=33)).json()
         again = client.post("/v1/images", content=photo(mark=33)).json()
     assert first["reason"] == again["reason"] == "over_quota"
@@ -209,9 +209,9 @@ def test_a_photo_past_the_limit_of_pixels_is_decoded_again_and_again(door: Door)
     assert "this alone asks for" not in again["detail"], "it was not read: nothing is left"
 
 
-def test_a_key_sends_more_than_its_limits(door: Door) -> None:
+def test_a_key_sends_more_than_its_limits(api: RunningApi) -> None:
     def second(ask, **limits: str) -> httpx.Response:
-        with door.client(door.token("limited", **limits)) as client:
+        with api.client(api.token("limited", **limits)) as client:
             assert ask(client, 20).status_code in (200, 201)
             return ask(client, 21)
 
@@ -230,35 +230,35 @@ def test_a_key_sends_more_than_its_limits(door: Door) -> None:
         assert what in refused.json()["detail"]
 
 
-def test_a_body_without_a_length_passes_the_limit_of_bytes(door: Door) -> None:
-    with door.client(door.token("chunky", bytes_="1000/hour")) as client:
+def test_a_body_without_a_length_passes_the_limit_of_bytes(api: RunningApi) -> None:
+    with api.client(api.token("chunky", bytes_="1000/hour")) as client:
         refused = client.post("/v1/images", content=iter([photo(mark=22)]))
         assert (refused.status_code, refused.json()["reason"]) == (429, "over_quota")
 
 
-def test_refused_bodies_cost_nothing(small_door: Door) -> None:
+def test_refused_bodies_cost_nothing(small_api: RunningApi) -> None:
     """A sender who sends only what is refused comes to the end of its bytes as well."""
-    with small_door.client(small_door.token("greedy", bytes_="450000/hour")) as client:
+    with small_api.client(small_api.token("greedy", bytes_="450000/hour")) as client:
         answers = [client.post("/v1/images", content=iter([bytes(100_001)])).status_code for _ in range(8)]
     assert answers[0] == 413 and answers[-1] == 429
 
 
-def test_keys_are_guessed_at_any_rate(open_door: OpenDoor) -> None:
-    door = open_door({"SHELF_HTTP_ADDRESS_REQUESTS": "5/hour"})
-    guesses = [httpx.get(f"{door.url}/v1/images/a", headers={"X-API-Key": f"guess{n}"}, timeout=60) for n in range(7)]
+def test_keys_are_guessed_at_any_rate(start_api: StartApi) -> None:
+    api = start_api({"SHELF_HTTP_ADDRESS_REQUESTS": "5/hour"})
+    guesses = [httpx.get(f"{api.url}/v1/images/a", headers={"X-API-Key": f"guess{n}"}, timeout=60) for n in range(7)]
     assert [guess.status_code for guess in guesses] == [401] * 5 + [429] * 2
     assert int(guesses[-1].headers["Retry-After"]) > 0
 
 
 @pytest.mark.slow
-def test_bodies_fill_the_memory_or_stay_in_it(open_door: OpenDoor) -> None:
+def test_bodies_fill_the_memory_or_stay_in_it(start_api: StartApi) -> None:
     """Many at once of the largest: no more are held than there are places, and none afterwards."""
-    door = open_door({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "4", "SHELF_PHOTOS_DECODERS": "1"})
+    api = start_api({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "4", "SHELF_PHOTOS_DECODERS": "1"})
     body = b"\xff\xd8" + bytes(24_900_000)
-    token, server, peak_bytes = door.token(), door.processes[0], [0]
+    token, server, peak_bytes = api.token(), api.processes[0], [0]
 
     def send(answers: list[int]) -> None:
-        with door.client(token) as client:
+        with api.client(token) as client:
             answers.append(client.post("/v1/images", content=body).status_code)
 
     def round_of(count: int) -> list[int]:

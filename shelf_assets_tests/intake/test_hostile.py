@@ -1,4 +1,4 @@
-"""Strangers' files through the running door: each is a photo or a named refusal, and what is kept holds nothing of them."""
+"""Hostile files through the running API: each is a photo or a named refusal, and a stored photo holds none of their bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from shelf_assets.photos.rules import BY_REASON
 from shelf_assets_tests.intake.clients import photo
-from shelf_assets_tests.intake.running_servers import Door, on_disk, running
+from shelf_assets_tests.intake.running_servers import RunningApi, on_disk, running
 from shelf_assets_tests.vision.pictures import encoded, exif, scene
 
 # A decoder may take what the settings give it, beside what it is; the server, a few photos.
@@ -28,8 +28,8 @@ MAKE, MODEL, GPS, GPS_LATITUDE, GPS_LONGITUDE, USER_COMMENT = 0x010F, 0x0110, 0x
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    folder = tmp_path_factory.mktemp("door")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApi]:
+    folder = tmp_path_factory.mktemp("api")
     settings = {
         "SHELF_PHOTOS_DECODE_MEMORY_BYTES": str(DECODE_BYTES),
         "SHELF_PHOTOS_DECODERS": "2",
@@ -41,10 +41,10 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         yield opened
 
 
-def held_bytes(door: Door) -> int:
+def held_bytes(api: RunningApi) -> int:
     """Memory of the server and its decoders; one that has just ended has none."""
     held = 0
-    for process in door.processes:
+    for process in api.processes:
         try:
             held += process.memory_full_info().pss
         except psutil.NoSuchProcess:
@@ -52,10 +52,10 @@ def held_bytes(door: Door) -> int:
     return held
 
 
-def send_all(door: Door, files: list[tuple[str, bytes]]) -> dict[str, httpx.Response]:
+def send_all(api: RunningApi, files: list[tuple[str, bytes]]) -> dict[str, httpx.Response]:
     """Every file by itself, the answers held to what is promised of each."""
     answers: dict[str, httpx.Response] = {}
-    with door.client(door.token()) as client:
+    with api.client(api.token()) as client:
         client.post("/v1/images", content=photo())  # the decoders are up
         for name, data in files:
             began = time.monotonic()
@@ -65,8 +65,8 @@ def send_all(door: Door, files: list[tuple[str, bytes]]) -> dict[str, httpx.Resp
                 rule = BY_REASON[answer.json()["reason"]]
                 assert answer.status_code == rule.http_status, name
                 assert answer.json()["title"] == rule.sentence
-            assert held_bytes(door) < MOST_BYTES, name
-    assert door.process.poll() is None
+            assert held_bytes(api) < MOST_BYTES, name
+    assert api.process.poll() is None
     return answers
 
 
@@ -77,8 +77,8 @@ def files_of(shared_data: Path, *folders: str) -> list[tuple[str, bytes]]:
 
 
 @pytest.mark.slow
-def test_a_hostile_file_takes_the_door_down_or_passes_unnamed(door: Door, shared_data: Path) -> None:
-    answers = send_all(door, files_of(shared_data, "hostile"))
+def test_a_hostile_file_takes_the_door_down_or_passes_unnamed(api: RunningApi, shared_data: Path) -> None:
+    answers = send_all(api, files_of(shared_data, "hostile"))
     assert len(answers) > 400
     refused = [answer for answer in answers.values() if answer.status_code not in (200, 201)]
     assert len(refused) > 50
@@ -86,14 +86,14 @@ def test_a_hostile_file_takes_the_door_down_or_passes_unnamed(door: Door, shared
 
 
 @pytest.mark.slow
-def test_a_good_photo_is_refused_or_keeps_what_its_file_tells(door: Door, shared_data: Path) -> None:
+def test_a_good_photo_is_refused_or_keeps_what_its_file_tells(api: RunningApi, shared_data: Path) -> None:
     files = files_of(shared_data, "exif-orientation", "phone-photos")
     photos = [(name, data) for name, data in files if name.endswith(".jpg")]
-    answers = send_all(door, photos)
+    answers = send_all(api, photos)
     told_of = 0
     for name, data in photos:
         assert answers[name].status_code in (200, 201), name
-        kept = object_of(door, answers[name])
+        kept = object_of(api, answers[name])
         with Image.open(io.BytesIO(data)) as sent, Image.open(io.BytesIO(kept)) as stored:
             assert stored.format == "JPEG" and not stored.getexif() and "icc_profile" not in stored.info
             assert not {"comment", "xmp", "exif"} & set(stored.info), name
@@ -119,9 +119,9 @@ def secrets_of(image: Image.Image) -> list[bytes]:
     return [secret for secret in secrets if secret.strip(b"\0\1")]
 
 
-def object_of(door: Door, answer: httpx.Response) -> bytes:
+def object_of(api: RunningApi, answer: httpx.Response) -> bytes:
     told = answer.json()
-    return door.lake.objects.get(f"images/{told['day'].replace('-', '/')}/{told['image_id']}")
+    return api.lake.objects.get(f"images/{told['day'].replace('-', '/')}/{told['image_id']}")
 
 
 def planted(format_name: str) -> bytes:
@@ -150,10 +150,10 @@ def planted(format_name: str) -> bytes:
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF"])
-def test_words_in_a_file_reach_the_lake(door: Door, format_name: str) -> None:
+def test_words_in_a_file_reach_the_lake(api: RunningApi, format_name: str) -> None:
     data = planted(format_name)
     assert data.count(CANARY) >= 2
-    with door.client(door.token("planter")) as client:
+    with api.client(api.token("planter")) as client:
         raw = client.post("/v1/images", content=data)
         assert raw.status_code == 201, raw.text
         name = CANARY.decode()
@@ -166,8 +166,8 @@ def test_words_in_a_file_reach_the_lake(door: Door, format_name: str) -> None:
         assert formed.status_code == 201, formed.text
         client.get(f"/v1/images/{name}")
         client.get(f"/{name}?{name}={name}")
-    assert CANARY not in object_of(door, raw)
-    facts = door.place.lake.objects.folder
+    assert CANARY not in object_of(api, raw)
+    facts = api.place.lake.objects.folder
     assert facts is not None
     of_photos = 0
     for path in facts.rglob("*"):
@@ -177,7 +177,7 @@ def test_words_in_a_file_reach_the_lake(door: Door, format_name: str) -> None:
             # The camera's name is kept as a fact, as far as it is one; of what else was there nothing.
             assert CANARY not in (found.replace(b'"camera": "' + CANARY, b"") if "facts" in path.parts else found), path
     assert of_photos >= 2
-    assert name not in door.log_text
+    assert name not in api.log_text
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -217,9 +217,9 @@ def bombs() -> dict[str, tuple[bytes, set[str]]]:
     }
 
 
-def test_a_bomb_goes_off_or_passes_for_something_else(door: Door) -> None:
+def test_a_bomb_goes_off_or_passes_for_something_else(api: RunningApi) -> None:
     made = bombs()
-    answers = send_all(door, [(name, data) for name, (data, _) in made.items()])
+    answers = send_all(api, [(name, data) for name, (data, _) in made.items()])
     for name, (_, reasons) in made.items():
         answer = answers[name]
         if reasons:
@@ -229,19 +229,19 @@ def test_a_bomb_goes_off_or_passes_for_something_else(door: Door) -> None:
             assert answer.status_code in (200, 201), (name, answer.text)
 
 
-def test_a_polyglot_keeps_its_other_nature(door: Door) -> None:
-    with door.client(door.token()) as client:
+def test_a_polyglot_keeps_its_other_nature(api: RunningApi) -> None:
+    with api.client(api.token()) as client:
         data = photo(mark=77) + b"PK\x03\x04" + b"<?php system($_GET[0]); ?><script>alert(1)</script>"
-        kept = object_of(door, client.post("/v1/images", content=data))
+        kept = object_of(api, client.post("/v1/images", content=data))
     assert kept.startswith(b"\xff\xd8") and kept.endswith(b"\xff\xd9")
     assert b"PK\x03\x04" not in kept and b"<?php" not in kept and b"<script" not in kept
 
 
-def test_what_was_kept_is_no_jpeg(door: Door) -> None:
-    assert door.photo_keys
-    for key in door.photo_keys:
+def test_what_was_kept_is_no_jpeg(api: RunningApi) -> None:
+    assert api.photo_keys
+    for key in api.photo_keys:
         try:
-            with Image.open(io.BytesIO(door.lake.objects.get(key)), formats=["JPEG"]) as image:
+            with Image.open(io.BytesIO(api.lake.objects.get(key)), formats=["JPEG"]) as image:
                 image.load()
         except (OSError, UnidentifiedImageError) as error:
             pytest.fail(f"{key}: {error}")

@@ -1,4 +1,4 @@
-"""The running door against its own OpenAPI: what is sent by it is answered by it, and every answer has its example."""
+"""The running API against its own OpenAPI: requests and answers are as documented, and every answer has its example."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from shelf_assets.http.problem_answers import MEDIA_TYPE
 from shelf_assets.http.problems import REQUEST_KINDS
 from shelf_assets.intake.problems import UPLOAD_KINDS
 from shelf_assets_tests.intake.clients import photo
-from shelf_assets_tests.intake.running_servers import Door, on_disk, running
+from shelf_assets_tests.intake.running_servers import RunningApi, on_disk, running
 
 KINDS = {kind.reason: kind for kind in (*REQUEST_KINDS, *UPLOAD_KINDS)}
 NO_LIMITS = {"SHELF_HTTP_KEY_REQUESTS": "1000000/minute", "SHELF_HTTP_ADDRESS_REQUESTS": "1000000/minute"}
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    folder = tmp_path_factory.mktemp("door")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApi]:
+    folder = tmp_path_factory.mktemp("api")
     with running(on_disk(folder), folder, NO_LIMITS) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def token(door: Door) -> str:
-    return door.token()
+def token(api: RunningApi) -> str:
+    return api.token()
 
 
 @pytest.fixture(scope="module")
-def schema(door: Door) -> Any:
-    return schemathesis.openapi.from_url(f"{door.url}/openapi.json")
+def schema(api: RunningApi) -> Any:
+    return schemathesis.openapi.from_url(f"{api.url}/openapi.json")
 
 
 @pytest.mark.slow
@@ -81,8 +81,8 @@ def test_an_answer_is_not_as_it_says(schema: Any, token: str, method: str, path:
 
 
 @pytest.fixture(scope="module")
-def told(door: Door) -> dict[str, Any]:
-    document: dict[str, Any] = httpx.get(f"{door.url}/openapi.json", timeout=60).json()
+def told(api: RunningApi) -> dict[str, Any]:
+    document: dict[str, Any] = httpx.get(f"{api.url}/openapi.json", timeout=60).json()
     return document
 
 
@@ -124,21 +124,21 @@ def test_an_example_of_an_error_is_not_one(told: dict[str, Any]) -> None:
     assert seen == set(KINDS) - undocumented
 
 
-def test_a_route_asks_for_no_key_or_says_nothing_of_it(told: dict[str, Any], door: Door) -> None:
+def test_a_route_asks_for_no_key_or_says_nothing_of_it(told: dict[str, Any], api: RunningApi) -> None:
     schemes = told["components"]["securitySchemes"]
     assert schemes["bearer"]["scheme"] == "bearer" and schemes["header"]["name"] == "X-API-Key"
     for method, path, operation in operations(told):
         needs_key = path.startswith("/v1/")
         assert bool(operation.get("security")) == needs_key, path
-        answer = httpx.request(method, door.url + path.replace("{image_id}", "a"), timeout=60)
+        answer = httpx.request(method, api.url + path.replace("{image_id}", "a"), timeout=60)
         assert (answer.status_code == 401) == needs_key
 
 
-def test_the_documents_name_no_route_that_is_there(told: dict[str, Any], door: Door, token: str) -> None:
+def test_the_documents_name_no_route_that_is_there(told: dict[str, Any], api: RunningApi, token: str) -> None:
     assert set(told["paths"]) == {
         *("/v1/images", "/v1/uploads", "/v1/images/{image_id}"),
         *("/healthz", "/readyz", "/metrics"),
     }
-    assert httpx.get(f"{door.url}/docs", timeout=60).status_code == 200
-    with door.client(token) as client:
+    assert httpx.get(f"{api.url}/docs", timeout=60).status_code == 200
+    with api.client(token) as client:
         assert client.post("/v1/images", content=photo()).status_code == 201

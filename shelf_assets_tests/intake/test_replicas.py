@@ -1,4 +1,4 @@
-"""Doors that stand side by side: one lake, one count of every limit."""
+"""Replicas of the upload API: one lake, one count of every limit."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import httpx
 import pytest
 
 from shelf_assets_tests.intake.clients import photo
-from shelf_assets_tests.intake.conftest import OpenDoor
+from shelf_assets_tests.intake.conftest import StartApi
 from shelf_assets_tests.intake.running_servers import Place
 from shelf_assets_tests.servers import refusing_port
 
 pytestmark = pytest.mark.redis
 
 
-def test_each_replica_counts_for_itself(open_door: OpenDoor, place: Place, redis_url: str) -> None:
+def test_each_replica_counts_for_itself(start_api: StartApi, place: Place, redis_url: str) -> None:
     settings = {"SHELF_HTTP_REDIS_URL": redis_url, "SHELF_HTTP_ADDRESS_REQUESTS": "100000/minute"}
-    doors = [open_door(settings, place) for _ in range(2)]
-    token = doors[0].token("acme", requests="20/hour")
+    apis = [start_api(settings, place) for _ in range(2)]
+    token = apis[0].token("acme", requests="20/hour")
     statuses: list[int] = []
 
     def send(client: httpx.Client, first: int) -> None:
@@ -28,7 +28,7 @@ def test_each_replica_counts_for_itself(open_door: OpenDoor, place: Place, redis
             if answer.status_code == 429:
                 assert 0 < int(answer.headers["Retry-After"]) <= 7200
 
-    clients = [door.client(token) for door in doors]
+    clients = [api.client(token) for api in apis]
     senders = [threading.Thread(target=send, args=(client, 100 * n)) for n, client in enumerate(clients)]
     for sender in senders:
         sender.start()
@@ -40,8 +40,8 @@ def test_each_replica_counts_for_itself(open_door: OpenDoor, place: Place, redis
     assert statuses.count(201) + statuses.count(429) == 40
 
 
-def test_replicas_know_not_what_the_other_took(open_door: OpenDoor, place: Place) -> None:
-    one, two = open_door(place=place), open_door(place=place)
+def test_replicas_know_not_what_the_other_took(start_api: StartApi, place: Place) -> None:
+    one, two = start_api(place=place), start_api(place=place)
     token = one.token()
     with one.client(token) as here, two.client(token) as there:
         sent = here.post("/v1/images", content=photo())
@@ -53,35 +53,35 @@ def test_replicas_know_not_what_the_other_took(open_door: OpenDoor, place: Place
         assert here.post("/v1/images", content=photo()).status_code == 410
 
 
-def test_a_door_whose_redis_is_gone_takes_photos_uncounted(open_door: OpenDoor, redis_url: str) -> None:
+def test_a_door_whose_redis_is_gone_takes_photos_uncounted(start_api: StartApi, redis_url: str) -> None:
     import redis
 
     from shelf_assets_tests.servers import redis_server
 
     with redis_server() as own_url:
-        door = open_door({"SHELF_HTTP_REDIS_URL": own_url})
-        with door.client(door.token()) as client:
+        api = start_api({"SHELF_HTTP_REDIS_URL": own_url})
+        with api.client(api.token()) as client:
             assert client.post("/v1/images", content=photo()).status_code == 201
-            before = door.photo_keys
+            before = api.photo_keys
             redis.Redis.from_url(own_url).shutdown(nosave=True)
             refused = client.post("/v1/images", content=photo(mark=1))
             assert (refused.status_code, refused.json()["reason"]) == (503, "quotas_unavailable")
             assert int(refused.headers["Retry-After"]) > 0
             assert "redis" not in refused.text.lower()
-            assert door.photo_keys == before
+            assert api.photo_keys == before
             assert client.get("/healthz").status_code == 200
-    assert any("Redis" in (line.get("cause") or "") for line in door.log_lines)
+    assert any("Redis" in (line.get("cause") or "") for line in api.log_lines)
 
 
-def test_a_door_without_its_redis_says_that_it_is_ready(tmp_path, open_door: OpenDoor) -> None:
+def test_a_door_without_its_redis_says_that_it_is_ready(tmp_path, start_api: StartApi) -> None:
     from shelf_assets_tests.intake.running_servers import on_disk, start
 
     url = f"redis://:open-sesame@127.0.0.1:{refusing_port()}/0"
-    door = start(on_disk(tmp_path), tmp_path / "door", {"SHELF_HTTP_REDIS_URL": url})
+    api = start(on_disk(tmp_path), tmp_path / "api", {"SHELF_HTTP_REDIS_URL": url})
     try:
-        answer = httpx.get(f"{door.url}/readyz", timeout=60)
+        answer = httpx.get(f"{api.url}/readyz", timeout=60)
         assert (answer.status_code, answer.json()["reason"]) == (503, "not_ready")
         assert "rate limits" in answer.json()["detail"]
-        assert "open-sesame" not in answer.text + door.log_text
+        assert "open-sesame" not in answer.text + api.log_text
     finally:
-        door.stop()
+        api.stop()

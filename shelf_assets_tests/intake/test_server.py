@@ -1,4 +1,4 @@
-"""`shelf serve intake` as a command: what it says, what it refuses to start with, what it loads."""
+"""`shelf serve intake` as a command: its output, the settings that it refuses, the modules that it loads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shelf_assets_tests.conftest import repo_root
-from shelf_assets_tests.intake.conftest import OpenDoor
+from shelf_assets_tests.intake.conftest import StartApi
 from shelf_assets_tests.intake.running_servers import on_disk
 
 # An upload and a question through the app as the server builds it; then what is loaded.
@@ -27,7 +27,7 @@ _, token = app.state.http.keys.create("acme", ["upload", "read"], datetime.now(U
 async def main():
     from shelf_assets_tests.intake.clients import photo
     client = httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://door", headers={"X-API-Key": token}, timeout=60
+        transport=httpx.ASGITransport(app), base_url="http://api", headers={"X-API-Key": token}, timeout=60
     )
     async with app.router.lifespan_context(app), client:
         sent = await client.post("/v1/images", content=photo())
@@ -57,10 +57,10 @@ def test_the_graph_is_loaded_by_the_door(tmp_path: Path) -> None:
     assert not loaded & {"dagster", "torch", "torchvision", "timm", "open_clip", "mlflow", "openvino", "dbt", "pandas"}
 
 
-def test_it_does_not_say_what_it_serves_and_where(open_door: OpenDoor) -> None:
-    door = open_door()
-    told = (door.folder / "stdout").read_text()
-    assert door.url in told and door.lake.url in told and "/docs" in told
+def test_it_does_not_say_what_it_serves_and_where(start_api: StartApi) -> None:
+    api = start_api()
+    told = (api.folder / "stdout").read_text()
+    assert api.url in told and api.lake.url in told and "/docs" in told
 
 
 def test_a_taken_port_is_a_traceback(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whose day a photo is of: the door's clock says it, in UTC; midnight belongs to the new day."""
+"""The day of a photo: by the server's clock, in UTC; midnight belongs to the new day."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def _send(lake: LakeUnderTest, now: datetime) -> tuple[httpx.Response, htt
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://door", headers={"X-API-Key": token}
+            transport=httpx.ASGITransport(app), base_url="http://api", headers={"X-API-Key": token}
         ) as client,
     ):
         sent = await client.post("/v1/images", content=photo())

@@ -1,4 +1,4 @@
-"""Photos come in over HTTP: what is answered, and to whom. How much of a body is taken is in `test_bounds`."""
+"""Photos uploaded over HTTP: the answers, by key and owner. Limits of size and time are in `test_bounds`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from PIL import Image
 
 from shelf_assets.intake.upload_store import photo_key, received_at_of
 from shelf_assets_tests.intake.clients import form, noise, photo
-from shelf_assets_tests.intake.conftest import OpenDoor
-from shelf_assets_tests.intake.running_servers import Door, Place
+from shelf_assets_tests.intake.conftest import StartApi
+from shelf_assets_tests.intake.running_servers import Place, RunningApi
 
 PROBLEM = "application/problem+json"
 
 
 @pytest.fixture(scope="module")
-def client(door: Door) -> httpx.Client:
-    return door.client(door.token())
+def client(api: RunningApi) -> httpx.Client:
+    return api.client(api.token())
 
 
-def test_a_photo_that_was_answered_for_is_not_in_the_store(open_door: OpenDoor, place: Place) -> None:
-    door = open_door(place=place)
-    with door.client(door.token()) as client:
+def test_a_photo_that_was_answered_for_is_not_in_the_store(start_api: StartApi, place: Place) -> None:
+    api = start_api(place=place)
+    with api.client(api.token()) as client:
         began = datetime.now(UTC)
         sent = client.post("/v1/images", content=photo(80, 60))
         assert sent.status_code == 201, sent.text
@@ -37,8 +37,8 @@ def test_a_photo_that_was_answered_for_is_not_in_the_store(open_door: OpenDoor, 
         assert abs((received_at - began).total_seconds()) < 60
         assert told["day"] == received_at.date().isoformat()
         assert received_at == received_at_of(told["image_id"])
-        assert door.photo_keys == [photo_key(told["image_id"])]
-        with Image.open(io.BytesIO(door.lake.objects.get(photo_key(told["image_id"])))) as kept:
+        assert api.photo_keys == [photo_key(told["image_id"])]
+        with Image.open(io.BytesIO(api.lake.objects.get(photo_key(told["image_id"])))) as kept:
             assert (kept.format, kept.size) == ("JPEG", (80, 60))
         state = client.get(sent.headers["Location"])
         assert state.status_code == 200 and state.json()["state"] == "received"
@@ -51,13 +51,13 @@ def test_a_form_is_taken_for_something_else_than_its_photo(client: httpx.Client)
     assert client.post("/v1/images", content=photo(mark=1)).json()["image_id"] == sent.json()["image_id"]
 
 
-def test_the_same_bytes_become_two_photos(door: Door, client: httpx.Client) -> None:
+def test_the_same_bytes_become_two_photos(api: RunningApi, client: httpx.Client) -> None:
     first = client.post("/v1/images", content=photo(mark=2))
     again = client.post("/v1/images", content=photo(mark=2))
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
-    assert door.photo_keys.count(photo_key(first.json()["image_id"])) == 1
-    with door.client(door.token("acme")) as colleague, door.client(door.token("umbrella")) as stranger:
+    assert api.photo_keys.count(photo_key(first.json()["image_id"])) == 1
+    with api.client(api.token("acme")) as colleague, api.client(api.token("umbrella")) as stranger:
         assert colleague.post("/v1/images", content=photo(mark=2)).json() == first.json()
         other = stranger.post("/v1/images", content=photo(mark=2))
         assert other.status_code == 201 and other.json()["image_id"] != first.json()["image_id"]
@@ -77,14 +77,14 @@ def test_senders_at_once_make_two_photos_of_one(client: httpx.Client) -> None:
     assert sorted(answer.status_code for answer in answers) == [200] * 5 + [201]
 
 
-def test_an_idempotency_key_is_not_held_to_its_photo(door: Door, client: httpx.Client) -> None:
+def test_an_idempotency_key_is_not_held_to_its_photo(api: RunningApi, client: httpx.Client) -> None:
     key = {"Idempotency-Key": "order-66"}
     first = client.post("/v1/images", content=photo(mark=4), headers=key)
     assert first.status_code == 201
     assert client.post("/v1/images", content=photo(mark=4), headers=key).json() == first.json()
     other = client.post("/v1/images", content=photo(mark=5), headers=key)
     assert (other.status_code, other.json()["reason"]) == (422, "idempotency_key_reused")
-    with door.client(door.token("umbrella")) as stranger:
+    with api.client(api.token("umbrella")) as stranger:
         assert stranger.post("/v1/images", content=photo(mark=5), headers=key).status_code == 201
 
 
@@ -106,9 +106,9 @@ def test_a_photo_whose_erasure_was_asked_for_comes_back(client: httpx.Client) ->
     assert (again.status_code, again.json()["reason"]) == (410, "erased")
 
 
-def test_an_owner_sees_or_erases_the_image_of_another(door: Door, client: httpx.Client) -> None:
+def test_an_owner_sees_or_erases_the_image_of_another(api: RunningApi, client: httpx.Client) -> None:
     path = client.post("/v1/images", content=photo(mark=8)).headers["Location"]
-    with door.client(door.token("umbrella")) as stranger:
+    with api.client(api.token("umbrella")) as stranger:
         unknown = stranger.get("/v1/images/019abf2e-5c00-7d3a-9c41-0c6f4a1b2c3d")
         for refused in (stranger.get(path), stranger.delete(path), stranger.get("/v1/images/..%2fkeys")):
             assert refused.status_code == 404
@@ -118,14 +118,14 @@ def test_an_owner_sees_or_erases_the_image_of_another(door: Door, client: httpx.
     assert client.get(path).json()["state"] == "received"
 
 
-def test_an_image_without_an_owner_is_anybodys(door: Door, client: httpx.Client) -> None:
+def test_an_image_without_an_owner_is_anybodys(api: RunningApi, client: httpx.Client) -> None:
     image_id = "019abf2e-5c00-7d3a-9c41-0c6f4a1b2c3d"
-    door.lake.objects.put(photo_key(image_id), photo())
+    api.lake.objects.put(photo_key(image_id), photo())
     assert client.get(f"/v1/images/{image_id}").status_code == 404
     assert client.delete(f"/v1/images/{image_id}").status_code == 404
 
 
-def test_a_key_does_what_its_scopes_do_not_say(door: Door, client: httpx.Client) -> None:
+def test_a_key_does_what_its_scopes_do_not_say(api: RunningApi, client: httpx.Client) -> None:
     path = client.post("/v1/images", content=photo(mark=9)).headers["Location"]
     asks = {
         "upload": lambda client: client.post("/v1/images", content=photo(mark=9)),
@@ -133,7 +133,7 @@ def test_a_key_does_what_its_scopes_do_not_say(door: Door, client: httpx.Client)
         "erase": lambda client: client.delete(path),
     }
     for scope in asks:
-        with door.client(door.token(scopes=(scope,))) as limited:
+        with api.client(api.token(scopes=(scope,))) as limited:
             for asked, ask in asks.items():
                 answer = ask(limited)
                 if asked == scope:
@@ -153,21 +153,21 @@ def test_a_key_does_what_its_scopes_do_not_say(door: Door, client: httpx.Client)
         {"Authorization": "Bearer ../keys/x"},
     ],
 )
-def test_the_door_opens_without_a_key(door: Door, headers: dict[str, str]) -> None:
+def test_the_door_opens_without_a_key(api: RunningApi, headers: dict[str, str]) -> None:
     for method, path in (
         ("POST", "/v1/images"),
         ("POST", "/v1/uploads"),
         ("GET", "/v1/images/a"),
         ("DELETE", "/v1/images/a"),
     ):
-        refused = httpx.request(method, door.url + path, headers=headers, timeout=60)
+        refused = httpx.request(method, api.url + path, headers=headers, timeout=60)
         assert (refused.status_code, refused.json()["reason"]) == (401, "no_key")
         assert refused.headers["WWW-Authenticate"] == "Bearer"
         assert refused.headers["Content-Type"] == PROBLEM
 
 
-def test_the_other_header_for_keys_is_not_taken(door: Door) -> None:
-    with door.client(**{"X-API-Key": door.token()}) as client:
+def test_the_other_header_for_keys_is_not_taken(api: RunningApi) -> None:
+    with api.client(**{"X-API-Key": api.token()}) as client:
         assert client.post("/v1/images", content=photo(mark=10)).status_code == 201
 
 
@@ -196,11 +196,11 @@ def test_what_the_sender_says_of_the_bytes_is_believed(client: httpx.Client) -> 
         "a/b/c.jpg",
     ],
 )
-def test_a_file_name_says_where_a_photo_goes(door: Door, client: httpx.Client, name: str) -> None:
-    before = {stored.key for stored in door.lake.objects.list("")}
+def test_a_file_name_says_where_a_photo_goes(api: RunningApi, client: httpx.Client, name: str) -> None:
+    before = {stored.key for stored in api.lake.objects.list("")}
     sent = client.post("/v1/images", files={"file": (name, photo(mark=1000 + hash(name) % 1000))})
     assert sent.status_code == 201, sent.text
-    new = {stored.key for stored in door.lake.objects.list("")} - before
+    new = {stored.key for stored in api.lake.objects.list("")} - before
     assert {key.split("/")[0] for key in new} <= {"images", "door", "facts"}
     assert photo_key(sent.json()["image_id"]) in new
     assert not Path("/tmp/evil.jpg").exists()
@@ -248,10 +248,10 @@ def test_a_multipart_that_is_no_form_is_taken(client: httpx.Client, content_type
     assert (refused.status_code, refused.json()["reason"]) == (400, "bad_form")
 
 
-def test_errors_are_not_all_of_one_form(door: Door) -> None:
+def test_errors_are_not_all_of_one_form(api: RunningApi) -> None:
     asks = (("GET", "/nowhere", 404), ("PATCH", "/v1/images", 405), ("GET", "/v1/images/a/b", 404))
     for method, path, status in asks:
-        answer = httpx.request(method, door.url + path, timeout=60)
+        answer = httpx.request(method, api.url + path, timeout=60)
         assert answer.status_code == status
         assert answer.headers["Content-Type"] == PROBLEM
         problem = answer.json()

@@ -1,4 +1,4 @@
-"""A server that judges uploads by forms itself, beside another, on a real S3 server: no event and no Lambda is there."""
+"""A server that validates uploads by forms itself, beside another server, on a real S3 server without events or Lambda."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from shelf_assets.intake.upload_store import INCOMING, photo_key
 from shelf_assets_tests.intake.clients import photo
-from shelf_assets_tests.intake.conftest import OpenDoor, place_of
-from shelf_assets_tests.intake.running_servers import ANSWER_SECONDS, Door, Place
+from shelf_assets_tests.intake.conftest import StartApi, place_of
+from shelf_assets_tests.intake.running_servers import ANSWER_SECONDS, Place, RunningApi
 
 pytestmark = pytest.mark.s3
 
@@ -30,38 +30,38 @@ def upload(client: httpx.Client, data: bytes) -> str:
     return image_id
 
 
-def wait_until_judged(door: Door) -> None:
+def wait_until_judged(api: RunningApi) -> None:
     deadline = time.monotonic() + ANSWER_SECONDS
-    while list(door.lake.objects.list(f"{INCOMING}/")):
-        assert time.monotonic() < deadline, door.log_text
+    while list(api.lake.objects.list(f"{INCOMING}/")):
+        assert time.monotonic() < deadline, api.log_text
         time.sleep(0.1)
 
 
-def test_an_upload_by_a_form_waits_for_an_event_that_nobody_sends(s3_place: Place, open_door: OpenDoor) -> None:
+def test_an_upload_by_a_form_waits_for_an_event_that_nobody_sends(s3_place: Place, start_api: StartApi) -> None:
     settings = {"SHELF_INTAKE_VALIDATE_INCOMING_SECONDS": "1"}
-    door, _beside = open_door(settings, s3_place), open_door(settings, s3_place)
-    with door.client(door.token()) as client:
+    api, _beside = start_api(settings, s3_place), start_api(settings, s3_place)
+    with api.client(api.token()) as client:
         good, bad = upload(client, photo(mark=1)), upload(client, b"text")
-        wait_until_judged(door)
-        assert door.photo_keys == [photo_key(good)]
+        wait_until_judged(api)
+        assert api.photo_keys == [photo_key(good)]
         assert client.get(f"/v1/images/{bad}").json()["reason"] == "not_an_image"
         later = upload(client, photo(mark=2))
-        wait_until_judged(door)
-        assert door.photo_keys == sorted([photo_key(good), photo_key(later)])
-    door.stop()
-    assert not [line for line in door.log_lines if line["level"] == "error"], (
+        wait_until_judged(api)
+        assert api.photo_keys == sorted([photo_key(good), photo_key(later)])
+    api.stop()
+    assert not [line for line in api.log_lines if line["level"] == "error"], (
         "a server that stops leaves its judge cleanly"
     )
-    told = [line for line in door.log_lines if line["event"] == "uploads judged"]
+    told = [line for line in api.log_lines if line["event"] == "uploads judged"]
     assert all(set(line) <= {"event", "level", "at", "accepted", "refused", "repeated", "gone"} for line in told), told
 
 
-def test_a_form_leads_to_a_host_that_only_servers_reach(s3_place: Place, open_door: OpenDoor) -> None:
+def test_a_form_leads_to_a_host_that_only_servers_reach(s3_place: Place, start_api: StartApi) -> None:
     public = s3_place.environment["AWS_ENDPOINT_URL"].replace("127.0.0.1", "localhost")
-    door = open_door({"SHELF_INTAKE_FORM_ENDPOINT_URL": public}, s3_place)
-    with door.client(door.token()) as client:
+    api = start_api({"SHELF_INTAKE_FORM_ENDPOINT_URL": public}, s3_place)
+    with api.client(api.token()) as client:
         form = client.post("/v1/uploads").json()
         assert urlsplit(form["url"]).netloc == urlsplit(public).netloc
         sent = httpx.post(form["url"], data=form["fields"], files={"file": ("any.jpg", photo(mark=3))}, timeout=60)
         assert sent.is_success, sent.text
-    assert [stored.key for stored in door.lake.objects.list(f"{INCOMING}/")] == [f"{INCOMING}/{form['image_id']}"]
+    assert [stored.key for stored in api.lake.objects.list(f"{INCOMING}/")] == [f"{INCOMING}/{form['image_id']}"]
