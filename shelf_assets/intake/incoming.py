@@ -20,7 +20,7 @@ from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import StoredObject
 from shelf_assets.lake.object_writer import ObjectWithMetadata, ObjectWriter
 from shelf_assets.photos.decoder_pool import ImageSanitizer
-from shelf_assets.photos.sanitizer import Refused
+from shelf_assets.photos.sanitizer import Refusal
 
 Ending = Literal["accepted", "same", "refused", "erased", "repeated", "gone", "ignored"]
 
@@ -59,7 +59,7 @@ async def validate_incoming(receipts: UploadStore, sanitizer: ImageSanitizer, ke
         outcome = Outcome("repeated", image_id, image_id)
     elif stored.size_bytes > max_bytes:
         # A form takes no such upload, so whoever put it there has keys to the bucket. It is too large to be read at all.
-        refused = Refused("too_large", f"{stored.size_bytes:,} bytes, more than {max_bytes:,}")
+        refused = Refusal("too_large", f"{stored.size_bytes:,} bytes, more than {max_bytes:,}")
         outcome = _quarantined(receipts, image_id, b"", uploader_of(object_writer.facts(key) or {}), refused)
     elif (upload := object_writer.find(key)) is None:
         return Outcome("repeated" if _was_judged(receipts, image_id) else "gone", image_id)
@@ -119,10 +119,10 @@ async def _judged(
 ) -> Outcome:
     owner = uploader_of(upload.facts)
     if owner is None:
-        refused = Refused("no_owner", "put into incoming/ without the door's form")
+        refused = Refusal("no_owner", "put into incoming/ without the door's form")
         return _quarantined(receipts, image_id, upload.data, owner, refused)
     sanitized = await sanitizer.sanitize(upload.data)
-    if isinstance(sanitized, Refused):
+    if isinstance(sanitized, Refusal):
         return _quarantined(receipts, image_id, upload.data, owner, sanitized)
     try:
         receipt = receipts.take(sanitized, owner, image_id)
@@ -135,7 +135,7 @@ async def _judged(
     return Outcome("same", image_id, receipt.image_id)
 
 
-def _quarantined(receipts: UploadStore, image_id: str, data: bytes, owner: str | None, refused: Refused) -> Outcome:
+def _quarantined(receipts: UploadStore, image_id: str, data: bytes, owner: str | None, refused: Refusal) -> Outcome:
     receipts.quarantine(image_id, data, owner or "unknown", refused)
     return Outcome("refused", image_id, reason=refused.reason)
 

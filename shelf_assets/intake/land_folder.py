@@ -14,7 +14,7 @@ from shelf_assets.lake.object_store import ObjectStore, day_prefix
 from shelf_assets.lake.object_writer import ObjectWriter
 from shelf_assets.photos.decoder_pool import DecoderPool, ImageSanitizer, sanitizer_options
 from shelf_assets.photos.moderation import require_moderation
-from shelf_assets.photos.sanitizer import Refused
+from shelf_assets.photos.sanitizer import Refusal
 
 if TYPE_CHECKING:
     from shelf_assets.settings import Settings
@@ -26,7 +26,7 @@ class Landed:
 
     name: str
     key: str
-    refused: Refused | None = None
+    refused: Refusal | None = None
 
 
 async def land_sanitized(
@@ -44,7 +44,7 @@ async def land_sanitized(
         if key in present:
             return Landed(name, key)
         sanitized = await sanitizer.sanitize(data)
-        if isinstance(sanitized, Refused):
+        if isinstance(sanitized, Refusal):
             return Landed(name, key, sanitized)
         facts = {"upload-sha256": sanitized.upload_sha256} | dict(sanitized.facts)
         await asyncio.to_thread(object_writer.put, key, sanitized.jpeg, facts)

@@ -26,7 +26,7 @@ from datetime import UTC, date, datetime
 from shelf_assets.lake.image_ids import RANDOM_BITS, uuid7
 from shelf_assets.lake.object_store import ObjectStore, day_prefix
 from shelf_assets.lake.object_writer import ObjectWriter
-from shelf_assets.photos.sanitizer import Accepted, Refused
+from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto
 
 CLAIMS, IDEMPOTENCY, ERASURES = "door/claims", "door/idempotency", "door/erasures"
 INCOMING, QUARANTINE, SAME = "incoming", "quarantine", "door/same"
@@ -81,7 +81,7 @@ class UploadStore:
     def __init__(self, store: ObjectStore) -> None:
         self.object_writer = ObjectWriter(store)
 
-    def take(self, accepted: Accepted, owner: str, image_id: str, idempotency_key: str | None = None) -> Receipt:
+    def take(self, accepted: SanitizedPhoto, owner: str, image_id: str, idempotency_key: str | None = None) -> Receipt:
         """Store a photo and answer for it. `image_id` is a new one; the answer's is that of the first such upload.
 
         Raises KeyReused, Erased and StoreUnavailable. A writer that dies between claim and photo leaves a claim without a
@@ -110,7 +110,7 @@ class UploadStore:
             self.object_writer.put(photo_key(image_id), accepted.jpeg, self._facts(accepted, owner, receipt))
         return receipt
 
-    def _facts(self, accepted: Accepted, owner: str, receipt: Receipt) -> dict[str, str]:
+    def _facts(self, accepted: SanitizedPhoto, owner: str, receipt: Receipt) -> dict[str, str]:
         kept = {"owner": owner, "received-at": receipt.received_at.isoformat(), "upload-sha256": accepted.upload_sha256}
         return kept | dict(accepted.facts)
 
@@ -160,7 +160,7 @@ class UploadStore:
         found = self.object_writer.find(f"{ERASURES}/{image_id}.json")
         return datetime.fromisoformat(json.loads(found.data)["asked_at"]) if found else None
 
-    def quarantine(self, image_id: str, data: bytes, owner: str, refused: Refused) -> None:
+    def quarantine(self, image_id: str, data: bytes, owner: str, refused: Refusal) -> None:
         """Keep a refused upload apart, with the reason; the bucket's lifecycle ends it."""
         facts = {
             "owner": owner,

@@ -18,7 +18,7 @@ from shelf_assets.intake.presigned import presign
 from shelf_assets.intake.schemas import ReceivedPhoto, UploadForm
 from shelf_assets.intake.upload_store import new_image_id
 from shelf_assets.photos.rules import RULES
-from shelf_assets.photos.sanitizer import Accepted, Refused
+from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto
 
 router = APIRouter(tags=["photos"])
 _OF_THE_BYTES = tuple(rule.reason for rule in RULES if rule.reason not in ("no_owner", "gone"))
@@ -100,7 +100,7 @@ async def send_photo(
     )
 
 
-async def _sanitized(request: Request, body: Body, door: Door, caller: Caller) -> Accepted:
+async def _sanitized(request: Request, body: Body, door: Door, caller: Caller) -> SanitizedPhoto:
     """The rebuilt photo of a request; its bytes as they came are let go of here."""
     try:
         data = await body.read()
@@ -111,7 +111,7 @@ async def _sanitized(request: Request, body: Body, door: Door, caller: Caller) -
         raise
     await door.quotas.spend(caller.key, caller.address, bytes_=request_context_of(request).body_bytes)
     sanitized = await door.decoders.sanitize(data)
-    if isinstance(sanitized, Refused):
+    if isinstance(sanitized, Refusal):
         raise Problem(sanitized.reason, sanitized.detail)
     return sanitized
 

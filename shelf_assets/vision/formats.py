@@ -11,7 +11,7 @@ import re
 
 from shelf_assets.vision.reasons import Reason, Undecodable
 
-TAKEN = ("jpeg", "png", "webp", "gif", "heic", "avif")
+ACCEPTED_FORMATS = ("jpeg", "png", "webp", "gif", "heic", "avif")
 
 _SIGNATURES = (
     (b"\xff\xd8", "jpeg"),
@@ -61,13 +61,13 @@ def sniff(data: bytes) -> str | None:
     return "svg" if _SVG.match(head) else None
 
 
-def taken_format(data: bytes) -> str:
-    """One of TAKEN. Raises Undecodable (empty, not_an_image, unsupported_format)."""
+def accepted_format(data: bytes) -> str:
+    """One of ACCEPTED_FORMATS. Raises Undecodable (empty, not_an_image, unsupported_format)."""
     if not data:
         raise Undecodable(Reason.empty, "0 bytes")
     name = sniff(data)
     if name is None:
         raise Undecodable(Reason.not_an_image, f"starts with {data[:8].hex(' ')}")
-    if name not in TAKEN:
-        raise Undecodable(Reason.unsupported_format, f"{name}; taken are {', '.join(TAKEN)}")
+    if name not in ACCEPTED_FORMATS:
+        raise Undecodable(Reason.unsupported_format, f"{name}; accepted formats are {', '.join(ACCEPTED_FORMATS)}")
     return name

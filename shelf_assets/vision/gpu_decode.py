@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shelf_assets.vision.formats import taken_format
+from shelf_assets.vision.formats import accepted_format
 from shelf_assets.vision.headers import Header, read_header
 from shelf_assets.vision.preprocess import UPRIGHT, Geometry, fitted, to_tensor
 from shelf_assets.vision.reasons import Undecodable
@@ -66,7 +66,7 @@ def _nvjpeg() -> Decode:
 def _baseline_header(data: bytes) -> Header | None:
     """The header of a JPEG of one scan; None for everything else, broken files included."""
     try:
-        header = read_header(data, taken_format(data))
+        header = read_header(data, accepted_format(data))
     except Undecodable:
         return None
     return header if header.format == "jpeg" and header.is_complete and header.scans <= 1 else None

@@ -71,7 +71,7 @@ class Header:
 
 
 def read_header(data: bytes, format_name: str) -> Header:
-    """Header of one of `formats.TAKEN`. Raises Undecodable, and nothing else, for any bytes."""
+    """Header of one of `formats.ACCEPTED_FORMATS`. Raises Undecodable, and nothing else, for any bytes."""
     try:
         header = _READERS[format_name](data)
     except (struct.error, IndexError) as short:

@@ -14,7 +14,7 @@ import numpy as np
 
 from shelf_assets.vision.decode import decoded, shrink_for
 from shelf_assets.vision.digests import canonical_digest
-from shelf_assets.vision.formats import taken_format
+from shelf_assets.vision.formats import accepted_format
 from shelf_assets.vision.headers import Header, read_header
 from shelf_assets.vision.reasons import Undecodable
 from shelf_assets.vision.resize import Box, resize
@@ -79,7 +79,7 @@ def to_tensor(data: bytes, geometry: Geometry) -> np.ndarray:
     Adobe writes it, colour profiles are ignored. Every photo that `inspect` accepts has a tensor. Safe to call from
     many threads.
     """
-    return cut(data, read_header(data, taken_format(data)), geometry)
+    return cut(data, read_header(data, accepted_format(data)), geometry)
 
 
 def cut(data: bytes, header: Header, geometry: Geometry) -> np.ndarray:

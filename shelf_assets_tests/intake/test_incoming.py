@@ -28,7 +28,7 @@ from shelf_assets.lake.object_store import IMAGES, ObjectStore, RetryOptions, St
 from shelf_assets.lake.object_writer import ObjectWithMetadata, ObjectWriter
 from shelf_assets.photos.decoder_pool import ImageSanitizer, InProcessSanitizer, sanitizer_options
 from shelf_assets.photos.rules import BY_REASON
-from shelf_assets.photos.sanitizer import Accepted, Refused
+from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.servers import refusing_port
@@ -211,7 +211,7 @@ class Meanwhile:
     def __init__(self, happens: Callable[[], object]) -> None:
         self._happens = happens
 
-    async def sanitize(self, data: bytes) -> Accepted | Refused:
+    async def sanitize(self, data: bytes) -> SanitizedPhoto | Refusal:
         self._happens()
         return await InProcessSanitizer(sanitizer_options(load_settings().photos)).sanitize(data)
 
@@ -317,7 +317,7 @@ def test_one_bad_upload_keeps_all_others_from_being_judged(
     receipts.object_writer.put(f"{INCOMING}/not-ours", from_a_camera(), {})
     take = UploadStore.take
 
-    def take_but_one(self: UploadStore, accepted: Accepted, owner: str, image_id: str) -> Receipt:
+    def take_but_one(self: UploadStore, accepted: SanitizedPhoto, owner: str, image_id: str) -> Receipt:
         if image_id == broken:
             raise StoreUnavailable("writing: the store says SlowDown")
         return take(self, accepted, owner, image_id)

@@ -10,12 +10,12 @@ from shelf_assets.intake.upload_store import Erased, UploadStore, new_image_id, 
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import IMAGES
 from shelf_assets.lake.object_writer import ObjectWriter
-from shelf_assets.photos.sanitizer import Accepted
+from shelf_assets.photos.sanitizer import SanitizedPhoto
 from shelf_assets_tests.conftest import LakeUnderTest
 
 OWNER = "ab" * 16
 SENT = datetime(2026, 11, 24, 10, tzinfo=UTC)
-PHOTO = Accepted(b"jpeg", 4, 3, "12" * 32, {"camera": "CanaryWorks Model 7"})
+PHOTO = SanitizedPhoto(b"jpeg", 4, 3, "12" * 32, {"camera": "CanaryWorks Model 7"})
 
 
 @pytest.fixture

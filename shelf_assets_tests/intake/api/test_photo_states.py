@@ -18,7 +18,7 @@ from shelf_assets.intake.upload_store import (
     received_at_of,
 )
 from shelf_assets.lake.schemas import CLASSIFICATIONS, RAW_IMAGES
-from shelf_assets.photos.sanitizer import Refused
+from shelf_assets.photos.sanitizer import Refusal
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.intake.api.doors import OWNER_HASH_KEY, Door
 from shelf_assets_tests.intake.api.senders import photo
@@ -123,7 +123,7 @@ def test_an_upload_by_a_form_is_unknown_on_its_way(door: Door, client: httpx.Cli
     waiting, refused, same, original = (new_image_id(received_at_of(sent(client, 7 + n))) for n in range(4))
     owner = owner_of(door, "acme")
     receipts.object_writer.put(f"{INCOMING}/{waiting}", b"bytes", {"owner": owner})
-    receipts.quarantine(refused, b"bytes", owner, Refused("truncated", "ends early"))
+    receipts.quarantine(refused, b"bytes", owner, Refusal("truncated", "ends early"))
     receipts.object_writer.put(photo_key(original), photo(), {"owner": owner})
     receipts.note_same(same, original)
     assert state(client, waiting)["state"] == "received"

@@ -23,7 +23,7 @@ from shelf_assets.intake import lambda_function as serverless
 from shelf_assets.intake import photo_states as states
 from shelf_assets.intake.upload_store import ERASURES, INCOMING, UploadStore, new_image_id, photo_key
 from shelf_assets.photos.decoder_pool import InProcessSanitizer
-from shelf_assets.photos.sanitizer import Accepted, Refused
+from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto
 from shelf_assets_tests.conftest import LakeUnderTest, repo_root
 from shelf_assets_tests.faulty_proxy import Faults, faulty_proxy
 from shelf_assets_tests.intake.on_lambda.events import EVENTS, Context, created, http_event, rest_event
@@ -249,7 +249,7 @@ def test_the_judge_may_not_do_what_it_does(
     receipts = UploadStore(s3_lake.lake.objects)
     sanitize = InProcessSanitizer.sanitize
 
-    async def erased_meanwhile(self: InProcessSanitizer, data: bytes) -> Accepted | Refused:
+    async def erased_meanwhile(self: InProcessSanitizer, data: bytes) -> SanitizedPhoto | Refusal:
         if data == from_a_camera() and receipts.object_writer.store.exists(photo_key(image_ids[0])):
             receipts.ask_erasure(image_ids[2], "ab" * 16, datetime.now(UTC))
         return await sanitize(self, data)
