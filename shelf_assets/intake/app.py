@@ -87,7 +87,7 @@ def _door(settings: Settings, now: Callable[[], datetime]) -> Door:
         places=ConcurrencyLimiter(settings.intake.uploads_in_flight, metrics.places_taken),
         readiness=Readiness(store, quotas),
         metrics=metrics,
-        owner_key=owner_hash_key(settings),
+        owner_key=owner_hash_key(settings.intake, settings.home, settings.lake.on_s3),
         now=now,
     )
 

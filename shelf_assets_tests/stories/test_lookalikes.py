@@ -87,7 +87,7 @@ def test_who_sent_a_photo_is_forgotten_on_its_way(shop: Platform, picture: bytes
     for owner, data in zip(owners, (picture, encoded(scene(640, 480))), strict=True):
         accepted = sanitize(data, Limits(), 90)
         assert isinstance(accepted, SanitizedPhoto)
-        receipts.take(accepted, owner, new_image_id(datetime.combine(DAY, time(12), UTC)))
+        receipts.accept(accepted, owner, new_image_id(datetime.combine(DAY, time(12), UTC)))
     key = shop.land(DAY, {"put by others": encoded(scene(500, 500))})[0]
     receipts.object_writer.put(key, shop.lake.objects.get(key), {"owner": "mallory@example.com"})
     shop.run(DAY, stages=["raw_images"])

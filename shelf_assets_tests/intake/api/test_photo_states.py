@@ -144,4 +144,4 @@ def owner_of(door: Door, name: str) -> str:
     if "SHELF_INTAKE_OWNER_HASH_KEY" in door.place.environment:
         return owner_hash(name, OWNER_HASH_KEY.encode())
     settings = load_settings(home=door.place.environment["SHELF_HOME"], lake__url=door.lake.url)
-    return owner_hash(name, owner_hash_key(settings))
+    return owner_hash(name, owner_hash_key(settings.intake, settings.home, settings.lake.on_s3))
