@@ -77,20 +77,20 @@ def test_the_score_of_a_picture_is_not_asked_or_the_limit_is_on_the_wrong_side()
 
 def test_a_dear_question_comes_before_a_cheap_one() -> None:
     """A photo whose header breaks a rule is not decoded, and no header is read of a file that is too large."""
-    asked: set[str] = set()
+    used: set[str] = set()
 
     class Watched(Photo):
         def __getattribute__(self, name: str) -> object:
             if name in ("header", "decoded"):
-                asked.add(name)
+                used.add(name)
             return super().__getattribute__(name)
 
     cost = []
     for rule in RULES:
-        asked.clear()
+        used.clear()
         if rule.check is not None and rule.reason != "adult":
             rule.check(Watched(PHOTO), DEFAULT)
-            cost.append(2 if "decoded" in asked else len(asked))
+            cost.append(2 if "decoded" in used else len(asked))
     assert cost == sorted(cost), "bytes, then headers, then pixels"
     assert set(cost) == {0, 1, 2}
 
