@@ -1,7 +1,8 @@
 """Decoding of untrusted bytes in separate processes: a crash, a hang or excessive memory use affects one photo only.
 
-`DecoderPool` runs a fixed number of processes (pebble). The operating system bounds the memory of each; the parent bounds its
-time, and replaces a process that exceeds it. `InProcessSanitizer` serves where each call has a sandbox of its own (Lambda).
+`DecoderPool` runs a fixed number of processes (pebble); their code is in `decoder_process`. The operating system bounds the memory
+of each; the parent bounds its time, and replaces a process that exceeds it. `InProcessSanitizer` serves where each call has a
+sandbox of its own (Lambda).
 """
 
 from __future__ import annotations
@@ -10,9 +11,6 @@ import asyncio
 import dataclasses
 import logging
 import multiprocessing
-import os
-import resource
-import signal
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as DecodeTimeout
@@ -24,6 +22,7 @@ from typing import Protocol, Self
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
+from shelf_assets.photos.decoder_process import confine, sanitize_shared
 from shelf_assets.photos.limits import Limits
 from shelf_assets.photos.rules import Photo, has_too_many_bytes
 from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto, sanitize
@@ -153,7 +152,7 @@ class _Decoder:
         options = self._options
         try:
             job = self._pool.schedule(
-                _sanitize_shared, args=(self._shared.put(data), options), timeout=options.decode_seconds
+                sanitize_shared, args=(self._shared.put(data), options), timeout=options.decode_seconds
             )
         except RuntimeError:  # pebble raises it for a pool that is stopped or broken
             raise _NotStarted from None
@@ -195,7 +194,7 @@ class _Decoder:
         pool = ProcessPool(
             max_workers=1,
             max_tasks=_PHOTOS_PER_PROCESS,
-            initializer=_confine,
+            initializer=confine,
             initargs=(self._options, shared, _STATM),
             # Not forked: the parent has threads, and a decoder must not see the parent's memory.
             context=multiprocessing.get_context("spawn"),
@@ -234,41 +233,3 @@ class InProcessSanitizer:
 
     async def sanitize(self, data: bytes) -> SanitizedPhoto | Refusal:
         return sanitize(data, self._options.limits, self._options.jpeg_quality)
-
-
-_shared_with_parent: SharedBytes  # set in a decoder process by `_confine`
-
-
-def _sanitize_shared(size_bytes: int, options: SanitizerOptions) -> tuple[SanitizedPhoto, int] | Refusal:
-    """Run in the decoder process: the photo without its JPEG, which replaces the upload in shared memory, and its size."""
-    result = sanitize(_shared_with_parent.read(size_bytes), options.limits, options.jpeg_quality)
-    if isinstance(result, Refusal):
-        return result
-    return dataclasses.replace(result, jpeg=b""), _shared_with_parent.put(result.jpeg)
-
-
-def _confine(options: SanitizerOptions, shared: SharedBytes, statm: Path) -> None:
-    """Run in the decoder process: limit its memory, its files and its environment before it sees a photo.
-
-    An allocation above the memory limit fails with MemoryError. The environment is cleared because it holds secrets of the
-    store, of Redis and of owners; /proc still shows the initial environment (docs/threat-model.md).
-    """
-    import shelf_assets.vision.preprocess  # noqa: F401 - imported before the size of the process is measured
-
-    global _shared_with_parent
-    _shared_with_parent = shared
-
-    if options.limits.max_adult_score is not None:
-        from shelf_assets.photos.moderation import require_moderation
-
-        require_moderation()
-    os.environ.clear()
-    # pebble's own handler is Python code, which would wait for the decoder that the signal is to end.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The process cannot write to files; the limit does not apply to pipes.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    if statm.exists():
-        current_bytes = int(statm.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        limit_bytes = current_bytes + options.decode_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))

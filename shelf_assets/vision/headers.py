@@ -14,6 +14,7 @@ from functools import partial
 
 from PIL import UnidentifiedImageError
 
+from shelf_assets.vision.exif import exif_orientation
 from shelf_assets.vision.heif import ends_early, read_heif_header
 from shelf_assets.vision.reasons import Reason, Undecodable
 
@@ -38,8 +39,6 @@ _SOF_OTHER = {
     0xCF: "hierarchical",
 }
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
-_ORIENTATION_TAG = 0x0112
-_INTEGER_TYPES = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
 
 
 @dataclass(frozen=True)
@@ -305,25 +304,3 @@ _READERS: dict[str, Callable[[bytes], Header]] = {
     "heic": partial(_heif, name="heic"),
     "avif": partial(_heif, name="avif"),
 }
-
-
-def exif_orientation(exif: bytes) -> int:
-    """Orientation 1 to 8 in a TIFF block's first directory; 1 where it is absent, out of range or unreadable.
-
-    Orientations in XMP or in a PNG's text chunks are ignored, as browsers do.
-    """
-    exif = exif.removeprefix(b"Exif\0\0")
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
-    if order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(order + "I", exif, 4)
-        (entries,) = struct.unpack_from(order + "H", exif, directory)
-        for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
-            tag, kind, count = struct.unpack_from(order + "HHI", exif, entry)
-            if tag == _ORIENTATION_TAG and kind in _INTEGER_TYPES and count == 1:
-                (value,) = struct.unpack_from(order + _INTEGER_TYPES[kind], exif, entry + 8)
-                return int(value) if 1 <= value <= 8 else 1
-    except struct.error:
-        return 1
-    return 1

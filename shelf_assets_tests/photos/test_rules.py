@@ -90,7 +90,7 @@ def test_a_dear_question_comes_before_a_cheap_one() -> None:
         used.clear()
         if rule.check is not None and rule.reason != "adult":
             rule.check(Watched(PHOTO), DEFAULT)
-            cost.append(2 if "decoded" in used else len(asked))
+            cost.append(2 if "decoded" in used else len(used))
     assert cost == sorted(cost), "bytes, then headers, then pixels"
     assert set(cost) == {0, 1, 2}
 
