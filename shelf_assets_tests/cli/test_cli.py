@@ -13,7 +13,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from shelf_assets.days import today_utc
-from shelf_assets.intake.put_photos import landed_key, open_folder
+from shelf_assets.intake.photo_folder import open_folder
+from shelf_assets.intake.put_photos import landed_key
 from shelf_assets.lake.object_store import image_id_of
 from shelf_assets_tests.stories.photos import photos, truncated
 

@@ -18,7 +18,7 @@ from shelf_assets.intake.upload_store import (
     received_at_of,
 )
 from shelf_assets.lake.schemas import CLASSIFICATIONS, RAW_IMAGES
-from shelf_assets.photos.sanitizer import Refused
+from shelf_assets.photos.sanitizer import Refusal
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.intake.clients import photo
 from shelf_assets_tests.intake.running_servers import OWNER_HASH_KEY, RunningApi
@@ -123,7 +123,7 @@ def test_an_upload_by_a_form_is_unknown_on_its_way(api: RunningApi, client: http
     waiting, refused, same, original = (new_image_id(received_at_of(sent(client, 7 + n))) for n in range(4))
     owner = owner_of(api, "acme")
     upload_store.object_writer.put(f"{INCOMING}/{waiting}", b"bytes", {"owner": owner})
-    upload_store.quarantine(refused, b"bytes", owner, Refused("truncated", "ends early"))
+    upload_store.quarantine(refused, b"bytes", owner, Refusal("truncated", "ends early"))
     upload_store.object_writer.put(photo_key(original), photo(), {"owner": owner})
     upload_store.note_same(same, original)
     assert state(client, waiting)["state"] == "received"
@@ -144,4 +144,4 @@ def owner_of(api: RunningApi, name: str) -> str:
     if "SHELF_INTAKE_OWNER_HASH_KEY" in api.place.environment:
         return owner_hash(name, OWNER_HASH_KEY.encode())
     settings = load_settings(home=api.place.environment["SHELF_HOME"], lake__url=api.lake.url)
-    return owner_hash(name, owner_hash_key(settings))
+    return owner_hash(name, owner_hash_key(settings.intake, settings.home, settings.lake.on_s3))

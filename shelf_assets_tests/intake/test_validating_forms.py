@@ -52,8 +52,10 @@ def test_an_upload_by_a_form_waits_for_an_event_that_nobody_sends(s3_place: Plac
     assert not [line for line in api.log_lines if line["level"] == "error"], (
         "a server that stops leaves its judge cleanly"
     )
-    told = [line for line in api.log_lines if line["event"] == "uploads judged"]
-    assert all(set(line) <= {"event", "level", "at", "accepted", "refused", "repeated", "gone"} for line in told), told
+    logged = [line for line in api.log_lines if line["event"] == "uploads validated"]
+    assert all(set(line) <= {"event", "level", "at", "accepted", "refused", "repeated", "gone"} for line in logged), (
+        logged
+    )
 
 
 def test_a_form_leads_to_a_host_that_only_servers_reach(s3_place: Place, start_api: StartApi) -> None:
