@@ -17,14 +17,12 @@ DAGSTER_OUTSIDE_DEFS = {
     "shelf_assets.observe.tracking",
     "shelf_assets.pipeline.models",
 }
+# Entry points and the assembly of the graph; the rooms `cli` and `defs` see the settings as well.
+EDGE = {"shelf_assets.build", "shelf_assets.definitions", "shelf_assets.intake.lambda_function"}
 # Modules below the edge that import the whole settings, for types too. To be emptied.
 SETTINGS_BELOW_THE_EDGE = {
     "shelf_assets.demo.run",
     "shelf_assets.intake.app",
-    "shelf_assets.intake.lambda_function",
-    "shelf_assets.intake.land_folder",
-    "shelf_assets.intake.owners",
-    "shelf_assets.intake.presigned",
     "shelf_assets.lake.store_options",
     "shelf_assets.observe.tracking",
     "shelf_assets.pipeline.calibrate",
@@ -74,21 +72,16 @@ def test_only_defs_imports_dagster() -> None:
     assert outside - allowed == DAGSTER_OUTSIDE_DEFS
 
 
-def test_http_imports_no_other_room_than_lake() -> None:
-    rooms = {room_of(each.imported) for each in imports() if room_of(each.importer) == "http"}
-    assert rooms - {None, "http"} == {"lake"}
-    assert not [
-        each
-        for each in imports()
-        if room_of(each.importer) == "http" and each.imported.endswith(".settings") and room_of(each.imported) != "http"
-    ]
+def test_http_imports_no_other_room_than_lake_and_no_other_settings() -> None:
+    imported = {each.imported for each in imports() if room_of(each.importer) == "http"}
+    assert {room_of(name) for name in imported} - {None, "http"} == {"lake"}
+    assert {name for name in imported if name.endswith(".settings")} == {"shelf_assets.http.settings"}
 
 
 def test_nothing_below_the_edge_imports_the_whole_settings() -> None:
     importers = {each.importer for each in imports() if each.imported == "shelf_assets.settings"}
-    edge = {"shelf_assets.build", "shelf_assets.definitions"}
     below = {name for name in importers if room_of(name) not in ("cli", "defs")}
-    assert below - edge == SETTINGS_BELOW_THE_EDGE
+    assert below - EDGE == SETTINGS_BELOW_THE_EDGE
 
 
 @pytest.mark.parametrize("module", ["shelf_assets.intake.app", "shelf_assets.http.server"])
