@@ -52,7 +52,7 @@ class AccessLogMiddleware:
             try:
                 await self._app(scope, counting_receive, observing_send)
             except Exception as error:  # noqa: BLE001 - the last resort: logged in one line, without what was sent
-                self._log.error("request broke", request_id=context.request_id, **_place_of(error))
+                self._log.error("unexpected error", request_id=context.request_id, **_place_of(error))
                 if status == _NO_ANSWER:
                     problem = Problem(INTERNAL, "the request is not at fault; it may be sent again")
                     await answer(Request(scope), problem)(scope, receive, observing_send)

@@ -81,7 +81,7 @@ def _upload_state(settings: Settings, store: ObjectStore, shared: HttpState) -> 
     return UploadState(
         upload_store=upload_store,
         photo_states=PhotoStates(upload_store, settings.lake.url, store_options(settings)),
-        uploads=ConcurrencyLimiter(settings.intake.uploads_in_flight, metrics.in_flight),
+        concurrency=ConcurrencyLimiter(settings.intake.uploads_in_flight, metrics.in_flight),
         metrics=metrics,
         owner_hash_key=owner_hash_key(settings.intake, settings.home, settings.lake.on_s3),
         max_photo_bytes=settings.photos.max_bytes,

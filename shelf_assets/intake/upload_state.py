@@ -32,7 +32,7 @@ class UploadState:
 
     upload_store: UploadStore
     photo_states: PhotoStates
-    uploads: ConcurrencyLimiter
+    concurrency: ConcurrencyLimiter
     metrics: UploadMetrics
     owner_hash_key: bytes
     max_photo_bytes: int

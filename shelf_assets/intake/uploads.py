@@ -96,7 +96,7 @@ async def upload_photo(
     body.check_declared_size()
     owner = state.owner_of(caller)
     # Until it is stored: otherwise photos would pile up in memory before a store that hangs.
-    with state.uploads.slot(owner):
+    with state.concurrency.slot(owner):
         photo = await _sanitized(request, body, state.running_sanitizer, http.rate_limits, caller)
         del body  # frees the bytes that were sent
         await _count_pixels(http.rate_limits, caller, photo.pixels)

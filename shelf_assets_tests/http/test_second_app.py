@@ -174,7 +174,7 @@ def test_an_unexpected_error_is_answered_and_logged_without_its_text(
         answer = app.post("bomb", token)
         time.sleep(0.5)
     assert (answer.status_code, answer.json()["reason"]) == (500, "internal")
-    [line] = [line for line in lines if line["event"] == "request broke"]
+    [line] = [line for line in lines if line["event"] == "unexpected error"]
     assert line["error"] == "RuntimeError" and line["request_id"] == answer.headers["X-Request-ID"]
     assert "words that a sender wrote" not in answer.text + json.dumps(lines)
 
