@@ -28,7 +28,7 @@ from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.servers import free_ports, redis_binary, redis_server, refusing_port
 
 REFUSED_URL = "redis://shelf:open-sesame@127.0.0.1:{port}/0?password=query-sesame"
-# Spends until it is refused, in a process of its own, and says how often it was not.
+# Consumes in a process of its own, and prints how often it was granted.
 SPENDER = """
 import asyncio, sys
 from shelf_assets_tests.http.test_rate_limits import a_key, granted, limits_of
@@ -43,7 +43,7 @@ asyncio.run(main())
 
 
 class FakeClock:
-    """Stands for `time` in the counts of one process."""
+    """Replaces `time` in `window_counts`."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -69,23 +69,23 @@ def done(work: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(work)
 
 
-async def granted(asked: Awaitable[None]) -> bool:
+async def granted(pending: Awaitable[None]) -> bool:
     try:
-        await asked
+        await pending
     except RateLimitExceeded:
         return False
     return True
 
 
-async def refusal(asked: Awaitable[None]) -> RateLimitExceeded:
+async def refusal(pending: Awaitable[None]) -> RateLimitExceeded:
     with pytest.raises(RateLimitExceeded) as refused:
-        await asked
+        await pending
     return refused.value
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
 def counted_in(request: pytest.FixtureRequest) -> str | None:
-    """What counts, in turn: this process alone, and Redis, by its URL."""
+    """The place of the counts, in turn: this process, and Redis by its URL."""
     return request.getfixturevalue("redis_url") if request.param == "redis" else None
 
 
@@ -111,7 +111,7 @@ def test_a_limit_of_addresses_that_a_second_key_gets_round(counted_in: str | Non
             True,
             False,
         ]
-        assert await granted(rate_limits.consume(None, address, requests=1)), "who has no key is counted apart"
+        assert await granted(rate_limits.consume(None, address, requests=1)), "requests without a key are counted apart"
         assert await granted(rate_limits.consume(senders[0], an_address(), requests=1))
         await rate_limits.aclose()
 
@@ -174,10 +174,10 @@ def test_two_replicas_that_each_grant_the_whole_limit(redis_url: str) -> None:
     async def story() -> None:
         here, there = limits_of(redis_url, key_requests="50/day"), limits_of(redis_url, key_requests="50/day")
         key, address = a_key(), an_address()
-        asked = [
+        pending = [
             granted(rate_limits.consume(key, address, requests=1)) for rate_limits in (here, there) for _ in range(60)
         ]
-        assert sum(await asyncio.gather(*asked)) == 50
+        assert sum(await asyncio.gather(*pending)) == 50
         await here.aclose()
         await there.aclose()
 
@@ -207,8 +207,8 @@ def test_the_embedded_default_that_needs_a_server() -> None:
         rate_limits = limits_of(None, key_requests="40/day")
         key, address = a_key(), an_address()
         await rate_limits.ping()
-        asked = [granted(rate_limits.consume(key, address, requests=1)) for _ in range(60)]
-        assert sum(await asyncio.gather(*asked)) == 40
+        pending = [granted(rate_limits.consume(key, address, requests=1)) for _ in range(60)]
+        assert sum(await asyncio.gather(*pending)) == 40
         await rate_limits.aclose()
 
     done(story())
@@ -229,7 +229,7 @@ def test_a_retry_after_that_is_too_early(counted_in: str | None) -> None:
 
 
 def test_a_retry_after_that_is_not_the_first_second_with_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever was spent when: at `retry_after_seconds` there is room, and more than a second earlier there was none."""
+    """Whatever was consumed when: after `retry_after_seconds` there is room, and more than a second earlier there was none."""
     refusals = 0
     for seed in range(40):
         chance = random.Random(seed)
@@ -372,9 +372,9 @@ def test_a_redis_that_is_down_not_named_or_its_password_told() -> None:
         ):
             with pytest.raises(
                 RateLimitsUnavailable, match=rf"redis://\*+@127\.0\.0\.1:{port}/0 failed.*SHELF_HTTP_REDIS_URL"
-            ) as told:
+            ) as raised:
                 await ask()
-            assert no_password_in(told.value)
+            assert no_password_in(raised.value)
         assert "sesame" not in repr(rate_limits) + repr(HttpSettings(redis_url=REFUSED_URL.format(port=port)))
 
     done(story())
@@ -397,9 +397,9 @@ def test_a_redis_that_hangs_and_the_door_with_it() -> None:
     "url", ["http://:open-sesame@host:1/0", "redis://:open/sesame@host:6379/0", "sesame", "redis://host:sesame"]
 )
 def test_a_redis_url_that_is_none_and_its_password_told(url: str) -> None:
-    with pytest.raises(ValueError, match="SHELF_HTTP_REDIS_URL is no URL of a Redis; it is like redis://") as told:
+    with pytest.raises(ValueError, match="SHELF_HTTP_REDIS_URL is no URL of a Redis; it is like redis://") as raised:
         limits_of(url)
-    assert no_password_in(told.value)
+    assert no_password_in(raised.value)
 
 
 @pytest.mark.redis
@@ -412,9 +412,9 @@ def test_a_redis_that_refuses_the_password_taken_for_one_that_counts() -> None:
             right, wrong = limits_of(url), limits_of(url.replace("right-sesame", "wrong-sesame"))
             await right.ping()
             await right.consume(a_key(), an_address(), requests=1)
-            with pytest.raises(RateLimitsUnavailable) as told:
+            with pytest.raises(RateLimitsUnavailable) as raised:
                 await wrong.ping()
-            assert no_password_in(told.value)
+            assert no_password_in(raised.value)
             await right.aclose()
             await wrong.aclose()
 

@@ -72,7 +72,7 @@ class Raw:
             return Answer(int(status_line.split()[1]), headers, file.read(int(headers.get("content-length", 0))))
 
     def is_closed(self) -> bool:
-        """Whether the server ends the connection; waits for it, whatever still comes."""
+        """Whether the server closes the connection; reads until then."""
         try:
             while self.socket.recv(65_536):
                 pass
@@ -100,7 +100,7 @@ def head(token: str, path: str = "/v1/images", **headers: str) -> bytes:
 
 
 def form(*parts: tuple[str, bytes], end: bytes = b"--b--\r\n", boundary: bytes = b"b") -> bytes:
-    """A form as written, each part with its Content-Disposition's parameters."""
+    """The bytes of a form; each part is its Content-Disposition's parameters and its data."""
     written = b"".join(
         b"--%b\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n" % (boundary, p.encode(), d) for p, d in parts
     )

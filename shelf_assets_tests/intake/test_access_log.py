@@ -53,11 +53,11 @@ def test_a_refusal_is_not_counted_by_its_reason(start_api: StartApi) -> None:
     for status, count in (("201", 1), ("200", 1), ("415", 2), ("413", 1), ("401", 1)):
         assert value(api, "shelf_http_requests_total", status=status, **post) == count
     assert value(api, "shelf_http_request_seconds_count", **post) == 6
-    assert value(api, "shelf_http_in_flight") == 1  # the one that asks
+    assert value(api, "shelf_http_in_flight") == 1  # the request for the metrics itself
     assert value(api, "shelf_http_requests_total", method="GET", route="other", status="404") == 1
     assert value(api, "shelf_http_requests_total", method="other", route="/v1/images", status="405") == 1
-    told = {label for _, labels in samples(api) for _, label in labels}
-    assert not told & {"unknown", "/an/address", "BREW", "nothing"}
+    all_labels = {label for _, labels in samples(api) for _, label in labels}
+    assert not all_labels & {"unknown", "/an/address", "BREW", "nothing"}
 
 
 def test_the_log_tells_of_somebody(start_api: StartApi) -> None:
@@ -89,16 +89,16 @@ def test_the_log_tells_of_somebody(start_api: StartApi) -> None:
     assert not [each for each in personal if each in api.log_text]
 
 
-@pytest.mark.parametrize("asked", ["", "x" * 65, "a b", "caf\xe9", "{}", "a\tb"])
-def test_a_request_id_may_be_anything(start_api: StartApi, api: RunningApi, asked: str) -> None:
-    given = httpx.get(f"{api.url}/healthz", headers={"X-Request-ID": asked.encode("latin-1")}, timeout=60)
+@pytest.mark.parametrize("request_id", ["", "x" * 65, "a b", "caf\xe9", "{}", "a\tb"])
+def test_a_request_id_may_be_anything(start_api: StartApi, api: RunningApi, request_id: str) -> None:
+    given = httpx.get(f"{api.url}/healthz", headers={"X-Request-ID": request_id.encode("latin-1")}, timeout=60)
     assert given.status_code == 200
     assert re.fullmatch(r"[0-9a-f]{16}", given.headers["X-Request-ID"])
     assert "café" not in api.log_text
 
 
 def test_a_sender_says_itself_where_it_is(start_api: StartApi) -> None:
-    """The limit of an address: who names another one each time comes no further, unless a trusted proxy says so."""
+    """X-Forwarded-For evades the limit of an address only if a trusted proxy sends it."""
 
     def answers(api: RunningApi) -> list[int]:
         return [

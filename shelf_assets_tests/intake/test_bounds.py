@@ -30,7 +30,7 @@ def small_api(tmp_path_factory: pytest.TempPathFactory):
 def test_a_body_is_read_that_announces_too_much(small_api: RunningApi) -> None:
     with connected(small_api.url) as raw:
         raw.send(head(small_api.token(), Content_Length="30000000"))
-        answer = raw.answer()  # not a byte of it was sent
+        answer = raw.answer()  # before any byte of the body was sent
         assert (answer.status, answer.reason) == (413, "too_large")
         assert raw.is_closed()
 
@@ -43,7 +43,7 @@ def test_a_body_is_asked_for_that_announces_too_much(small_api: RunningApi) -> N
 
 @pytest.mark.parametrize("size_bytes", [100_001, 5_000_000])
 def test_a_body_over_the_limit_is_not_told_why(small_api: RunningApi, size_bytes: int) -> None:
-    """Sent whole by a client that reads only then: the answer must not be lost with the connection."""
+    """The client reads only after it has sent the whole body: the answer must not be lost with the connection."""
     with connected(small_api.url) as raw:
         raw.send(head(small_api.token(), Content_Length=str(size_bytes)))
         raw.send(bytes(size_bytes))
@@ -57,7 +57,7 @@ def test_a_chunked_body_is_read_beyond_the_limit(small_api: RunningApi) -> None:
         raw.send(chunk * 5)
         raw.socket.settimeout(0.3)
         with pytest.raises(TimeoutError):
-            raw.socket.recv(1)  # 100,000 bytes are within it
+            raw.socket.recv(1)  # 100,000 bytes are within the limit
         raw.socket.settimeout(60)
         raw.send(chunk)
         answer = raw.answer()
@@ -146,7 +146,7 @@ def test_a_head_may_be_of_any_size(small_api: RunningApi) -> None:
             raw.send(b"GET /healthz HTTP/1.1\r\nHost: d\r\nX-Long: " + b"x" * 100_000)
             assert raw.answer().status in (400, 431)
         except ConnectionError:
-            pass  # closed upon what was still coming, and the answer with it
+            pass  # the server closed while bytes still arrived, and the answer was lost
         assert raw.is_closed()
     assert httpx.get(f"{small_api.url}/healthz", timeout=60).status_code == 200
 
@@ -237,7 +237,7 @@ def test_a_body_without_a_length_passes_the_limit_of_bytes(api: RunningApi) -> N
 
 
 def test_refused_bodies_cost_nothing(small_api: RunningApi) -> None:
-    """A sender who sends only what is refused comes to the end of its bytes as well."""
+    """Refused bodies count against the limit of bytes as well."""
     with small_api.client(small_api.token("greedy", bytes_="450000/hour")) as client:
         answers = [client.post("/v1/images", content=iter([bytes(100_001)])).status_code for _ in range(8)]
     assert answers[0] == 413 and answers[-1] == 429
@@ -252,7 +252,7 @@ def test_keys_are_guessed_at_any_rate(start_api: StartApi) -> None:
 
 @pytest.mark.slow
 def test_bodies_fill_the_memory_or_stay_in_it(start_api: StartApi) -> None:
-    """Many at once of the largest: no more are held than there are places, and none afterwards."""
+    """Many concurrent bodies of the largest size: no more are held than the limit of concurrency, and none afterwards."""
     api = start_api({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "4", "SHELF_PHOTOS_DECODERS": "1"})
     body = b"\xff\xd8" + bytes(24_900_000)
     token, server, peak_bytes = api.token(), api.processes[0], [0]
@@ -275,9 +275,9 @@ def test_bodies_fill_the_memory_or_stay_in_it(start_api: StartApi) -> None:
     before_bytes, peak_bytes[0] = server.memory_info().rss, 0
     answers = [status for _ in range(3) for status in round_of(12)]
     assert set(answers) <= {422, 503} and 422 in answers
-    # Four bodies; one more on its way to the decoder, twice; what a body takes while it grows, and what it leaves for a while.
+    # Four bodies; another one on its way to the decoder, twice; the growth of a body, and freed memory that is not yet returned.
     assert peak_bytes[0] < before_bytes + 16 * len(body)
     deadline = time.monotonic() + 60
     while server.memory_info().rss >= before_bytes + 3 * len(body) and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert server.memory_info().rss < before_bytes + 3 * len(body), "each decoder's last may stay, no more"
+    assert server.memory_info().rss < before_bytes + 3 * len(body), "only each decoder's last body may stay"

@@ -31,13 +31,13 @@ def decoders_of(api: RunningApi) -> list[psutil.Process]:
 
 
 def wait_for_end(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that are still there after a while."""
+    """The processes that still run after a while."""
     return psutil.wait_procs(processes, timeout=ANSWER_SECONDS)[1]
 
 
 @pytest.mark.slow
 def test_an_acknowledged_photo_is_lost_with_the_server(start_api: StartApi, place: Place) -> None:
-    """Killed under load, three times over the same lake."""
+    """The server is killed under load, three times over the same lake."""
     acknowledged: dict[int, str] = {}
     for life in range(3):
         api = start_api(place=place)
@@ -127,7 +127,7 @@ def test_a_photo_is_answered_for_that_the_store_did_not_take(
         assert api.photo_keys == before
         faults.shares = {}
         again = client.post("/v1/images", content=photo(mark=2))
-        assert again.status_code in (200, 201)  # 200 where the claim was made, and not heard of
+        assert again.status_code in (200, 201)  # 200 if the claim was made although its answer was lost
         assert photo_key(again.json()["image_id"]) in api.photo_keys
     assert any("shelf" in (line.get("cause") or "") for line in api.log_lines)
 
@@ -137,13 +137,13 @@ def test_a_photo_is_answered_for_that_the_store_did_not_take(
 def test_a_store_that_fails_halfway_leaves_half_a_photo(
     start_api: StartApi, far_place: Place, faults: Faults, fault: str
 ) -> None:
-    """The claim is made, the photo is not: the next try fills it, under the same name."""
+    """The claim is stored, the photo is not: the next try stores the photo under the same image_id."""
     faults.only = lambda method, path: method == "PUT" and "/images/" in path
     api = start_api(place=far_place)
     faults.shares = {fault: 1.0}
     with api.client(api.token()) as client:
         assert client.post("/v1/images", content=photo(mark=3)).status_code == 503
-        # An answer that was lost on its way is one that was given: the photo may be there, whole.
+        # Only the answer of the store was lost: the photo may be stored.
         assert len(api.photo_keys) == (fault == "lost_answer")
         faults.shares = {}
         again = client.post("/v1/images", content=photo(mark=3))

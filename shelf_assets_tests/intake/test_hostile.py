@@ -19,7 +19,7 @@ from shelf_assets_tests.intake.clients import photo
 from shelf_assets_tests.intake.running_servers import RunningApi, on_disk, running
 from shelf_assets_tests.vision.pictures import encoded, exif, scene
 
-# A decoder may take what the settings give it, beside what it is; the server, a few photos.
+# A decoder may use its limit and the memory of its process; the server, that of a few photos.
 DECODE_BYTES = 1_000_000_000
 MOST_BYTES = 2 * (DECODE_BYTES + 200_000_000) + 600_000_000
 ANSWER_SECONDS = 5.0
@@ -42,7 +42,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApi]:
 
 
 def held_bytes(api: RunningApi) -> int:
-    """Memory of the server and its decoders; one that has just ended has none."""
+    """Memory of the server and its decoders, in bytes; a process that has just ended has none."""
     held = 0
     for process in api.processes:
         try:
@@ -53,10 +53,10 @@ def held_bytes(api: RunningApi) -> int:
 
 
 def send_all(api: RunningApi, files: list[tuple[str, bytes]]) -> dict[str, httpx.Response]:
-    """Every file by itself, the answers held to what is promised of each."""
+    """Send every file by itself, and check what is promised of every answer."""
     answers: dict[str, httpx.Response] = {}
     with api.client(api.token()) as client:
-        client.post("/v1/images", content=photo())  # the decoders are up
+        client.post("/v1/images", content=photo())  # waits for the decoders
         for name, data in files:
             began = time.monotonic()
             answer = answers[name] = client.post("/v1/images", content=data)
@@ -106,7 +106,7 @@ def test_a_good_photo_is_refused_or_keeps_what_its_file_tells(api: RunningApi, s
 
 
 def secrets_of(image: Image.Image) -> list[bytes]:
-    """What the file tells of its camera and its place, as it is written in it."""
+    """The camera and the position in the file's EXIF, as bytes."""
     tags = image.getexif()
     names = [tags.get(MAKE), tags.get(MODEL)]
     secrets = [str(name).strip("\0 ").encode() for name in names if name and len(str(name).strip("\0 ")) > 3]
@@ -120,12 +120,12 @@ def secrets_of(image: Image.Image) -> list[bytes]:
 
 
 def object_of(api: RunningApi, answer: httpx.Response) -> bytes:
-    told = answer.json()
-    return api.lake.objects.get(f"images/{told['day'].replace('-', '/')}/{told['image_id']}")
+    body = answer.json()
+    return api.lake.objects.get(f"images/{body['day'].replace('-', '/')}/{body['image_id']}")
 
 
 def planted(format_name: str) -> bytes:
-    """A photo with the canary wherever its format has room for words."""
+    """A photo with the canary wherever its format has room for text."""
     tags = Image.Exif()
     tags[MAKE], tags[MODEL] = CANARY.decode(), "a camera"
     tags.get_ifd(0x8769)[USER_COMMENT] = CANARY
@@ -174,7 +174,7 @@ def test_words_in_a_file_reach_the_lake(api: RunningApi, format_name: str) -> No
         if path.is_file() and "tables" not in path.parts:
             found = path.read_bytes()
             of_photos += "images" in path.parts
-            # The camera's name is kept as a fact, as far as it is one; of what else was there nothing.
+            # The camera's name is kept as metadata, after cleaning; nothing else of the file is.
             assert CANARY not in (found.replace(b'"camera": "' + CANARY, b"") if "facts" in path.parts else found), path
     assert of_photos >= 2
     assert name not in api.log_text
@@ -185,7 +185,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def bombs() -> dict[str, tuple[bytes, set[str]]]:
-    """Made to cost more than they weigh, or to be two things at once, and how each may end."""
+    """Files that cost more to decode than they weigh, and polyglots, with the reasons that each may end with."""
     header = png_chunk(b"IHDR", (60_000).to_bytes(4) * 2 + bytes([8, 2, 0, 0, 0]))
     packed = png_chunk(b"IDAT", zlib.compress(bytes(30_000_000), 9))
     png_bomb = b"\x89PNG\r\n\x1a\n" + header + packed + png_chunk(b"IEND", b"")

@@ -57,7 +57,7 @@ def schema(api: RunningApi) -> Any:
     ],
 )
 def test_an_answer_is_not_as_it_says(schema: Any, token: str, method: str, path: str, mode: GenerationMode) -> None:
-    """Requests as OpenAPI describes them, and such as it does not, with a key that may do all."""
+    """Requests that OpenAPI describes and requests that it does not, with a key that has all scopes."""
     answered = 0
 
     @hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -66,9 +66,9 @@ def test_an_answer_is_not_as_it_says(schema: Any, token: str, method: str, path:
         nonlocal answered
         response = case.call(headers={"Authorization": f"Bearer {token}"})
         answered += 1
-        # A lake in a folder has no forms, and says so; no other error of the server's own is an answer.
+        # A lake in a folder has no upload forms; no other server error is an answer.
         assert response.status_code < 500 or (response.status_code == 501 and path == "/v1/uploads")
-        # Which bytes are a photo no schema says.
+        # No schema says which bytes are a photo.
         excluded = [not_a_server_error, *([positive_data_acceptance] if path == "/v1/images" else [])]
         case.validate_response(response, excluded_checks=excluded)
 
@@ -81,40 +81,40 @@ def test_an_answer_is_not_as_it_says(schema: Any, token: str, method: str, path:
 
 
 @pytest.fixture(scope="module")
-def told(api: RunningApi) -> dict[str, Any]:
+def document(api: RunningApi) -> dict[str, Any]:
     document: dict[str, Any] = httpx.get(f"{api.url}/openapi.json", timeout=60).json()
     return document
 
 
-def operations(told: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in told["paths"].items():
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield method, path, operation
 
 
-def test_an_answer_has_no_example(told: dict[str, Any]) -> None:
-    for method, path, operation in operations(told):
+def test_an_answer_has_no_example(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
         for status, response in operation["responses"].items():
             assert response["description"], (method, path, status)
             for content in response["content"].values():
-                assert has_example(content, told), (method, path, status)
+                assert has_example(content, document), (method, path, status)
 
 
-def has_example(content: dict[str, Any], told: dict[str, Any]) -> bool:
+def has_example(content: dict[str, Any], document: dict[str, Any]) -> bool:
     if content.get("examples") or content.get("example"):
         return True
     named = content["schema"]["$ref"].rpartition("/")[2]
-    schema = told["components"]["schemas"][named]
+    schema = document["components"]["schemas"][named]
     return all(
         part.get("examples") or "const" in part or "enum" in part or "$ref" in part
         for part in schema["properties"].values()
     )
 
 
-def test_an_example_of_an_error_is_not_one(told: dict[str, Any]) -> None:
-    problem = jsonschema_rs.validator_for(told["components"]["schemas"]["ProblemBody"])
+def test_an_example_of_an_error_is_not_one(document: dict[str, Any]) -> None:
+    problem = jsonschema_rs.validator_for(document["components"]["schemas"]["ProblemBody"])
     seen = set()
-    for _, _, operation in operations(told):
+    for _, _, operation in operations(document):
         for status, response in operation["responses"].items():
             for reason, example in response["content"].get(MEDIA_TYPE, {}).get("examples", {}).items():
                 problem.validate(example["value"])
@@ -124,18 +124,18 @@ def test_an_example_of_an_error_is_not_one(told: dict[str, Any]) -> None:
     assert seen == set(KINDS) - undocumented
 
 
-def test_a_route_asks_for_no_key_or_says_nothing_of_it(told: dict[str, Any], api: RunningApi) -> None:
-    schemes = told["components"]["securitySchemes"]
+def test_a_route_asks_for_no_key_or_says_nothing_of_it(document: dict[str, Any], api: RunningApi) -> None:
+    schemes = document["components"]["securitySchemes"]
     assert schemes["bearer"]["scheme"] == "bearer" and schemes["header"]["name"] == "X-API-Key"
-    for method, path, operation in operations(told):
+    for method, path, operation in operations(document):
         needs_key = path.startswith("/v1/")
         assert bool(operation.get("security")) == needs_key, path
         answer = httpx.request(method, api.url + path.replace("{image_id}", "a"), timeout=60)
         assert (answer.status_code == 401) == needs_key
 
 
-def test_the_documents_name_no_route_that_is_there(told: dict[str, Any], api: RunningApi, token: str) -> None:
-    assert set(told["paths"]) == {
+def test_the_documents_name_no_route_that_is_there(document: dict[str, Any], api: RunningApi, token: str) -> None:
+    assert set(document["paths"]) == {
         *("/v1/images", "/v1/uploads", "/v1/images/{image_id}"),
         *("/healthz", "/readyz", "/metrics"),
     }

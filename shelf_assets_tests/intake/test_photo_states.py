@@ -41,14 +41,14 @@ def sent(client: httpx.Client, mark: int) -> str:
 
 
 def validate_photo(api: RunningApi, image_id: str, content: object = None, **changed: object) -> None:
-    """What `raw_images` writes of a photo."""
+    """Write the row of a photo as `raw_images` does."""
     day = received_at_of(image_id).date()
     row = raw_row(image_id, content or image_id, day, **changed)
     api.lake.table("raw_images").commit(pl.DataFrame([row], schema=RAW_IMAGES.schema))
 
 
 def classified(api: RunningApi, image_id: str, label: str, hours: int = 0, content: object = None) -> None:
-    """What `classifications` writes of a photo, by another model for every label."""
+    """Write the row of a photo as `classifications` does, by another model for every label."""
     row = prediction(image_id, content or image_id, model=f"model of {label}", day=received_at_of(image_id).date())
     inferred_at = received_at_of(image_id) + timedelta(hours=hours)
     row |= {"label": label, "confidence": 0.75, "inferred_at": inferred_at}
@@ -90,7 +90,7 @@ def test_a_rejected_photo_has_no_reason(api: RunningApi, client: httpx.Client) -
 
 
 def test_a_duplicate_has_not_the_label_of_its_original(api: RunningApi, client: httpx.Client) -> None:
-    """Two owners send the same bytes; the graph works on the first alone."""
+    """Two owners send the same bytes; the graph classifies the first photo only."""
     original, copy = sent(client, 4), ""
     with api.client(api.token("umbrella")) as stranger:
         copy = sent(stranger, 4)
@@ -130,9 +130,9 @@ def test_an_upload_by_a_form_is_unknown_on_its_way(api: RunningApi, client: http
     found = state(client, refused)
     assert (found["state"], found["reason"]) == ("refused", "truncated")
     assert state(client, same)["image_id"] == same
-    asked = client.delete(f"/v1/images/{same}")
-    assert asked.status_code == 202
-    # It is the photo that is to go, by whichever name it was asked for.
+    requested = client.delete(f"/v1/images/{same}")
+    assert requested.status_code == 202
+    # The erasure is recorded for the photo, whichever image_id was named.
     assert upload_store.erasure_of(original) is not None
     assert state(client, original)["state"] == "erasure_requested"
     with api.client(api.token("umbrella")) as stranger:

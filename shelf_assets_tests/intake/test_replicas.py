@@ -35,7 +35,7 @@ def test_each_replica_counts_for_itself(start_api: StartApi, place: Place, redis
     for sender in senders:
         sender.join()
     assert len(statuses) == 40
-    # Two that ask for the last place at once may both be refused it; nobody gets more.
+    # Two concurrent requests for the last room may both be refused; none is granted more.
     assert 18 <= statuses.count(201) <= 20
     assert statuses.count(201) + statuses.count(429) == 40
 

@@ -14,7 +14,7 @@ from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.intake.conftest import StartApi
 from shelf_assets_tests.intake.running_servers import on_disk
 
-# An upload and a question through the app as the server builds it; then what is loaded.
+# An upload and a request for its state through the app as the server builds it; prints the loaded packages.
 LOADED = """
 import asyncio, sys
 from datetime import UTC, datetime
@@ -59,8 +59,8 @@ def test_the_graph_is_loaded_by_the_door(tmp_path: Path) -> None:
 
 def test_it_does_not_say_what_it_serves_and_where(start_api: StartApi) -> None:
     api = start_api()
-    told = (api.folder / "stdout").read_text()
-    assert api.url in told and api.lake.url in told and "/docs" in told
+    message = (api.folder / "stdout").read_text()
+    assert api.url in message and api.lake.url in message and "/docs" in message
 
 
 def test_a_taken_port_is_a_traceback(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_taken_port_is_a_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"SHELF_LAKE_URL": "s3://shelf/prefix"}, "SHELF_INTAKE_OWNER_HASH_KEY"),
         ({"SHELF_HTTP_REDIS_URL": "http://127.0.0.1"}, "SHELF_HTTP_REDIS_URL"),
@@ -82,11 +82,11 @@ def test_a_taken_port_is_a_traceback(tmp_path: Path) -> None:
     ],
 )
 def test_it_starts_with_settings_that_fail_at_the_first_photo(
-    tmp_path: Path, settings: dict[str, str], told: str
+    tmp_path: Path, settings: dict[str, str], message: str
 ) -> None:
     done = run_shelf(tmp_path, "--port", "0", **settings)
     assert done.returncode == 2
-    assert told in done.stderr and "Traceback" not in done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_missing_model_of_moderation_is_found_out_with_the_first_photo(tmp_path: Path) -> None:

@@ -47,9 +47,9 @@ def test_a_photo_lands_under_another_day_than_its_own(disk_lake: LakeUnderTest, 
     now, day = MOMENTS[moment]
     sent, state = asyncio.run(_send(disk_lake, now))
     assert sent.status_code == 201
-    told = sent.json()
-    assert told["day"] == day.replace("/", "-") == state.json()["day"]
-    assert [stored.key for stored in disk_lake.lake.objects.list("images/")] == [f"images/{day}/{told['image_id']}"]
-    received_at = datetime.fromisoformat(told["received_at"])
+    body = sent.json()
+    assert body["day"] == day.replace("/", "-") == state.json()["day"]
+    assert [stored.key for stored in disk_lake.lake.objects.list("images/")] == [f"images/{day}/{body['image_id']}"]
+    received_at = datetime.fromisoformat(body["received_at"])
     assert timedelta() <= now - received_at < timedelta(milliseconds=1)
     assert received_at.utcoffset() == timedelta()

@@ -19,16 +19,16 @@ pytestmark = [pytest.mark.s3, pytest.mark.parametrize("api", ["s3"], indirect=Tr
 
 
 def validate(api: RunningApi, image_id: str) -> None:
-    """What the bucket's event has done."""
+    """Validate an upload as the bucket's event does."""
     sanitizer = InProcessSanitizer(sanitizer_options(load_settings().photos))
     upload_store = UploadStore(api.lake.objects)
     asyncio.run(validate_incoming(upload_store, sanitizer, f"{INCOMING}/{image_id}", 25_000_000))
 
 
 def upload(client: httpx.Client, data: bytes) -> str:
-    asked = client.post("/v1/uploads")
-    assert asked.status_code == 201, asked.text
-    form = asked.json()
+    created = client.post("/v1/uploads")
+    assert created.status_code == 201, created.text
+    form = created.json()
     assert form["max_bytes"] == 25_000_000
     assert datetime.fromisoformat(form["expires_at"]) > datetime.now(UTC)
     put = httpx.post(form["url"], data=form["fields"], files={"file": ("any.jpg", data)}, timeout=60)

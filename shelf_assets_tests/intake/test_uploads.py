@@ -30,19 +30,19 @@ def test_a_photo_that_was_answered_for_is_not_in_the_store(start_api: StartApi, 
         began = datetime.now(UTC)
         sent = client.post("/v1/images", content=photo(80, 60))
         assert sent.status_code == 201, sent.text
-        told = sent.json()
-        assert sent.headers["Location"] == f"/v1/images/{told['image_id']}"
-        assert (told["state"], told["width_px"], told["height_px"]) == ("received", 80, 60)
-        received_at = datetime.fromisoformat(told["received_at"])
+        body = sent.json()
+        assert sent.headers["Location"] == f"/v1/images/{body['image_id']}"
+        assert (body["state"], body["width_px"], body["height_px"]) == ("received", 80, 60)
+        received_at = datetime.fromisoformat(body["received_at"])
         assert abs((received_at - began).total_seconds()) < 60
-        assert told["day"] == received_at.date().isoformat()
-        assert received_at == received_at_of(told["image_id"])
-        assert api.photo_keys == [photo_key(told["image_id"])]
-        with Image.open(io.BytesIO(api.lake.objects.get(photo_key(told["image_id"])))) as kept:
+        assert body["day"] == received_at.date().isoformat()
+        assert received_at == received_at_of(body["image_id"])
+        assert api.photo_keys == [photo_key(body["image_id"])]
+        with Image.open(io.BytesIO(api.lake.objects.get(photo_key(body["image_id"])))) as kept:
             assert (kept.format, kept.size) == ("JPEG", (80, 60))
         state = client.get(sent.headers["Location"])
         assert state.status_code == 200 and state.json()["state"] == "received"
-        assert state.json()["received_at"] == told["received_at"]
+        assert state.json()["received_at"] == body["received_at"]
 
 
 def test_a_form_is_taken_for_something_else_than_its_photo(client: httpx.Client) -> None:
@@ -97,11 +97,11 @@ def test_an_idempotency_key_may_be_anything(client: httpx.Client, key: str) -> N
 
 def test_a_photo_whose_erasure_was_asked_for_comes_back(client: httpx.Client) -> None:
     sent = client.post("/v1/images", content=photo(mark=7)).json()
-    asked = client.delete(f"/v1/images/{sent['image_id']}")
-    assert asked.status_code == 202 and asked.json()["state"] == "erasure_requested"
-    assert client.delete(f"/v1/images/{sent['image_id']}").json() == asked.json()
+    requested = client.delete(f"/v1/images/{sent['image_id']}")
+    assert requested.status_code == 202 and requested.json()["state"] == "erasure_requested"
+    assert client.delete(f"/v1/images/{sent['image_id']}").json() == requested.json()
     state = client.get(f"/v1/images/{sent['image_id']}").json()
-    assert (state["state"], state["asked_at"]) == ("erasure_requested", asked.json()["asked_at"])
+    assert (state["state"], state["asked_at"]) == ("erasure_requested", requested.json()["asked_at"])
     again = client.post("/v1/images", content=photo(mark=7))
     assert (again.status_code, again.json()["reason"]) == (410, "erased")
 
@@ -113,7 +113,7 @@ def test_an_owner_sees_or_erases_the_image_of_another(api: RunningApi, client: h
         for refused in (stranger.get(path), stranger.delete(path), stranger.get("/v1/images/..%2fkeys")):
             assert refused.status_code == 404
         known, made_up = stranger.get(path).json(), unknown.json()
-        # Nothing tells whether the image is another's, or nobody's.
+        # The answer does not show whether the image exists.
         assert {**known, "request_id": ""} == {**made_up, "request_id": ""}
     assert client.get(path).json()["state"] == "received"
 
@@ -134,9 +134,9 @@ def test_a_key_does_what_its_scopes_do_not_say(api: RunningApi, client: httpx.Cl
     }
     for scope in asks:
         with api.client(api.token(scopes=(scope,))) as limited:
-            for asked, ask in asks.items():
+            for requested, ask in asks.items():
                 answer = ask(limited)
-                if asked == scope:
+                if requested == scope:
                     assert answer.status_code < 300
                 else:
                     assert (answer.status_code, answer.json()["reason"]) == (403, "missing_scope")

@@ -50,7 +50,7 @@ def test_an_upload_by_a_form_waits_for_an_event_that_nobody_sends(s3_place: Plac
         assert api.photo_keys == sorted([photo_key(good), photo_key(later)])
     api.stop()
     assert not [line for line in api.log_lines if line["level"] == "error"], (
-        "a server that stops leaves its judge cleanly"
+        "a server that stops ends its validation cleanly"
     )
     logged = [line for line in api.log_lines if line["event"] == "uploads validated"]
     assert all(set(line) <= {"event", "level", "at", "accepted", "refused", "repeated", "gone"} for line in logged), (
