@@ -38,7 +38,7 @@ def build_ingest(settings: Settings, lake: Lake) -> Ingest:
 
 def build_models(settings: Settings, lake: Lake) -> PredictionModels:
     geometry = Tensors(lake, settings.vision).geometry
-    return PredictionModels(settings.models, geometry, settings.home, lake.objects, settings.on_cluster)
+    return PredictionModels(settings.models, geometry, settings.home, lake, settings.on_cluster)
 
 
 def build_dbt_project(settings: Settings) -> DbtProjectHere:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from shelf_assets.lake.object_store import ObjectStore
+from shelf_assets.lake.lake import Lake
 from shelf_assets.models.settings import ModelSettings
 from shelf_assets.vision.preprocess import Geometry
 
@@ -95,26 +95,26 @@ def top_labels(probabilities: np.ndarray, labels: Sequence[str], top_k: int) -> 
 class PredictionModels:
     """The models that the settings name, resolved to files and digests when first asked for; loaded for the first photo.
 
-    `home` keeps this machine's weights and compiled models, `objects` those that machines share.
+    `home` keeps this machine's weights and compiled models, the lake those that machines share.
     """
 
     def __init__(
-        self, settings: ModelSettings, geometry: Geometry, home: Path, objects: ObjectStore, on_cluster: bool = False
+        self, settings: ModelSettings, geometry: Geometry, home: Path, lake: Lake, on_cluster: bool = False
     ) -> None:
         self.settings, self.geometry = settings, geometry
-        self._home, self._objects, self._on_cluster = home, objects, on_cluster
+        self._home, self._lake, self._on_cluster = home, lake, on_cluster
 
     def with_settings(self, **changes: object) -> PredictionModels:
         """The same place with other settings of the models."""
         changed = self.settings.model_copy(update=changes)
-        return PredictionModels(changed, self.geometry, self._home, self._objects, self._on_cluster)
+        return PredictionModels(changed, self.geometry, self._home, self._lake, self._on_cluster)
 
     @cached_property
     def compiled(self) -> CompiledModels:
         """Compiled models: on this machine, the quantized ones in the lake too."""
         from shelf_assets.models.backends.store import CompiledModels
 
-        return CompiledModels(self._home / "compiled", self._objects)
+        return CompiledModels(self._home / "compiled", self._lake.objects)
 
     @property
     def parity_limits(self) -> ParityLimits:

@@ -79,7 +79,7 @@ class ColourModels(PredictionModels):
 
     @classmethod
     def over(cls, lake: Lake, settings: Settings, version: int = 1) -> ColourModels:
-        made = cls(settings.models, Tensors(lake, settings.vision).geometry, settings.home, lake.objects)
+        made = cls(settings.models, Tensors(lake, settings.vision).geometry, settings.home, lake)
         made.version = version
         return made
 
