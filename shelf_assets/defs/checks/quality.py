@@ -21,7 +21,7 @@ def every_object_has_a_row(day: DayUnderCheck) -> Result:
     unknown = rows.height - sum(counts.values())
     return (
         not missing and not unknown,
-        f"{missing} landed objects have no row, {unknown} rows have no known status",
+        f"{missing} of {listed.height} landed objects have no row, {unknown} rows have no known status",
         {"landed": listed.height, **counts},
     )
 
