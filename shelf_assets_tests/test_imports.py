@@ -11,26 +11,11 @@ from shelf_assets_tests.import_graph import Import, circles, imports, modules, r
 from shelf_assets_tests.test_startup import found_after_import
 
 # Modules outside of `defs` that import Dagster, beside `build` and `definitions`. To be emptied.
-DAGSTER_OUTSIDE_DEFS = {
-    "shelf_assets.cli.app",
-    "shelf_assets.demo.run",
-    "shelf_assets.observe.tracking",
-    "shelf_assets.pipeline.models",
-}
+DAGSTER_OUTSIDE_DEFS = {"shelf_assets.cli.app"}
 # Entry points and the assembly of the graph; the rooms `cli` and `defs` see the settings as well.
 EDGE = {"shelf_assets.build", "shelf_assets.definitions", "shelf_assets.intake.lambda_function"}
 # Modules below the edge that import the whole settings, for types too. To be emptied.
-SETTINGS_BELOW_THE_EDGE = {
-    "shelf_assets.demo.run",
-    "shelf_assets.intake.app",
-    "shelf_assets.lake.store_options",
-    "shelf_assets.observe.tracking",
-    "shelf_assets.pipeline.calibrate",
-    "shelf_assets.pipeline.models",
-    "shelf_assets.pipeline.plan",
-}
-# Rooms that import each other. To be emptied.
-ROOM_CIRCLES = [["defs", "pipeline"]]
+SETTINGS_BELOW_THE_EDGE = {"shelf_assets.demo.run"}
 # What no server of photos needs, and its image must not have to hold.
 NOT_FOR_SERVERS = ["torch", "torchvision", "dagster", "dbt", "mlflow", "polars", "deltalake"]
 
@@ -63,7 +48,8 @@ def test_no_rooms_import_each_other() -> None:
         importer, imported = room_of(each.importer), room_of(each.imported)
         if importer and imported and importer != imported:
             graph[importer].add(imported)
-    assert circles(graph) == ROOM_CIRCLES
+    assert len(graph) > 5, "the imports were not found"
+    assert circles(graph) == []
 
 
 def test_only_defs_imports_dagster() -> None:

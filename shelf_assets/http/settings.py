@@ -10,7 +10,7 @@ from shelf_assets.http.limit_text import parse_limits
 class HttpSettings(BaseModel):
     """How a server runs, and how much a key or an address may send."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     body_seconds: float = Field(60.0, gt=0, description="Longest time for a request's body to arrive.")
     silence_seconds: float = Field(10.0, gt=0, description="Longest time without a byte from the client.")

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -22,16 +21,14 @@ from shelf_assets.intake.owners import owner_hash_key
 from shelf_assets.intake.photo_states import PhotoStates
 from shelf_assets.intake.presigned import presign
 from shelf_assets.intake.problems import UPLOAD_ERRORS
+from shelf_assets.intake.settings import UploadApiSettings
 from shelf_assets.intake.upload_state import UploadState
 from shelf_assets.intake.upload_store import UploadStore
 from shelf_assets.lake.object_store import ObjectStore, RetryOptions
-from shelf_assets.lake.store_options import object_store_of, store_options
+from shelf_assets.lake.store_options import open_object_store, store_options
 from shelf_assets.machine import cores
 from shelf_assets.photos.decoder_pool import DecoderPool, ImageSanitizer, sanitizer_options
 from shelf_assets.photos.moderation import require_moderation
-
-if TYPE_CHECKING:
-    from shelf_assets.settings import Settings
 
 _DESCRIPTION = """Shoppers' apps upload photos of products. Each is stored as a JPEG made of its pixels alone, under its day.
 
@@ -51,7 +48,7 @@ _RETRY_OPTIONS = RetryOptions(
 
 
 def build_app(
-    settings: Settings, sanitizer: ImageSanitizer | None = None, now: Callable[[], datetime] = utc_now
+    settings: UploadApiSettings, sanitizer: ImageSanitizer | None = None, now: Callable[[], datetime] = utc_now
 ) -> FastAPI:
     """The upload API as an ASGI app. Without a `sanitizer` it starts decoder processes of its own while it runs.
 
@@ -60,7 +57,7 @@ def build_app(
     """
     if settings.photos.max_adult_score is not None:
         require_moderation()
-    store = object_store_of(settings, _RETRY_OPTIONS)
+    store = open_object_store(settings.lake, _RETRY_OPTIONS)
     shared = http_state(settings.http, store, now)
     state = _upload_state(settings, store, shared)
     app = build_http_app(
@@ -76,11 +73,11 @@ def build_app(
     return app
 
 
-def _upload_state(settings: Settings, store: ObjectStore, shared: HttpState) -> UploadState:
+def _upload_state(settings: UploadApiSettings, store: ObjectStore, shared: HttpState) -> UploadState:
     upload_store, metrics = UploadStore(store), UploadMetrics(shared.metrics.registry)
     return UploadState(
         upload_store=upload_store,
-        photo_states=PhotoStates(upload_store, settings.lake.url, store_options(settings)),
+        photo_states=PhotoStates(upload_store, settings.lake.url, store_options(settings.lake)),
         concurrency=ConcurrencyLimiter(settings.intake.uploads_in_flight, metrics.in_flight),
         metrics=metrics,
         owner_hash_key=owner_hash_key(settings.intake, settings.home, settings.lake.on_s3),
@@ -90,7 +87,7 @@ def _upload_state(settings: Settings, store: ObjectStore, shared: HttpState) -> 
     )
 
 
-def _lifespan(settings: Settings, state: UploadState, sanitizer: ImageSanitizer | None) -> Lifespan:
+def _lifespan(settings: UploadApiSettings, state: UploadState, sanitizer: ImageSanitizer | None) -> Lifespan:
     @asynccontextmanager
     async def decoding_with(running: ImageSanitizer) -> AsyncIterator[None]:
         state.sanitizer = running
@@ -115,7 +112,7 @@ def _lifespan(settings: Settings, state: UploadState, sanitizer: ImageSanitizer 
 
 
 @asynccontextmanager
-async def _validating(settings: Settings, upload_store: UploadStore, sanitizer: ImageSanitizer) -> AsyncIterator[None]:
+async def _validating(settings: UploadApiSettings, upload_store: UploadStore, sanitizer: ImageSanitizer) -> AsyncIterator[None]:
     """Validate uploads by forms beside the requests, if the settings say so."""
     seconds = settings.intake.validate_incoming_seconds
     if not seconds:

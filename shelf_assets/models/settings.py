@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class ModelSettings(BaseModel):
     """The models and how they run."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     set: Literal["auto", "production", "embedded"] = Field(
         "auto",

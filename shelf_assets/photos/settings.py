@@ -14,7 +14,7 @@ Format = Literal["jpeg", "png", "webp", "gif", "heic", "avif"]
 class PhotoSettings(BaseModel):
     """Limits of a photo, the same for the upload API, `shelf land` and `raw_images`, and options of the sanitizer."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_bytes: int = Field(Limits.max_bytes, ge=1_000, description="Larger objects are rejected as too_large, unread.")
     max_pixels: int = Field(

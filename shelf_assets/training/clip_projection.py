@@ -42,15 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     towers = _towers(options.work)
     recipe = Recipe(seed=options.seed)
     sources = [grocery(options.grocery, towers)]
-    if options.drawn_per_product:
-        sources.append(drawn(options.drawn_per_product, options.seed, towers))
+    if options.drawn:
+        sources.append(drawn(options.drawn, towers))
     words = towers.imagenet_words()
     projection = _store(fit(sources, words, recipe), options.out)
     card = {
         "sha256": file_digest(options.out / PROJECTION),
         "command": (
             "python -m shelf_assets.training.clip_projection --grocery GroceryStoreDataset "
-            f"--drawn-per-product {options.drawn_per_product} --seed {options.seed}"
+            f"{'--drawn DrawnProducts ' if options.drawn else ''}--seed {options.seed}"
         ),
         "seed": options.seed,
         "recipe": asdict(recipe),
@@ -66,7 +66,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--grocery", type=Path, required=True, help="folder of GroceryStoreDataset")
     parser.add_argument("--out", type=Path, default=PACKAGED, help="where the projection and its card go")
     parser.add_argument("--work", type=Path, default=Path("build/clip_projection"), help="where features are kept")
-    parser.add_argument("--drawn-per-product", type=int, default=24, help="drawn photos of each product; 0: none")
+    parser.add_argument("--drawn", type=Path, help="folder of drawn products (tools.drawn_products.training_set)")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
@@ -100,7 +100,7 @@ def _store(projection: Projection, folder: Path) -> Projection:
 
 
 def _data(sources: Sequence[Source]) -> dict[str, dict[str, int]]:
-    names = ("GroceryStoreDataset (MIT; Klasson et al., WACV 2019)", "drawn products of shelf_assets.demo")
+    names = ("GroceryStoreDataset (MIT; Klasson et al., WACV 2019)", "drawn products of tools.drawn_products")
     return {
         name: {
             "train_photos": len(source.train.fine),
