@@ -8,9 +8,10 @@ import dagster as dg
 import polars as pl
 
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.near_duplicates import NearDuplicates
 from shelf_assets.lake.object_store import StoredObject
 from shelf_assets.lake.object_writer import ObjectWithMetadata
+from shelf_assets.lake.rules.near_duplicates import NearDuplicates
+from shelf_assets.lake.rules.registry import build_rules
 from shelf_assets.lake.store_options import store_options
 from shelf_assets.settings import Settings, load_settings
 from shelf_assets.vision.engine import Bounds, StageTimer, read_each
@@ -28,7 +29,7 @@ def lake_of(settings: Settings) -> Lake:
         days=settings.photos.near_duplicate_days,
         skip=settings.photos.near_duplicates == "skip",
     )
-    return Lake(settings.lake.url, store_options(settings), near)
+    return Lake(settings.lake.url, store_options(settings), build_rules(near))
 
 
 class LakeResource(dg.ConfigurableResource):
