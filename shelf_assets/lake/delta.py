@@ -203,7 +203,20 @@ class LakeTable:
     ) -> Commit:
         for attempt in range(attempts):
             table = self._ensure()
-            change = decide(table)
+            try:
+                change = decide(table)
+            except (OSError, pl.exceptions.PolarsError) as error:
+                # Purging deletes files of older versions at once: then a newer version exists, and reading it works.
+                if self.version() == table.version():
+                    raise
+                log.info(
+                    "%s: version %s cannot be read any more (%s); deciding again",
+                    self.spec.name,
+                    table.version(),
+                    error,
+                )
+                _pause(attempt)
+                continue
             if change is None:
                 return Commit(table.version(), committed=False, rows_new=0)
             try:

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
+from shelf_assets.lake.delta import LakeTable
+from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.schemas import UTC_MICROSECONDS, Column, Partitioning, Rule, TableSpec
 
 SETTINGS = TableSpec(
@@ -51,6 +53,10 @@ PRICES = TableSpec(
 SPECS = {spec.name: spec for spec in (SETTINGS, PRODUCTS, PRICES)}
 EPOCH = datetime(2025, 3, 1, tzinfo=UTC)
 DAY = date(2025, 3, 1)
+
+
+def table_of(lake: Lake, spec: TableSpec) -> LakeTable:
+    return LakeTable(spec, f"{lake.url}/tables/{spec.name}", lake.storage_options)
 
 
 def moment(hours: int) -> datetime:

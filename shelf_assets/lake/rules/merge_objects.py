@@ -12,9 +12,7 @@ from shelf_assets.lake.rules.near_duplicates import NearDuplicates
 from shelf_assets.lake.schemas import ACCEPTED, DUPLICATE, TableSpec
 
 
-def merge_objects(
-    incoming: pl.DataFrame, known: KnownRows, spec: TableSpec, near: NearDuplicates
-) -> Change | None:
+def merge_objects(incoming: pl.DataFrame, known: KnownRows, spec: TableSpec, near: NearDuplicates) -> Change | None:
     """Merge newly read objects into raw_images; None if all of them exist with the same bytes and result.
 
     A row replaces the existing row with the same key (the object was overwritten, or was `gone` and came back). All other
