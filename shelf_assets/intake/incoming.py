@@ -60,7 +60,7 @@ async def validate_incoming(receipts: UploadStore, sanitizer: ImageSanitizer, ke
     elif stored.size_bytes > max_bytes:
         # A form takes no such upload, so whoever put it there has keys to the bucket. It is too large to be read at all.
         refused = Refused("too_large", f"{stored.size_bytes:,} bytes, more than {max_bytes:,}")
-        outcome = _quarantined(receipts, image_id, b"", uploader_of(object_writer.facts(key) or {}), refused)
+        outcome = _quarantined(receipts, image_id, b"", uploader_of(object_writer.metadata(key) or {}), refused)
     elif (upload := object_writer.find(key)) is None:
         return Outcome("repeated" if _was_judged(receipts, image_id) else "gone", image_id)
     else:
@@ -117,7 +117,7 @@ async def validate_incoming_every(
 async def _judged(
     receipts: UploadStore, sanitizer: ImageSanitizer, image_id: str, upload: ObjectWithMetadata
 ) -> Outcome:
-    owner = uploader_of(upload.facts)
+    owner = uploader_of(upload.metadata)
     if owner is None:
         refused = Refused("no_owner", "put into incoming/ without the door's form")
         return _quarantined(receipts, image_id, upload.data, owner, refused)

@@ -89,11 +89,11 @@ class States:
     def _find(self, image_id: str) -> _Resting | None:
         photo_id = self._receipts.photo_of(image_id)
         object_writer = self._receipts.object_writer
-        if (facts := object_writer.facts(photo_key(photo_id))) is not None:
+        if (facts := object_writer.metadata(photo_key(photo_id))) is not None:
             return _Resting(photo_id, "photo", facts)
-        if (facts := object_writer.facts(f"{INCOMING}/{photo_id}")) is not None:
+        if (facts := object_writer.metadata(f"{INCOMING}/{photo_id}")) is not None:
             return _Resting(photo_id, "incoming", facts)
-        if (facts := object_writer.facts(quarantine_key(received_at_of(photo_id).date(), photo_id))) is not None:
+        if (facts := object_writer.metadata(quarantine_key(received_at_of(photo_id).date(), photo_id))) is not None:
             return _Resting(photo_id, "quarantine", facts)
         return None
 

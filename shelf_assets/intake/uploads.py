@@ -21,7 +21,7 @@ from shelf_assets.photos.rules import RULES
 from shelf_assets.photos.sanitizer import Accepted, Refused
 
 router = APIRouter(tags=["photos"])
-_OF_THE_BYTES = tuple(rule.reason for rule in RULES if rule.reason not in ("no_owner", "gone"))
+_OF_THE_BYTES = tuple(rule.reason for rule in RULES if rule.reason not in ("no_owner", "unsupported_key", "gone"))
 _PHOTO: dict[str, Any] = {"type": "string", "format": "binary"}
 _REQUEST_BODY: dict[str, Any] = {
     "required": True,

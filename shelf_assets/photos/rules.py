@@ -144,6 +144,7 @@ RULES: tuple[Rule, ...] = (
     Rule("decoder_died", 422, "Decoding it took the decoder down, or more memory than one photo may cost."),
     Rule("too_slow", 422, "Decoding it takes longer than one photo may cost."),
     Rule("no_owner", 422, "It came in without the form that says whose it is."),
+    Rule("unsupported_key", 422, "Its object key has empty or dotted segments or control characters."),
     Rule("gone", 404, "Listed, but no longer there when it was read."),
 )
 

@@ -76,7 +76,7 @@ def test_an_upload_is_kept_as_it_came_or_under_another_name(receipts: UploadStor
     assert validate(receipts, image_id) == Outcome("accepted", image_id, image_id)
     kept = photo_in(receipts, image_id)
     assert b"Canary" not in kept.data and b"Exif" not in kept.data
-    assert (kept.facts["owner"], kept.facts["camera"]) == (OWNER, "CanaryWorks Model 7")
+    assert (kept.metadata["owner"], kept.metadata["camera"]) == (OWNER, "CanaryWorks Model 7")
     assert not keys(receipts, INCOMING) and not keys(receipts, QUARANTINE)
 
 
@@ -85,7 +85,7 @@ def test_a_refused_upload_is_lost_or_its_original_stays(receipts: UploadStore) -
     assert validate(receipts, image_id) == Outcome("refused", image_id, reason="not_an_image")
     kept = quarantined(receipts, image_id)
     assert kept.data == b"MZ" + from_a_camera()
-    assert (kept.facts["owner"], kept.facts["reason"]) == (OWNER, "not_an_image")
+    assert (kept.metadata["owner"], kept.metadata["reason"]) == (OWNER, "not_an_image")
     assert not keys(receipts, INCOMING) and not keys(receipts, IMAGES)
 
 
@@ -93,7 +93,7 @@ def test_a_refused_upload_is_lost_or_its_original_stays(receipts: UploadStore) -
 def test_an_object_that_no_form_put_becomes_a_photo(receipts: UploadStore, owner: str | None) -> None:
     image_id = upload(receipts, from_a_camera(), owner)
     assert validate(receipts, image_id) == Outcome("refused", image_id, reason="no_owner")
-    assert quarantined(receipts, image_id).facts["reason"] == "no_owner"
+    assert quarantined(receipts, image_id).metadata["reason"] == "no_owner"
     assert BY_REASON["no_owner"].sentence
     assert not keys(receipts, IMAGES)
 
@@ -177,7 +177,7 @@ def test_who_sent_a_bad_photo_cannot_send_a_good_one(receipts: UploadStore) -> N
     validate(receipts, image_id)
     upload(receipts, from_a_camera(), image_id=image_id)
     assert validate(receipts, image_id).ending == "accepted"
-    assert photo_in(receipts, image_id).facts["camera"] == "CanaryWorks Model 7"
+    assert photo_in(receipts, image_id).metadata["camera"] == "CanaryWorks Model 7"
 
 
 def test_the_same_bytes_become_two_photos(receipts: UploadStore) -> None:
@@ -306,7 +306,7 @@ def test_two_that_judge_one_upload_at_once_spoil_it(receipts: UploadStore) -> No
         return await asyncio.gather(*judged)
 
     assert asyncio.run(both()) == [Outcome("accepted", image_id, image_id)] * 2
-    assert photo_in(receipts, image_id).facts["owner"] == OWNER
+    assert photo_in(receipts, image_id).metadata["owner"] == OWNER
     assert not keys(receipts, INCOMING)
 
 

@@ -41,7 +41,7 @@ def test_a_landed_photo_keeps_what_the_camera_wrote(lake: LakeUnderTest) -> None
         deposit = ObjectWriter(lake.lake.objects).find(key)
         assert deposit is not None
         assert b"Canary" not in deposit.data and b"Exif" not in deposit.data
-        assert deposit.facts["camera"] == "CanaryWorks Model 7"
+        assert deposit.metadata["camera"] == "CanaryWorks Model 7"
 
 
 def test_landing_a_folder_again_makes_new_objects(disk_lake: LakeUnderTest) -> None:

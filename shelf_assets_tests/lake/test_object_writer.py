@@ -18,7 +18,7 @@ from shelf_assets.vision.engine import read_each
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.faulty_proxy import Fault, Faults
 from shelf_assets_tests.lake.rows import DAY
-from shelf_assets_tests.lake.test_store_failures import BOUNDS, ODD, body, failing, put_odd
+from shelf_assets_tests.lake.test_store_failures import BOUNDS, body, failing
 
 OWNER = {"owner": "0123456789abcdef0123456789abcdef", "had-gps": "true"}
 
@@ -127,13 +127,6 @@ def test_a_failing_store_loses_photos_or_their_facts(s3_lake: LakeUnderTest, fau
         read = list(read_each(listed, ObjectWriter(store).find, lambda stored, deposit: (stored.key, deposit), BOUNDS))
     assert faults.met[fault] >= 4, "the store failed too seldom to prove anything"
     assert dict(read) == {key: ObjectWithMetadata(body(n), facts[key]) for n, key in enumerate(facts)}
-
-
-def test_a_key_that_the_client_cannot_name_is_lost_with_its_facts(lake: LakeUnderTest) -> None:
-    lake.lake.object_writer.put(f"{day_prefix(DAY)}photo", b"x", OWNER)
-    put_odd(lake, b"a photo")
-    assert ODD in {stored.key for stored in lake.lake.objects.list(day_prefix(DAY))}
-    assert lake.lake.object_writer.find(ODD) == ObjectWithMetadata(b"a photo", {})
 
 
 @pytest.mark.parametrize("name", ["x" * 253, "photo.json/inside"], ids=["too long for its facts", "below facts"])

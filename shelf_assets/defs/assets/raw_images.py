@@ -20,9 +20,10 @@ from shelf_assets.lake.object_store import StoredObject, image_id_of
 from shelf_assets.lake.object_writer import ObjectWithMetadata
 from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.lake.tensor_store import Tensor
+from shelf_assets.lake.unsupported_keys import is_unsupported
 from shelf_assets.observe.meter import Meter
 from shelf_assets.observe.progress import Progress
-from shelf_assets.photos.validator import ValidatedObject, validate
+from shelf_assets.photos.validator import ValidatedObject, unsupported_key, validate
 from shelf_assets.vision.engine import StageTimer
 
 # A row as Python objects takes ten times the memory of one in a frame.
@@ -97,8 +98,10 @@ def validated_objects(
     def validated(
         listed: StoredObject, deposit: ObjectWithMetadata | None
     ) -> tuple[dict[str, object], np.ndarray | None]:
+        if is_unsupported(listed.key):
+            return row_of(day, listed, unsupported_key(), None), None
         found = validate(listed.size_bytes, None if deposit is None else deposit.data, limits, geometry)
-        return row_of(day, listed, found, None if deposit is None else uploader_of(deposit.facts)), found.pixels
+        return row_of(day, listed, found, None if deposit is None else uploader_of(deposit.metadata)), found.pixels
 
     frames, rows = [RAW_IMAGES.empty()], list[dict[str, object]]()
     with tensors.writer(settings.vision.shard_images) as writer:
