@@ -15,9 +15,9 @@ COLUMNS = ("id", "owner", "scopes", "limits", "created", "state")
 
 def keys_of(settings: Settings) -> Keys:
     """The keys of the lake that the settings name."""
-    from shelf_assets.defs.resources.lake import lake_of
+    from shelf_assets.lake.store_options import open_object_store
 
-    return Keys(lake_of(settings).objects)
+    return Keys(open_object_store(settings.lake))
 
 
 def on_creation(key: ApiKey) -> str:

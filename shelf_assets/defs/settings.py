@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class DagsterSettings(BaseModel):
-    """How and when Dagster runs the graph."""
+    """How and when Dagster runs the graph. `Settings` sets `home` where nobody names one."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
+    home: Path = Field(
+        Path(),
+        json_schema_extra={"variables": ["DAGSTER_HOME"]},
+        description="Folder of the Dagster instance; a dagster.yaml there is kept. Default: <home>/dagster, which gets one.",
+    )
     executor: Literal["in_process", "multiprocess", "k8s"] = Field(
         "multiprocess", description="Where a run's steps execute."
     )

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
-import dagster as dg
 import polars as pl
 from rich.console import Console
 from rich.table import Column, Table
 
+from shelf_assets.build import build_defs, build_models, open_lake
 from shelf_assets.days import days_between, today_utc
-from shelf_assets.defs.instance import ensure_instance
-from shelf_assets.defs.resources.lake import lake_of
+from shelf_assets.defs.instance import open_instance
 from shelf_assets.defs.running import run_days, select_assets
 from shelf_assets.demo.contact_sheet import SheetPhoto, contact_sheet
 from shelf_assets.demo.draw import draw_day
@@ -31,7 +30,7 @@ STAGES = ["raw_images", "image_tensors", "classifications", "clip_embeddings"]
 
 def run_demo(settings: Settings, console: Console, folder: Path | None, days: int, photos_per_day: int) -> None:
     started = time.perf_counter()
-    lake = lake_of(settings)
+    lake = open_lake(settings)
     last = today_utc() - timedelta(days=1)
     span = days_between(last - timedelta(days=days - 1), last)
     if folder:
@@ -44,11 +43,8 @@ def run_demo(settings: Settings, console: Console, folder: Path | None, days: in
         count = sum(1 for _ in landed)
     console.print(f"{count:,} photos landed for {span[0]} to {span[-1]} in {lake.url}")
 
-    ensure_instance(settings)
-    from shelf_assets.definitions import build_defs
-
     defs = build_defs(settings)
-    with dg.DagsterInstance.get() as instance, watching(console, settings.home):
+    with open_instance(settings) as instance, watching(console, settings.home):
         run_days(defs, instance, span, select_assets(defs, None))
     summarize(settings, lake, console, span)
     console.print(f"{time.perf_counter() - started:.0f} s altogether; look at it with: make dev")
@@ -102,19 +98,15 @@ def summarize(settings: Settings, lake: Lake, console: Console, days: list[date]
         table.add_row(stage, f"{images:,}", f"{images / seconds:,.1f}" if seconds else "", model or "", device)
     console.print(table)
 
-    _say_which_models(settings, console)
+    _say_which_models(settings, lake, console)
     sheet = contact_sheet(_sheet_photos(lake, photos, newest), settings.home / "contact-sheet.png", _title(days))
     console.print(f"tables         {lake.url}/tables/", soft_wrap=True)
     console.print(f"marts          {settings.bi.marts_path}", soft_wrap=True)
     console.print(f"contact sheet  {sheet}", soft_wrap=True)
 
 
-def _say_which_models(settings: Settings, console: Console) -> None:
-    from shelf_assets.pipeline.models import ModelsResource
-
-    resolved = ModelsResource(
-        models=settings.models.set, classifier=settings.models.classifier, embedder=settings.models.embedder
-    ).resolved
+def _say_which_models(settings: Settings, lake: Lake, console: Console) -> None:
+    resolved = build_models(settings, lake).resolved
     console.print(f"models: {resolved.ran} ({resolved.classifier.model_id}, {resolved.embedder.model_id})")
     if resolved.warning:
         console.print(f"[yellow]{resolved.warning}[/yellow]")

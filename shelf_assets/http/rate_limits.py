@@ -20,7 +20,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.storage import storage_from_string
 
 from shelf_assets.http.window_counts import WindowCounts
-from shelf_assets.settings import without_password
+from shelf_assets.observe.masking import without_password
 
 if TYPE_CHECKING:
     from redis.asyncio import BlockingConnectionPool

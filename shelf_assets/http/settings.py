@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 class HttpSettings(BaseModel):
     """How a server serves, and how much a key or an address may send."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     body_seconds: float = Field(60.0, gt=0, description="Longest time for a request's body to arrive.")
     silence_seconds: float = Field(10.0, gt=0, description="Longest time without a byte from the sender.")

@@ -27,7 +27,7 @@ from shelf_assets.intake.incoming import validate_incoming_every
 from shelf_assets.intake.owners import owner_hash_key
 from shelf_assets.intake.photo_states import States
 from shelf_assets.intake.upload_store import UploadStore
-from shelf_assets.lake.store_options import object_store_of
+from shelf_assets.lake.store_options import open_object_store
 from shelf_assets.machine import cores
 from shelf_assets.photos.decoder_pool import DecoderPool, ImageSanitizer, sanitizer_options
 
@@ -75,7 +75,7 @@ def build_app(
 
 
 def _door(settings: Settings, now: Callable[[], datetime]) -> Door:
-    store = object_store_of(settings, API_RETRY_OPTIONS)
+    store = open_object_store(settings.lake, API_RETRY_OPTIONS)
     receipts, quotas, metrics = UploadStore(store), RateLimits(settings.http), Metrics()
     return Door(
         settings=settings,

@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus, urlsplit
 from shelf_assets.http.logs import request_log
 from shelf_assets.intake.incoming import Outcome, validate_incoming
 from shelf_assets.intake.upload_store import UploadStore
-from shelf_assets.lake.store_options import object_store_of
+from shelf_assets.lake.store_options import open_object_store
 from shelf_assets.photos.decoder_pool import InProcessSanitizer, sanitizer_options
 from shelf_assets.photos.moderation import ModerationMissing, require_moderation
 from shelf_assets.settings import Settings, SettingsError, load_settings
@@ -67,7 +67,7 @@ def door() -> Door:
         except ModerationMissing as missing:
             raise SettingsError(str(missing)) from None
     sanitizer = InProcessSanitizer(sanitizer_options(settings.photos))
-    return Door(settings, sanitizer, UploadStore(object_store_of(settings)), asyncio.new_event_loop())
+    return Door(settings, sanitizer, UploadStore(open_object_store(settings.lake)), asyncio.new_event_loop())
 
 
 @cache

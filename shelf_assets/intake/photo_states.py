@@ -102,7 +102,7 @@ class _Rows:
     """The lake's tables, a day at a time. Loaded when somebody first asks: whoever only sends never pays for it."""
 
     def __init__(self, settings: Settings) -> None:
-        self._url, self._options = settings.lake.url, store_options(settings)
+        self._url, self._options = settings.lake.url, store_options(settings.lake)
 
     def state_of(self, image_id: str, photo_id: str) -> ImageState:
         received_at = received_at_of(photo_id)

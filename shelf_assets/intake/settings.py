@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 class IntakeSettings(BaseModel):
     """How uploads come in."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     uploads_in_flight: int = Field(
         16, ge=1, le=1024, description="Uploads held at once, each of up to SHELF_PHOTOS_MAX_BYTES."

@@ -15,6 +15,7 @@ import polars as pl
 from shelf_assets.lake.delta import CommitConflict, LakeTable
 from shelf_assets.lake.errors import explained
 from shelf_assets.lake.object_store import StoredObject
+from shelf_assets.lake.settings import LakeSettings
 from shelf_assets.lake.table_files import count_log_entries, data_files, delete_objects, log_objects, unneeded_files
 
 # Writers must not wait for maintenance more often than this; a busy day is packed the next time.
@@ -37,6 +38,10 @@ class Policy:
 
     small_file_bytes: int
     keep: timedelta
+
+    @classmethod
+    def of(cls, settings: LakeSettings) -> Policy:
+        return cls(settings.small_file_bytes, timedelta(days=settings.keep_files_days))
 
 
 @dataclass(frozen=True)

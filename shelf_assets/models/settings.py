@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class ModelSettings(BaseModel):
     """Which models run, and how."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     set: Literal["auto", "production", "embedded"] = Field(
         "auto",

@@ -14,7 +14,7 @@ Format = Literal["jpeg", "png", "webp", "gif", "heic", "avif"]
 class PhotoSettings(BaseModel):
     """What a photo may be, the same for the upload API, `shelf land` and `raw_images`, and how a sanitizer rebuilds it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_bytes: int = Field(Limits.max_bytes, ge=1_000, description="Larger objects are rejected as too_large, unread.")
     max_pixels: int = Field(

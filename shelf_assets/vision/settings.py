@@ -12,7 +12,7 @@ from shelf_assets.machine import cores
 class VisionSettings(BaseModel):
     """How photos become tensors, and how much may be in flight."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     fit: Literal["crop", "pad", "squash"] | None = Field(
         None, description="How a photo that is not square is cut. Default: as measured, docs/decisions/002."

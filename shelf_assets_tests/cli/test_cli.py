@@ -162,7 +162,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
     import shelf_assets.cli.app as cli
     import shelf_assets.definitions as definitions
     import shelf_assets.pipeline.models as models
-    from shelf_assets_tests.stories.fakes import ColourModels, stand_ins
+    from shelf_assets_tests.stories.fakes import ColourModels
 
     place = tmp_path_factory.mktemp("acquaintance")
     folder = place / "photos"
@@ -178,7 +178,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
         patch.setenv("SHELF_HOME", str(place / "home"))
         for console in (cli.console, cli.errors):
             patch.setattr(console, "width", WIDTH)
-        patch.setattr(definitions, "build_defs", partial(definitions.build_defs, resource_overrides=stand_ins()))
+        patch.setattr(definitions, "build_defs", partial(definitions.build_defs, resource_overrides=fakes(settings)))
         patch.setattr(models, "ModelsResource", ColourModels)
         yield Worked(
             home=place / "home",

@@ -11,8 +11,8 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
+from shelf_assets.build import open_lake
 from shelf_assets.days import today_utc
-from shelf_assets.defs.resources.lake import lake_of
 from shelf_assets.settings import load_settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -33,7 +33,7 @@ def assert_shown(said: str) -> None:
         assert sheet.width > 500
     with duckdb.connect(settings.bi.marts_path, read_only=True) as marts:
         (in_marts,) = marts.execute("SELECT sum(photos_in) FROM daily_intake_quality").fetchone() or (0,)
-    rows = lake_of(settings).table("raw_images").scan().collect()
+    rows = open_lake(settings).table("raw_images").scan().collect()
     counts = dict(rows.group_by("status").len().iter_rows())
     assert in_marts == rows.height
     assert f"accepted │ {counts['accepted']} " in said

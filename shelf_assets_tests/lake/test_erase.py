@@ -162,7 +162,7 @@ def test_after_erase_and_purge_no_byte_of_the_folder_holds_the_value(lake: LakeU
     assert hits(table, canary) == []
     assert sorted(table.scan().collect()["label"]) == ["b new bytes", "c bytes", "late bytes"]
     with duckdb.connect() as connection:
-        prepare_connection(connection, lake.url, os.environ)
+        prepare_connection(connection, lake.url, lake.settings.lake.aws_environment())
         assert connection.execute(f"SELECT count(*) FROM delta_scan('{table.uri}')").fetchall() == [(3,)]
     assert table.commit(predictions([prediction("later")])).rows_new == 1
     assert table.scan().collect().height == 4

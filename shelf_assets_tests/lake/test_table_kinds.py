@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -45,7 +44,7 @@ FIRST_ROWS = {
 
 def count_by_duckdb(lake: LakeUnderTest, table: LakeTable) -> int:
     with duckdb.connect() as connection:
-        prepare_connection(connection, lake.url, os.environ)
+        prepare_connection(connection, lake.url, lake.settings.lake.aws_environment())
         [(count,)] = connection.execute(f"SELECT count(*) FROM delta_scan('{table.uri}')").fetchall()
     return count
 

@@ -13,7 +13,6 @@ from shelf_assets.intake.upload_store import UploadStore, new_image_id, owner_ha
 from shelf_assets.observe.photo_history import photo_history
 from shelf_assets.photos.limits import Limits
 from shelf_assets.photos.sanitizer import Accepted, sanitize
-from shelf_assets.settings import load_settings
 from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform
 from shelf_assets_tests.vision.pictures import encoded, scene
 
@@ -31,8 +30,7 @@ def picture() -> bytes:
 
 
 def skipping(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    monkeypatch.setenv("SHELF_PHOTOS_NEAR_DUPLICATES", "skip")
-    return Platform(load_settings(), shop.overrides, shop.instance)
+    return shop.with_settings(photos__near_duplicates="skip")
 
 
 def test_a_picture_sent_again_in_other_bytes_is_another_picture(shop: Platform, picture: bytes) -> None:
@@ -73,8 +71,7 @@ def test_a_hash_that_depends_on_whether_tensors_rest(
 ) -> None:
     shop.land(DAY, {"first": picture})
     shop.run(DAY, stages=["raw_images"])
-    monkeypatch.setenv("SHELF_VISION_TENSORS", "redecode")
-    again = Platform(load_settings(), shop.overrides, shop.instance, shop._landed)
+    again = shop.with_settings(vision__tensors="redecode")
     again.land(NEXT_DAY, {"again": picture + b"one more byte"})
     again.run(NEXT_DAY, stages=["raw_images"])
     assert again.rows("raw_images")["perceptual_hash"].n_unique() == 1

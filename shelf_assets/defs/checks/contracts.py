@@ -3,7 +3,7 @@
 import dagster as dg
 
 from shelf_assets.defs.partitions import daily, partition_day
-from shelf_assets.defs.resources.lake import LakeResource
+from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.schemas import TABLES, SchemaError, conform
 
 
@@ -15,9 +15,9 @@ def build_contract_check(name: str) -> dg.AssetChecksDefinition:
         partitions_def=daily,
         description="The day's rows have the declared columns, types and nullability, and no key twice.",
     )
-    def contract(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
+    def contract(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         day = partition_day(context.partition_key)
-        rows = lake.lake.table(name).scan(day, day).collect()
+        rows = lake.table(name).scan(day, day).collect()
         try:
             conform(rows, TABLES[name])
         except SchemaError as broken:

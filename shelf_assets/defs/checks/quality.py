@@ -7,10 +7,10 @@ import polars as pl
 
 from shelf_assets.defs.landing_reports import digest
 from shelf_assets.defs.partitions import daily, partition_day
-from shelf_assets.defs.resources.lake import LakeResource
 from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, TRANSIENT_REASONS, accepted_twice
 from shelf_assets.lake.schemas import RAW_IMAGES
-from shelf_assets.pipeline.models import geometry_of
+from shelf_assets.pipeline.ingest import Ingest
+from shelf_assets.pipeline.settings import PipelineSettings
 
 
 @dg.asset_check(
@@ -19,21 +19,21 @@ from shelf_assets.pipeline.models import geometry_of
     partitions_def=daily,
     description="Every object under the day's prefix has a row: landed = accepted + duplicate + rejected.",
 )
-def every_object_has_a_row(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
+def every_object_has_a_row(
+    context: dg.AssetCheckExecutionContext, ingest: dg.ResourceParam[Ingest]
+) -> dg.AssetCheckResult:
     day = partition_day(context.partition_key)
-    rows = lake.lake.table("raw_images").scan(day, day).collect()
+    rows = ingest.lake.table("raw_images").scan(day, day).collect()
     counts = {status: rows.filter(status=status).height for status in (ACCEPTED, DUPLICATE, REJECTED)}
     told = _told(context, RAW_IMAGES.name, "landed", "listing_digest")
     if told is None:
         return dg.AssetCheckResult(passed=False, description="nothing tells what raw_images listed; materialize it")
     landed = int(told["landed"])
-    listed = lake.lake.listing(day)
+    listed = ingest.lake.listing(day)
     without_row = listed.join(rows, on="key", how="anti")
-    if digest(listed.select("key", "etag", "size_bytes").rows()) == told["listing_digest"]:
-        missing = without_row.height
-    else:
-        # What came since is the next run's, however old its time; rows outlive objects, so there may be more of them.
-        missing = max(0, landed - sum(counts.values()))
+    # Objects that came since are the next run's, however old their time; rows outlive objects, so there may be more rows.
+    unchanged = digest(listed) == told["listing_digest"]
+    missing = without_row.height if unchanged else max(0, landed - sum(counts.values()))
     unknown = rows.height - sum(counts.values())
     return dg.AssetCheckResult(
         passed=not missing and not unknown,
@@ -48,9 +48,11 @@ def every_object_has_a_row(context: dg.AssetCheckExecutionContext, lake: LakeRes
     partitions_def=daily,
     description="No bytes are accepted twice, on any day.",
 )
-def no_bytes_accepted_twice(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
+def no_bytes_accepted_twice(
+    context: dg.AssetCheckExecutionContext, ingest: dg.ResourceParam[Ingest]
+) -> dg.AssetCheckResult:
     day = partition_day(context.partition_key)
-    twice = accepted_twice(lake.lake.table(RAW_IMAGES.name).known_rows(), day)
+    twice = accepted_twice(ingest.lake.table(RAW_IMAGES.name).known_rows(), day)
     return dg.AssetCheckResult(passed=twice.is_empty(), description=_first_few("sha256 accepted more than once", twice))
 
 
@@ -61,19 +63,20 @@ def no_bytes_accepted_twice(context: dg.AssetCheckExecutionContext, lake: LakeRe
     description="Every accepted photo is a tensor or a recorded failure, and failures stay below the limit.",
 )
 def every_photo_is_a_tensor_or_a_reason(
-    context: dg.AssetCheckExecutionContext, lake: LakeResource
+    context: dg.AssetCheckExecutionContext,
+    ingest: dg.ResourceParam[Ingest],
+    pipeline: dg.ResourceParam[PipelineSettings],
 ) -> dg.AssetCheckResult:
     day = partition_day(context.partition_key)
-    geometry = geometry_of(lake.settings)
-    accepted = lake.lake.accepted(day)
-    index = lake.lake.tensors(day, geometry.digest(), geometry.size_px).index().entries
+    accepted = ingest.lake.accepted(day)
+    index = ingest.tensors.day(day).index().entries
     # Where tensors are not made ahead, a photo without one is decoded by whoever infers; only failures are recorded.
-    ahead = lake.settings.vision.tensors_ahead
+    ahead = ingest.tensors.made_ahead
     lost = accepted.join(index, on="sha256", how="anti") if ahead else accepted.clear()
     without = accepted.join(index.filter(pl.col("reason").is_not_null()).drop("image_id"), on="sha256")
     # An object that somebody deleted or overwrote says nothing of our decoder, and would hold its day for ever.
     failed = without.filter(~pl.col("reason").is_in(TRANSIENT_REASONS))
-    limit = lake.settings.pipeline.decode_failure_limit
+    limit = pipeline.decode_failure_limit
     share = failed.height / accepted.height if accepted.height else 0.0
     return dg.AssetCheckResult(
         passed=lost.is_empty() and share <= limit,
@@ -96,11 +99,12 @@ def _build_prediction_check(name: str) -> dg.AssetChecksDefinition:
         partitions_def=daily,
         description="Every accepted photo that can be decoded has a row of the model that ran last.",
     )
-    def every_photo_is_predicted(context: dg.AssetCheckExecutionContext, lake: LakeResource) -> dg.AssetCheckResult:
+    def every_photo_is_predicted(
+        context: dg.AssetCheckExecutionContext, ingest: dg.ResourceParam[Ingest]
+    ) -> dg.AssetCheckResult:
         day = partition_day(context.partition_key)
-        geometry = geometry_of(lake.settings)
-        due = lake.lake.tensors(day, geometry.digest(), geometry.size_px).index().not_failed(lake.lake.accepted(day))
-        rows = lake.lake.table(name).scan(day, day).collect()
+        due = ingest.tensors.day(day).index().not_failed(ingest.lake.accepted(day))
+        rows = ingest.lake.table(name).scan(day, day).collect()
         told = _told(context, name, "model_digest", "preprocess_digest")
         if told is None:
             return dg.AssetCheckResult(passed=False, description=f"nothing tells which model ran; materialize {name}")
