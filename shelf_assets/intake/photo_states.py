@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from shelf_assets.intake.upload_store import INCOMING, UploadStore, photo_key, quarantine_key, received_at_of
-from shelf_assets.lake.errors import StoreUnavailable, explained
+from shelf_assets.lake.errors import StoreUnavailable, store_errors
 from shelf_assets.lake.store_options import store_options
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class _Rows:
     def _collected(self, rows: pl.LazyFrame, table: str, day: date) -> pl.DataFrame:
         import polars as pl
 
-        with explained(f"reading {table} of {day}", self._url):
+        with store_errors(f"reading {table} of {day}", self._url):
             try:
                 return rows.collect()
             except pl.exceptions.ComputeError as error:  # what polars makes of a store's errors

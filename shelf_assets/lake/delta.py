@@ -2,7 +2,7 @@
 
 Which rows a commit writes belongs in `rules`, the columns of a row in `schemas`, packing and deleting files in `maintenance`.
 
-Safety rests on Delta's application transactions: a commit names the lock(s) it decided under, and delta-rs refuses it if a
+Safety depends on Delta's application transactions: a commit names the lock(s) it decided under, and delta-rs refuses it if a
 commit after the version that was read carries the same name. The loser reads again and calls its rule again. So two runs of
 one day never write a row twice, and two days in parallel never accept the same bytes twice, on disk and on S3 alike.
 """
@@ -21,7 +21,7 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
-from shelf_assets.lake.errors import explained
+from shelf_assets.lake.errors import store_errors
 from shelf_assets.lake.known_rows import KnownRows, ScannedRows
 from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets.lake.rules.change import Change, days_of, same_rows
@@ -93,7 +93,7 @@ class LakeTable:
 
     def open(self, version: int | None = None) -> DeltaTable | None:
         """The table at this version or its newest one; None before its first commit. Every other failure is raised."""
-        with explained(f"opening table {self.spec.name}", self.uri):
+        with store_errors(f"opening table {self.spec.name}", self.uri):
             try:
                 return DeltaTable(self.uri, version=version, storage_options=self.storage_options)
             except TableNotFoundError:
@@ -220,7 +220,7 @@ class LakeTable:
             if change is None:
                 return Commit(table.version(), committed=False, rows_new=0)
             try:
-                with explained(f"writing table {self.spec.name}", self.uri):
+                with store_errors(f"writing table {self.spec.name}", self.uri):
                     self._write(table, change, self._locks(days), info)
             except CommitFailedError as conflict:
                 log.info("%s: another writer committed first (%s); deciding again", self.spec.name, conflict)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import polars as pl
 
 from shelf_assets.lake.delta import CommitConflict, LakeTable
-from shelf_assets.lake.errors import explained
+from shelf_assets.lake.errors import store_errors
 from shelf_assets.lake.object_store import StoredObject
 from shelf_assets.lake.settings import LakeSettings
 from shelf_assets.lake.table_files import count_log_entries, data_files, delete_objects, log_objects, unneeded_files
@@ -172,7 +172,7 @@ def write_checkpoint(table: LakeTable) -> bool:
     opened = table.open()
     if opened is None or not count_log_entries(table):
         return False
-    with explained(f"writing a checkpoint of table {table.spec.name}", table.uri):
+    with store_errors(f"writing a checkpoint of table {table.spec.name}", table.uri):
         opened.create_checkpoint()
     return True
 
@@ -183,7 +183,7 @@ def remove_expired_log(table: LakeTable) -> int:
     if opened is None:
         return 0
     before = sum(1 for _ in log_objects(table))
-    with explained(f"removing old log entries of table {table.spec.name}", table.uri):
+    with store_errors(f"removing old log entries of table {table.spec.name}", table.uri):
         opened.cleanup_metadata()
     return before - sum(1 for _ in log_objects(table))
 

@@ -23,7 +23,7 @@ from obstore.exceptions import GenericError, InvalidPathError, NotFoundError
 from obstore.store import LocalStore, S3Store
 
 from shelf_assets.lake import unsupported_keys
-from shelf_assets.lake.errors import StoreUnavailable, explained
+from shelf_assets.lake.errors import StoreUnavailable, store_errors
 from shelf_assets.lake.unsupported_keys import UnsupportedKey, is_unsupported
 
 IMAGES = "images"
@@ -111,7 +111,7 @@ class Download(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> Any:
-        with explained(f"reading {self._key}", self._root_url):
+        with store_errors(f"reading {self._key}", self._root_url):
             if size < 0:
                 return self._file.read()
             parts = []  # obstore reads up to one buffer at a time; a record batch of tensors is larger
@@ -136,7 +136,7 @@ class Upload(io.RawIOBase):
         if self._broken is not None:
             raise self._broken  # writing on after a lost part would make an object with a hole
         try:
-            with explained(f"writing {self._key}", self._store.root_url):
+            with store_errors(f"writing {self._key}", self._store.root_url):
                 # pyarrow's buffers hold signed bytes, which obstore refuses; this is a view, not a copy.
                 written = self._file.write(memoryview(data).cast("B"))
         except StoreUnavailable as error:
@@ -154,7 +154,7 @@ class Upload(io.RawIOBase):
         super().close()
         if self._broken is not None:
             raise self._broken
-        with explained(f"writing {self._key}", self._store.root_url):
+        with store_errors(f"writing {self._key}", self._store.root_url):
             try:
                 self._file.close()
             except (GenericError, OSError) as error:
@@ -170,10 +170,10 @@ class ObjectStore:
     """Objects under one root URL; all keys are relative to it."""
 
     def __init__(
-        self, root_url: str, s3_config: Mapping[str, str] | None = None, patience: RetryOptions = RetryOptions()
+        self, root_url: str, s3_config: Mapping[str, str] | None = None, retry_options: RetryOptions = RetryOptions()
     ) -> None:
         self.root_url = root_url.rstrip("/")
-        self.s3_config, self.patience = dict(s3_config or {}), patience
+        self.s3_config, self.retry_options = dict(s3_config or {}), retry_options
         parts = urlsplit(self.root_url)
         self.on_s3 = parts.scheme == "s3"
         if self.on_s3:
@@ -182,23 +182,25 @@ class ObjectStore:
                 prefix=parts.path.strip("/") or None,
                 config=self.s3_config,  # type: ignore[arg-type]
                 client_options={
-                    "timeout": timedelta(seconds=patience.answer_seconds),
-                    "read_timeout": timedelta(seconds=patience.silence_seconds),
+                    "timeout": timedelta(seconds=retry_options.answer_seconds),
+                    "read_timeout": timedelta(seconds=retry_options.silence_seconds),
                     "allow_http": True,
                     "pool_max_idle_per_host": "128",
                 },
-                retry_config=patience.of_obstore(),
+                retry_config=retry_options.of_obstore(),
             )
         else:
-            with explained("opening the lake", self.root_url):
+            with store_errors("opening the lake", self.root_url):
                 self.store = LocalStore(self._root_folder, mkdir=True)
 
     @classmethod
     def of_delta(
-        cls, root_url: str, storage_options: Mapping[str, str], patience: RetryOptions = RetryOptions()
+        cls, root_url: str, storage_options: Mapping[str, str], retry_options: RetryOptions = RetryOptions()
     ) -> ObjectStore:
         """The store of delta-rs' storage options. `allow_http` is dropped: here the endpoint's URL decides."""
-        return cls(root_url, {key: value for key, value in storage_options.items() if key != "allow_http"}, patience)
+        return cls(
+            root_url, {key: value for key, value in storage_options.items() if key != "allow_http"}, retry_options
+        )
 
     @property
     def folder(self) -> Path | None:
@@ -217,12 +219,12 @@ class ObjectStore:
         """
         last: str | None = None
         seen: set[str] = set()
-        pauses = self.patience.pauses_seconds()
-        with explained(f"listing {prefix}", self.root_url):
+        pauses = self.retry_options.pauses_seconds()
+        with store_errors(f"listing {prefix}", self.root_url):
             while True:
                 try:
                     for page in obstore.list(self.store, prefix, offset=last, chunk_size=1000):
-                        pauses = self.patience.pauses_seconds()
+                        pauses = self.retry_options.pauses_seconds()
                         for meta in page:
                             # A bucket is listed in order, so that its last key suffices; a folder is not.
                             last = meta["path"]
@@ -262,7 +264,7 @@ class ObjectStore:
         """
         if is_unsupported(key):
             raise UnsupportedKey(key)
-        with explained(f"reading {key}", self.root_url):
+        with store_errors(f"reading {key}", self.root_url):
             try:
                 answer = obstore.get(self.store, key)
                 return bytes(answer.bytes()), dict(answer.attributes)
@@ -280,12 +282,12 @@ class ObjectStore:
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object whole: readers see all of it or nothing."""
-        with explained(f"writing {key}", self.root_url):
+        with store_errors(f"writing {key}", self.root_url):
             obstore.put(self.store, key, data)
 
     def stat(self, key: str) -> StoredObject | None:
         """The object as in a listing; None if it does not exist."""
-        with explained(f"looking for {key}", self.root_url):
+        with store_errors(f"looking for {key}", self.root_url):
             try:
                 meta = obstore.head(self.store, key)
             except (NotFoundError, FileNotFoundError):
@@ -304,8 +306,8 @@ class ObjectStore:
         """Delete objects. Raises UnsupportedKey, before anything is deleted, if one of the keys is not supported."""
         if unsupported := [key for key in keys if is_unsupported(key)]:
             raise UnsupportedKey(unsupported[0])
-        pauses = self.patience.pauses_seconds()
-        with explained("deleting", self.root_url):
+        pauses = self.retry_options.pauses_seconds()
+        with store_errors("deleting", self.root_url):
             while True:
                 try:
                     obstore.delete(self.store, list(keys))
@@ -315,7 +317,7 @@ class ObjectStore:
 
     def get_range(self, key: str, start_bytes: int, size_bytes: int) -> Buffer:
         """A part of an object, without a copy: on disk a memory mapping, so the file must never change."""
-        with explained(f"reading {key}", self.root_url):
+        with store_errors(f"reading {key}", self.root_url):
             if isinstance(self.store, S3Store):
                 return obstore.get_range(self.store, key, start=start_bytes, length=size_bytes)
             with (self._root_folder / key).open("rb") as file:
@@ -329,12 +331,12 @@ class ObjectStore:
             return memoryview(mapped)[before:]
 
     def open_reader(self, key: str) -> Download:
-        with explained(f"opening {key}", self.root_url):
+        with store_errors(f"opening {key}", self.root_url):
             return Download(obstore.open_reader(self.store, key, buffer_size=8 << 20), key, self.root_url)
 
     def open_writer(self, key: str) -> Upload:
         """A file to write to; the whole object appears when the file is closed."""
-        with explained(f"writing {key}", self.root_url):
+        with store_errors(f"writing {key}", self.root_url):
             file = obstore.open_writer(self.store, key, buffer_size=_PART_BYTES, max_concurrency=_PARTS_IN_FLIGHT)
             return Upload(file, key, self)
 

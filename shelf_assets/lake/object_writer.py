@@ -20,7 +20,7 @@ from typing import BinaryIO
 import obstore
 from obstore.exceptions import AlreadyExistsError, NotFoundError, PreconditionError
 
-from shelf_assets.lake.errors import explained
+from shelf_assets.lake.errors import store_errors
 from shelf_assets.lake.object_store import ObjectGone, ObjectStore
 from shelf_assets.lake.unsupported_keys import UnsupportedKey
 
@@ -44,7 +44,7 @@ class ObjectWriter:
 
     def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> None:
         """Write an object and its metadata; both are durable when this returns. Raises StoreUnavailable."""
-        with explained(f"writing {key}", self.store.root_url):
+        with store_errors(f"writing {key}", self.store.root_url):
             folder = self.store.folder
             if folder is None:
                 obstore.put(self.store.store, key, data, attributes=dict(metadata))
@@ -54,7 +54,7 @@ class ObjectWriter:
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object durably if the key does not exist; False if it does. Of concurrent calls one returns True."""
-        with explained(f"writing {key}", self.store.root_url):
+        with store_errors(f"writing {key}", self.store.root_url):
             folder = self.store.folder
             if folder is not None:
                 return _write_synced(folder, key, data, replace=False)
@@ -81,7 +81,7 @@ class ObjectWriter:
         folder = self.store.folder
         if folder is not None:
             return self._metadata_on_disk(folder, key) if self.store.exists(key) else None
-        with explained(f"looking for {key}", self.store.root_url):
+        with store_errors(f"looking for {key}", self.store.root_url):
             try:
                 return _user_metadata(obstore.get(self.store.store, key, options={"head": True}).attributes)
             except (NotFoundError, FileNotFoundError):
@@ -93,7 +93,7 @@ class ObjectWriter:
         self.store.delete([key for key in keys if self.store.exists(key)])
 
     def _metadata_on_disk(self, folder: Path, key: str) -> Mapping[str, str]:
-        with explained(f"reading the metadata of {key}", self.store.root_url):
+        with store_errors(f"reading the metadata of {key}", self.store.root_url):
             try:
                 found: dict[str, str] = json.loads((folder / _metadata_key(key)).read_bytes())
             except OSError as error:

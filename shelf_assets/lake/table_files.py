@@ -11,7 +11,7 @@ import polars as pl
 from deltalake import DeltaTable
 
 from shelf_assets.lake.delta import LakeTable
-from shelf_assets.lake.errors import StoreUnavailable, explained
+from shelf_assets.lake.errors import StoreUnavailable, store_errors
 from shelf_assets.lake.object_store import StoredObject
 
 _COMMIT = re.compile(r"_delta_log/(\d{20})\.json")
@@ -39,7 +39,7 @@ def unneeded_files(
     committed yet. delta-rs lists the files; its own vacuum deletes files that it has deleted before, and makes a version
     of the table each time.
     """
-    with explained(f"looking for unneeded files of table {table.spec.name}", table.uri):
+    with store_errors(f"looking for unneeded files of table {table.spec.name}", table.uri):
         hours = int(keep / timedelta(hours=1))
         named = opened.vacuum(
             retention_hours=hours, dry_run=True, enforce_retention_duration=False, full=not replaced_only

@@ -44,7 +44,7 @@ def list_all(root_url: str, s3_config: Mapping[str, str], prefix: str, after: st
     if bucket is None:
         yield from _list_folder(Path(root), prefix)
         return
-    with _explained(f"listing {prefix}", root_url):
+    with _store_errors(f"listing {prefix}", root_url):
         pages = (
             _client(s3_config)
             .get_paginator("list_objects_v2")
@@ -92,7 +92,7 @@ def _client(s3_config: Mapping[str, str]) -> Any:
 
 
 @contextmanager
-def _explained(doing: str, root_url: str) -> Iterator[None]:
+def _store_errors(doing: str, root_url: str) -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

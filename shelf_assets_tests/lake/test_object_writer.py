@@ -144,5 +144,5 @@ def test_a_bucket_that_is_not_there_reads_as_a_photo_that_is_gone(
     s3_lake: LakeUnderTest, read: Callable[[ObjectStore], object]
 ) -> None:
     store = ObjectStore("s3://misspelt/lake", s3_lake.lake.objects.s3_config)
-    with pytest.raises(StoreUnavailable, match="mend SHELF_LAKE_URL"):
+    with pytest.raises(StoreUnavailable, match="correct SHELF_LAKE_URL"):
         read(store)
