@@ -40,16 +40,17 @@ Limit = Annotated[str | None, typer.Option(help="Like 60/minute or 60/minute;500
 @app.command()
 def demo(
     photos: Annotated[
-        Path | None, typer.Option(help="Folder of your own photos; without it the project draws some.")
+        Path | None, typer.Option(help="Folder of your own photos; without it, the drawn photos of the package.")
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=60, help="How many days, ending yesterday.")] = 3,
-    photos_per_day: Annotated[int, typer.Option(min=1, help="Drawn photos a day.")] = 48,
+    days: Annotated[
+        int, typer.Option(min=1, max=60, help="How many days, ending yesterday; the photos are dealt over them.")
+    ] = 3,
 ) -> None:
     """Land photos, materialize the whole graph through Dagster, and show the result."""
     from shelf_assets.demo.run import run_demo
 
     with _readable_errors():
-        run_demo(_ready_settings(), console, photos, days, photos_per_day)
+        run_demo(_ready_settings(), console, photos, days)
 
 
 @app.command()
