@@ -234,7 +234,7 @@ def open_files() -> set[str]:
     return found
 
 
-# SeaweedFS makes one slash of two and refuses dots, so that the one odd key it keeps is a line break.
+# SeaweedFS makes one slash of two and refuses dots, so that the one unsupported key it keeps has a line break.
 ODD = f"{day_prefix(DAY)}0002\nof two lines.jpg"
 
 
