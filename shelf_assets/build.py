@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from shelf_assets.bi.dbt_project import DbtProjectHere
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.near_duplicates import NearDuplicates
+from shelf_assets.lake.rules.near_duplicates import NearDuplicates
+from shelf_assets.lake.rules.registry import build_rules
 from shelf_assets.lake.store_options import store_options
 from shelf_assets.observe.tracking import Tracking
 from shelf_assets.pipeline.ingest import Ingest
@@ -28,7 +29,7 @@ def open_lake(settings: Settings) -> Lake:
     near = NearDuplicates(
         bits=photos.near_duplicate_bits, days=photos.near_duplicate_days, skip=photos.near_duplicates == "skip"
     )
-    return Lake(settings.lake.url, store_options(settings.lake), near)
+    return Lake(settings.lake.url, store_options(settings.lake), build_rules(near))
 
 
 def build_ingest(settings: Settings, lake: Lake) -> Ingest:
