@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -14,7 +14,7 @@ from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import Policy, maintain
 from shelf_assets.lake.schemas import STAGE_RUNS, Column
-from shelf_assets_tests.lake.rows import stage_runs
+from shelf_assets_tests.lake.rows import DAY, photo, photos, stage_runs
 from shelf_assets_tests.lake.specs import SPECS, table_of
 
 PROCESSES = 8
@@ -42,6 +42,16 @@ def _at(begin: float, work: Any, *case: object) -> Any:
 
 def commit_rows(lake: Lake, table: str, rows: pl.DataFrame) -> int:
     return lake.table(table).commit(rows).rows_new
+
+
+def commit_copies(lake: Lake, writer: int, commits: int, copies: int) -> int:
+    """Commit photos on days of the writer's own, of bytes that every writer commits, beside one of its own bytes."""
+    table, rows_new = lake.table("raw_images"), 0
+    for n in range(commits):
+        day = DAY + timedelta(days=10 + writer * commits + n)
+        rows = [photo(f"copy-{k}", f"commit {n} {k}", day) for k in range(copies)]
+        rows_new += table.commit(photos([*rows, photo("own", day, day)])).rows_new
+    return rows_new
 
 
 def commit_runs(lake: Lake, writer: str, commits: int, day: date) -> int:

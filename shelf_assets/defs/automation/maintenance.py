@@ -4,6 +4,7 @@ A job of ops and not an asset: it makes no data, has no day, and nothing waits f
 step, and an observation of the table's asset, whose page so draws files and bytes over the weeks.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -36,7 +37,8 @@ def build_maintenance_op(name: str) -> dg.OpDefinition:
 
 
 def report_metadata(evidence: MaintenanceReport) -> dict[str, Any]:
-    before, after = evidence.before, evidence.after
+    before, after, index = evidence.before, evidence.after, evidence.hash_index
+    of_index = {f"hash_index_{name}": value for name, value in asdict(index).items()} if index else {}
     return {
         "table_version_before": before.version,
         "table_version": after.version,
@@ -54,6 +56,7 @@ def report_metadata(evidence: MaintenanceReport) -> dict[str, Any]:
         "vacuumed_files": len(evidence.vacuumed),
         "vacuumed_bytes": evidence.vacuumed_bytes,
         "vacuumed": [stored.key for stored in evidence.vacuumed[:_NAMED_FILES]],
+        **of_index,
     }
 
 
