@@ -2,5 +2,5 @@
 
 Read in this order: photos, place, baselines (the table of them; our_baseline, plain_baseline, loader_baseline, daft_baseline,
 ray_baseline, clip_retrieval_baseline), worker and process, session, figures, goals, report. What stands beside them measures
-one thing each and says so. Nothing of the product belongs here; the ways call it.
+one thing each and says so. Nothing of the product belongs here; the baselines call it.
 """

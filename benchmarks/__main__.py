@@ -19,18 +19,20 @@ def main() -> None:
         prog="python -m benchmarks",
         description="This pipeline beside the plain way of the field, its rivals and its own models alone, on the same photos.",
     )
-    parser.add_argument("--quick", action="store_true", help="few photos, one run, on disk: shows that all ways work")
+    parser.add_argument(
+        "--quick", action="store_true", help="few photos, one run, on disk: shows that all baselines work"
+    )
     parser.add_argument("--images", type=int, default=None, help=f"small photos a run; large: half ({default.images})")
-    parser.add_argument("--runs", type=int, default=None, help=f"runs of each way, in turn ({default.runs})")
+    parser.add_argument("--runs", type=int, default=None, help=f"runs of each baseline, in turn ({default.runs})")
     parser.add_argument("--photos", choices=("small", "large", "both"), default="both")
     parser.add_argument("--store", choices=("disk", "s3", "both"), default=None)
     parser.add_argument(
-        "--ways",
+        "--baselines",
         nargs="+",
-        choices=default.ways,
-        default=default.ways,
-        metavar="WAY",
-        help=f"which of: {', '.join(default.ways)} (all)",
+        choices=default.baselines,
+        default=default.baselines,
+        metavar="BASELINE",
+        help=f"which of: {', '.join(default.baselines)} (all)",
     )
     parser.add_argument("--batch-size", type=int, default=None, help=f"photos a forward pass ({default.batch_size})")
     parser.add_argument("--threads", type=int, default=default.threads, help="torch's, in every way (%(default)s)")
@@ -42,15 +44,15 @@ def main() -> None:
         options,
         images=asked.images or options.images,
         runs=asked.runs or options.runs,
-        hollow_runs=min(asked.runs or options.runs, options.hollow_runs),
+        stub_runs=min(asked.runs or options.runs, options.stub_runs),
         photos=("small", "large") if asked.photos == "both" else (asked.photos,),
         stores=options.stores if asked.store is None else ("disk", "s3") if asked.store == "both" else (asked.store,),
-        ways=tuple(asked.ways),
+        baselines=tuple(asked.baselines),
         batch_size=asked.batch_size or options.batch_size,
         threads=asked.threads,
         drawn=asked.drawn,
     )
-    # Ended from outside, the server, the ways' processes and the temporary folder go as well.
+    # Ended from outside, the server, the baselines' processes and the temporary folder go as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     result = run_bench(options, lambda line: print(line, flush=True))
     asked.out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The ways that are measured, in one table, and what they have in common. How each works is in its module."""
+"""The baselines that are measured, in one table, and what they have in common. How each works is in its module."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ CLASSIFIER, EMBEDDER = "resnet50@random", "ViT-B-32@random"
 EMBEDDING_LENGTH = 512
 # Multiply-adds of one 224 px image times two; ResNet-50 (v1.5) 4.1 G, ViT-B/32 4.4 G.
 GFLOP_PER_IMAGE = {"classifier": 2 * 4.1, "embedder": 2 * 4.4}
-# The cut of nearly all published preprocessing, so that all ways can be compared photo by photo.
+# The cut of nearly all published preprocessing, so that all baselines can be compared photo by photo.
 GEOMETRY = Geometry(fit="crop")
 TOP_K = 5
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way: its name in the figures, its title on the page, the module whose `start` opens it, how its models run."""
+class Baseline:
+    """One baseline: its name in the figures, its title on the page, the module whose `start` opens it, how its models run."""
 
     name: str
     title: str
@@ -37,22 +37,24 @@ class Way:
 
 
 # Taken in this order in every run. The rivals all run the models as `loader` does, so its models alone stand for theirs.
-WAYS = (
-    Way("pipeline", "this pipeline on OpenVINO", "ours", "our_baseline", backend="openvino"),
-    Way("pipeline int8", "this pipeline on OpenVINO", "ours", "our_baseline", backend="openvino", precision="int8"),
-    Way("pipeline torch", "this pipeline on torch", "ours", "our_baseline"),
-    Way("plain", "the plain way", "plain", "plain_baseline", precision="fp32"),
-    Way("loader", "PyTorch DataLoader done well", "rival", "loader_baseline"),
-    Way("daft", "Daft", "rival", "daft_baseline"),
-    Way("ray", "Ray Data", "rival", "ray_baseline"),
-    Way("clip-retrieval", "clip-retrieval's loop", "rival", "clip_retrieval_baseline"),
+BASELINES = (
+    Baseline("pipeline", "this pipeline on OpenVINO", "ours", "our_baseline", backend="openvino"),
+    Baseline(
+        "pipeline int8", "this pipeline on OpenVINO", "ours", "our_baseline", backend="openvino", precision="int8"
+    ),
+    Baseline("pipeline torch", "this pipeline on torch", "ours", "our_baseline"),
+    Baseline("plain", "the plain way", "plain", "plain_baseline", precision="fp32"),
+    Baseline("loader", "PyTorch DataLoader done well", "rival", "loader_baseline"),
+    Baseline("daft", "Daft", "rival", "daft_baseline"),
+    Baseline("ray", "Ray Data", "rival", "ray_baseline"),
+    Baseline("clip-retrieval", "clip-retrieval's loop", "rival", "clip_retrieval_baseline"),
 )
-BY_NAME = {way.name: way for way in WAYS}
+BY_NAME = {baseline.name: baseline for baseline in BASELINES}
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What every way is given alike; `scratch` is a folder of its own, gone when the bench ends."""
+class BenchOptions:
+    """What every baseline is given alike; `scratch` is a folder of its own, gone when the bench ends."""
 
     batch_size: int
     threads: int
@@ -78,7 +80,7 @@ class Outcome:
     embeddings: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     tree: dict[str, Any] | None = None
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         return {
             "images": self.images,
             "wall_seconds": self.total.wall_seconds,
@@ -89,35 +91,35 @@ class Outcome:
 
 
 class Running(Protocol):
-    """A way with its models loaded. `hollow` runs answer at once instead of asking a model: all that is not the model."""
+    """A way with its models loaded. `stub` runs answer at once instead of asking a model: all that is not the model."""
 
     def about(self) -> dict[str, Any]:
         """Facts for the page: precision, versions."""
 
-    def run(self, place: Place, hollow: bool) -> Outcome:
+    def run(self, place: Place, stub: bool) -> Outcome:
         """A day's photos to two Delta tables."""
 
     def models_alone(self, tensors: np.ndarray) -> Outcome | None:
-        """The way's models on tensors that lie ready; None where another way's stand for them."""
+        """The baseline's models on tensors that lie ready; None where another baseline's stand for them."""
 
     def close(self) -> None:
         """End whatever it started."""
 
 
-class WayUnavailable(RuntimeError):
+class BaselineUnavailable(RuntimeError):
     """A way that cannot run here, with the reason; the bench goes on without it."""
 
 
-def start(way: Way, settings: Settings) -> Running:
-    """Open a way in this process."""
-    module = importlib.import_module(f"benchmarks.{way.module}")
-    running: Running = module.start(way, settings)
+def start(baseline: Baseline, options: BenchOptions) -> Running:
+    """Open a baseline in this process."""
+    module = importlib.import_module(f"benchmarks.{baseline.module}")
+    running: Running = module.start(baseline, options)
     return running
 
 
 @dataclass
 class Models:
-    """Both models: loaded in torch, as the plain way and the rivals take them, or opened by the product on one of its backends."""
+    """Both models: loaded in torch, as the plain baseline and the rivals take them, or opened by the product on one of its backends."""
 
     classifier: Any
     embedder: Any
@@ -208,18 +210,18 @@ def _resolved(precision: str, backend: str, digest_record: Path | None = None) -
     )
 
 
-def hollow_models(models: Models) -> Models:
+def stub_models(models: Models) -> Models:
     """Models that answer at once, with the identity of real ones: with them a run costs all but the models."""
     labels = models.classifier.labels
     probabilities = np.full((1, len(labels)), 1 / len(labels), np.float32)
     return Models(
-        HollowModel(models.classifier, probabilities),
-        HollowModel(models.embedder, hollow_vectors(1)),
+        StubModel(models.classifier, probabilities),
+        StubModel(models.embedder, stub_vectors(1)),
         models.batch_size,
     )
 
 
-class HollowModel:
+class StubModel:
     """Gives every photo the same row of outputs."""
 
     def __init__(self, real: Any, row: np.ndarray) -> None:
@@ -229,6 +231,6 @@ class HollowModel:
         return lambda: np.repeat(self.row, len(pixels), axis=0)
 
 
-def hollow_vectors(count: int) -> np.ndarray:
+def stub_vectors(count: int) -> np.ndarray:
     """Unit vectors that no model made."""
     return np.full((count, EMBEDDING_LENGTH), EMBEDDING_LENGTH**-0.5, np.float32)

@@ -40,8 +40,8 @@ class Day:
 
 # A fifth and the whole: what grows with the day shows between them.
 DAYS = (
-    Day("small", 20_000, "stand-in"),
-    Day("small", 100_000, "stand-in"),
+    Day("small", 20_000, "fake"),
+    Day("small", 100_000, "fake"),
     Day("small", 5_000, "embedded"),
     Day("large", 2_000, "embedded"),
 )
@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.big_day", description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="share of each day's photos (%(default)s)")
     parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
-    parser.add_argument(_RUN, choices=("stand-in", "embedded"), help=argparse.SUPPRESS)
+    parser.add_argument(_RUN, choices=("fake", "embedded"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.run_only:
         print(json.dumps(_run(asked.run_only)))
@@ -83,7 +83,7 @@ def _measure(day: Day) -> dict[str, Any]:
 
 def _land(home: Path, day: Day) -> str:
     from benchmarks.place import DAY
-    from shelf_assets.defs.resources.lake import lake_of
+    from shelf_assets.build import open_lake
     from shelf_assets.intake.put_photos import land
     from shelf_assets.settings import load_settings
 
@@ -92,7 +92,7 @@ def _land(home: Path, day: Day) -> str:
         (f"{number}.jpg", with_comment(few.files[number % len(few.files)][1], f"of the day {number}".encode()))
         for number in range(day.photos)
     )
-    objects = lake_of(load_settings(home=home)).objects
+    objects = open_lake(load_settings(home=home)).objects
     for number, _ in enumerate(land(objects, DAY, files), 1):
         if number % 20_000 == 0:
             print(f"{number:,} photos landed", flush=True)
@@ -107,19 +107,19 @@ def _run(models: str) -> dict[str, Any]:
     from shelf_assets.observe.meter import peak_memory_bytes
     from shelf_assets.settings import load_settings
     from shelf_assets_tests.stories.fakes import NoTracking
-    from shelf_assets_tests.stories.support import Platform, open_shop
+    from shelf_assets_tests.stories.support import Platform
 
     logging.disable(logging.INFO)
-    shop = (
-        open_shop()
-        if models == "stand-in"
-        else Platform(load_settings(models__set="embedded"), {"tracking": NoTracking()})
+    platform = (
+        Platform(load_settings())
+        if models == "fake"
+        else Platform(load_settings(models__set="embedded"), {"tracking": NoTracking("")})
     )
-    shop.run(DAY)
-    rows = shop.rows("stage_runs").sort("finished_at")
+    platform.run(DAY)
+    rows = platform.rows("stage_runs").sort("finished_at")
     wall, cpu = time.perf_counter(), cpu_seconds()
-    (again,) = shop.run(DAY)
-    assert shop.work(again) == {}, "a finished day was worked on again"
+    (again,) = platform.run(DAY)
+    assert platform.work(again) == {}, "a finished day was worked on again"
     return {
         "stages": rows.select("stage", "images", "wall_seconds", "cpu_seconds", "peak_memory_bytes").to_dicts(),
         "peak_memory_bytes": peak_memory_bytes(),

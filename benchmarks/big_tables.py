@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from benchmarks.year_of_rows import (
     raw_images,
     stage_runs,
 )
+from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.duckdb_delta import prepare_connection
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, accepted_twice
@@ -89,7 +91,7 @@ def run(folder: Path, days: int, photos: int) -> dict[str, Any]:
         progress(f"measured at {point} days")
     result["bytes"] = {name: _folder_bytes(folder / "lake" / "tables" / name) for name in TABLES}
     result["narrow"] = _narrow(lake)
-    result["upkeep"] = _upkeep_of_all(lake)
+    result["maintenance"] = _upkeep_of_all(lake)
     progress("tended every table")
     result["small_appends"] = _small_appends(lake, days - 1)
     progress("measured a day of small appends")
@@ -108,9 +110,7 @@ def _commits(lake: Lake, first: int, photos: int) -> dict[str, Figure]:
     for what, frames in {"a whole day": new_days, "a late photo": late, "an overwritten photo": overwritten}.items():
         for name in (RAW_IMAGES.name, *_PREDICTED):
             rows = [_PREDICTED[name](frame) if name in _PREDICTED else frame for frame in frames]
-            figures[f"{what}: {name}"] = _measured(
-                (lambda frame=frame, name=name: lake.table(name).commit(frame)) for frame in rows
-            )
+            figures[f"{what}: {name}"] = _measured(partial(lake.table(name).commit, frame) for frame in rows)
     for number in range(first, first + REPEATS):
         for stage in ("raw_images", "image_tensors", "classifications", "clip_embeddings"):
             lake.table(STAGE_RUNS.name).commit(stage_runs(number, f"run-{number}", photos, [stage]))
@@ -137,37 +137,34 @@ def _looks(lake: Lake, days: int, photos: int) -> dict[str, Figure]:
     figures = {f"open: {name}": _measured(_times(lake.table(name).open)) for name in TABLES}
     figures |= {
         "look for duplicates: a late photo": _measured(
-            (lambda rows=rows: objects.rule(rows, objects.known_rows(), RAW_IMAGES)) for rows in late
+            partial(objects.rule, rows, objects.known_rows(), RAW_IMAGES) for rows in late
         ),
         "look for duplicates: a whole day": _measured(
             _times(lambda: objects.rule(new_day, objects.known_rows(), RAW_IMAGES))
         ),
         "check that no bytes are accepted twice": _measured(
-            (lambda number=number: accepted_twice(objects.known_rows(), day_number(number))) for number in numbers
+            partial(_accepted_twice, objects, day_number(number)) for number in numbers
         ),
-        "shelf show: one photo in every table": _measured(
-            (lambda image_id=image_id: photo_history(lake, image_id)) for image_id in ids
-        ),
+        "shelf show: one photo in every table": _measured(partial(photo_history, lake, image_id) for image_id in ids),
         "one vector by its photo's bytes, day known": _measured(
-            (lambda sha256=sha256, number=number: _vector(lake, sha256, day_number(number)))
-            for sha256, number in zip(hashes, numbers, strict=True)
+            partial(_vector, lake, sha256, day_number(number)) for sha256, number in zip(hashes, numbers, strict=True)
         ),
-        "one vector by its photo's bytes, day unknown": _measured(
-            (lambda sha256=sha256: _vector(lake, sha256)) for sha256 in hashes
-        ),
+        "one vector by its photo's bytes, day unknown": _measured(partial(_vector, lake, sha256) for sha256 in hashes),
     }
     for span, first in {"the last 30 days": month, "all days": 0}.items():
         window = (day_number(first), day_number(days - 1))
         figures[f"labels by day, DuckDB: {span}"] = _asked(connection, _labels_sql(lake, window))
-        figures[f"labels by day, polars: {span}"] = _measured(
-            _times(lambda window=window: _labels_polars(lake, window))
-        )
+        figures[f"labels by day, polars: {span}"] = _measured(_times(partial(_labels_polars, lake, window)))
     return figures
 
 
 def _one(lake: Lake, number: int, column: str) -> str:
     day = day_number(number)
     return lake.table(CLASSIFICATIONS.name).scan(day, day).select(pl.col(column).first()).collect().item()
+
+
+def _accepted_twice(table: LakeTable, day: date) -> pl.Series:
+    return accepted_twice(table.known_rows(), day)
 
 
 def _vector(lake: Lake, sha256: str, day: date | None = None) -> pl.DataFrame:
@@ -213,7 +210,11 @@ def _duckdb(lake: Lake) -> duckdb.DuckDBPyConnection:
 
 
 def _asked(connection: duckdb.DuckDBPyConnection, sql: str) -> Figure:
-    return _measured(_times(lambda: connection.execute(sql).fetchall()))
+    return _measured(_times(partial(_fetch, connection, sql)))
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Any]:
+    return connection.execute(sql).fetchall()
 
 
 def _narrow(lake: Lake) -> dict[str, Any]:
@@ -226,7 +227,7 @@ def _narrow(lake: Lake) -> dict[str, Any]:
         "a number of every vector": f"select sum(embedding[1]) from {vectors}",
     }
     return {
-        what: {"read_bytes": _bytes_read(lambda sql=sql: connection.execute(sql).fetchall())} | _asked(connection, sql)
+        what: {"read_bytes": _bytes_read(partial(_fetch, connection, sql))} | _asked(connection, sql)
         for what, sql in asked.items()
     }
 
@@ -252,7 +253,7 @@ def _small_appends(lake: Lake, number: int) -> dict[str, Any]:
         before = _of_a_day(lake, name, day)
         evidence, span = _tended(lake, name)
         after = _of_a_day(lake, name, day)
-        figures[name] = {"before": before, "after": after, "seconds": span.wall_seconds, "upkeep": evidence}
+        figures[name] = {"before": before, "after": after, "seconds": span.wall_seconds, "maintenance": evidence}
     return figures
 
 

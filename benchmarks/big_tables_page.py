@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.hash_lookup_page import summary
@@ -33,8 +33,8 @@ def page(result: Mapping[str, Any], hash_lookup: Mapping[str, Any] | None = None
         _narrow(result["narrow"]),
         "## Upkeep of every table",
         "After all of the above: what `shelf upkeep` finds in a lake that never had any. A second upkeep finds nothing to do.",
-        _upkeep(result["upkeep"]["tables"]),
-        _costs(result["upkeep"]["cost of every day, DuckDB"]),
+        _upkeep(result["maintenance"]["tables"]),
+        _costs(result["maintenance"]["cost of every day, DuckDB"]),
         "## A day of small appends",
         _small_appends(result["small_appends"]),
         "## Opening a table of many commits",
@@ -58,7 +58,7 @@ def _head(result: Mapping[str, Any]) -> str:
 
 
 def _resting(result: Mapping[str, Any]) -> str:
-    tables = result["upkeep"]["tables"]
+    tables = result["maintenance"]["tables"]
     rows = [
         (name, f"{told['before']['rows']:,}", f"{told['before']['files']:,}", f"{result['bytes'][name] / 1e6:,.0f}")
         for name, told in tables.items()
@@ -126,6 +126,6 @@ def _ms(figure: Mapping[str, float]) -> str:
     return f"{figure['wall_ms']:,.0f} ({figure['cpu_ms']:,.0f})"
 
 
-def _rows(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _rows(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [heads, tuple("---" if number == 0 else "---:" for number in range(len(heads))), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

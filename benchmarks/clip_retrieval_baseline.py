@@ -17,26 +17,26 @@ from typing import Any
 import numpy as np
 from PIL import ImageOps
 
-from benchmarks.baselines import Outcome, Settings, Way, WayUnavailable
+from benchmarks.baselines import Baseline, BaselineUnavailable, BenchOptions, Outcome
 from benchmarks.loader_baseline import write_tables
 from benchmarks.meters import Span, timed
 from benchmarks.place import Place
 from benchmarks.plain_baseline import transform_of
-from benchmarks.torch_models import Columns, HollowModels, TorchWay, outcome_of
+from benchmarks.torch_models import Columns, StubModels, TorchBaseline, outcome_of
 
 FOLDER_VARIABLE = "BENCH_CLIP_RETRIEVAL"
 STAGES = ("models", "writing tables")
 
 
-def start(way: Way, settings: Settings) -> ClipRetrievalWay:
+def start(baseline: Baseline, options: BenchOptions) -> ClipRetrievalBaseline:
     folder = Path(os.environ.get(FOLDER_VARIABLE, "")).absolute()
     if not os.environ.get(FOLDER_VARIABLE) or not (folder / "clip_retrieval").is_dir():
-        raise WayUnavailable(
+        raise BaselineUnavailable(
             f"clip-retrieval cannot be installed beside this project (2.45.0 wants numpy below 2 and open_clip below 3), and "
             f"{FOLDER_VARIABLE} names no folder into which it was unpacked with --no-deps"
         )
     _offer(folder)
-    return ClipRetrievalWay(way, settings)
+    return ClipRetrievalBaseline(baseline, options)
 
 
 def _offer(folder: Path) -> None:
@@ -58,14 +58,14 @@ class Preprocess:
         return self.transform(ImageOps.exif_transpose(image).convert("RGB"))
 
 
-class ClipRetrievalWay(TorchWay):
-    def run(self, place: Place, hollow: bool) -> Outcome:
+class ClipRetrievalBaseline(TorchBaseline):
+    def run(self, place: Place, stub: bool) -> Outcome:
         from clip_retrieval.clip_inference.reader import FilesReader
         from clip_retrieval.clip_inference.runner import Runner
 
         if place.store != "disk":
-            raise WayUnavailable("its reader of files reads folders only; from a store it reads tar archives")
-        models = HollowModels(self.models) if hollow else self.models
+            raise BaselineUnavailable("its reader of files reads folders only; from a store it reads tar archives")
+        models = StubModels(self.models) if stub else self.models
         root = Path(place.photos_url.removeprefix("file://"))
         total, stages = Span(), {name: Span() for name in STAGES}
         writer = Writer(place, root, stages["writing tables"])
@@ -76,8 +76,8 @@ class ClipRetrievalWay(TorchWay):
                 Preprocess(self.models.specs[1]),
                 None,
                 str(root / place.prefix),
-                self.settings.models.batch_size,
-                self.settings.loader_workers,
+                self.options.batch_size,
+                self.options.loader_workers,
                 enable_text=False,
             )
 

@@ -17,13 +17,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from deltalake import write_deltalake
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from benchmarks.hash_lookup_page import page
 from benchmarks.meters import Span, machine, peak_rss_bytes, reset_peak_rss, timed
@@ -35,6 +36,7 @@ from shelf_assets.lake.hash_index.entries import Entries, Kind
 from shelf_assets.lake.hash_index.manifest import RUNS, Manifest, newest, put
 from shelf_assets.lake.hash_index.rows import data_files
 from shelf_assets.lake.hash_index.runs import Run, merged, write_run
+from shelf_assets.lake.known_rows import KnownRows
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, accepted_twice
 from shelf_assets_tests.servers import seaweedfs
@@ -147,7 +149,7 @@ def _build(table: LakeTable, hashes: int, days: int) -> dict[str, Any]:
         for n in range(1, days - REAL_DAYS + 1)
     ]
     stats = json.dumps({"numRecords": hashes // days, "minValues": {}, "maxValues": {}, "nullCount": {}})
-    actions = [
+    actions: list[AddAction | RemoveAction] = [
         AddAction(
             path=name,
             size=200 * hashes // days,
@@ -195,25 +197,31 @@ def _measure(table: LakeTable, lake: Lake) -> dict[str, Any]:
     overwritten = [_overwritten(table, number) for number in middle]
     figures = {}
     for what, frames in {"a whole day": new_days, "a late photo": late, "an overwritten photo": overwritten}.items():
-        figures[what] = _measured(
-            lake, [lambda frame=frame: lake.table("raw_images").commit(frame) for frame in frames]
-        )
+        figures[what] = _measured(lake, [partial(lake.table("raw_images").commit, frame) for frame in frames])
     known = table.known_rows()
     hashes = [frame.filter(status=ACCEPTED)["sha256"] for frame in new_days]
     one = [frame["sha256"] for frame in late]
     looks = {"of a whole day": hashes, "of a late photo": one}
-    for what, asked in looks.items():
+    for what, hashes_of in looks.items():
         figures[f"the look-up alone, {what}"] = _measured(
-            lake, [lambda sha256=sha256: known.accepted_with(sha256).select("day").collect() for sha256 in asked]
+            lake, [partial(_days_with, known, sha256) for sha256 in hashes_of]
         )
         figures[f"the same, {what}, just after it"] = _measured(
-            lake, [lambda sha256=sha256: known.accepted_with(sha256).select("day").collect() for sha256 in asked], False
+            lake, [partial(_days_with, known, sha256) for sha256 in hashes_of], False
         )
     figures["the check that no bytes are accepted twice"] = _measured(
-        lake, [lambda n=n: accepted_twice(table.known_rows(), day_number(n)) for n in middle]
+        lake, [partial(_accepted_twice, table, day_number(n)) for n in middle]
     )
     figures["opening the table, without which nothing is committed"] = _measured(lake, [table.open] * REPEATS)
     return {"figures": figures, "peak_memory_bytes": peak_rss_bytes() - at_rest}
+
+
+def _days_with(known: KnownRows, sha256: pl.Series) -> pl.DataFrame:
+    return known.accepted_with(sha256).select("day").collect()
+
+
+def _accepted_twice(table: LakeTable, day: date) -> pl.Series:
+    return accepted_twice(table.known_rows(), day)
 
 
 def _with_copies(table: LakeTable, number: int) -> pl.DataFrame:
@@ -290,7 +298,7 @@ def _counted() -> Iterator[list[int]]:
         sizes.append(np.unique(numbers).size * dtype.itemsize)
         return parts_of(run, dtype, offset_bytes, numbers)
 
-    Run._parts = counting  # type: ignore[method-assign]
+    Run._parts = counting  # type: ignore[method-assign, assignment]
     try:
         yield sizes
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _MILLION = 1_000_000
@@ -117,6 +117,6 @@ def _mb(size_bytes: float) -> str:
     return f"{size_bytes / 1e6:,.2f}" if size_bytes < 1e7 else f"{size_bytes / 1e6:,.0f}"
 
 
-def _rows(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _rows(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [heads, tuple("---" if number == 0 else "---:" for number in range(len(heads))), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

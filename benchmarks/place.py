@@ -1,4 +1,4 @@
-"""Where the photos lie and the results go: a folder, or SeaweedFS on loopback. What is measured belongs in the ways."""
+"""Where the photos lie and the results go: a folder, or SeaweedFS on loopback. What is measured belongs in the baselines."""
 
 from __future__ import annotations
 

@@ -22,26 +22,26 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.transforms.functional import normalize
 
-from benchmarks.baselines import GEOMETRY, TOP_K, Models, Outcome, Settings, Way, hollow_vectors, load_weights
+from benchmarks.baselines import GEOMETRY, TOP_K, Baseline, BenchOptions, Models, Outcome, load_weights, stub_vectors
 from benchmarks.meters import Span, timed
 from benchmarks.place import DAY, Place
 
 STAGES = ("classifications", "clip_embeddings")
 
 
-def start(way: Way, settings: Settings) -> PlainWay:
-    return PlainWay(way, settings)
+def start(baseline: Baseline, options: BenchOptions) -> PlainBaseline:
+    return PlainBaseline(baseline, options)
 
 
-class PlainWay:
-    def __init__(self, way: Way, settings: Settings) -> None:
-        self.models, self.settings = PlainModels(load_weights(settings.models.batch_size, way.precision)), settings
+class PlainBaseline:
+    def __init__(self, baseline: Baseline, options: BenchOptions) -> None:
+        self.models, self.options = PlainModels(load_weights(options.batch_size, baseline.precision)), options
 
     def about(self) -> dict[str, Any]:
         return {"precision": "fp32"}
 
-    def run(self, place: Place, hollow: bool) -> Outcome:
-        return run(place, HollowPlainModels(self.models) if hollow else self.models, self.settings.loader_workers)
+    def run(self, place: Place, stub: bool) -> Outcome:
+        return run(place, StubPlainModels(self.models) if stub else self.models, self.options.loader_workers)
 
     def models_alone(self, tensors: np.ndarray) -> Outcome:
         """On float32 that lies ready: what its forward passes alone cost."""
@@ -155,7 +155,7 @@ class PlainModels:
         return {"embedding": torch.nn.functional.normalize(self.embedder.encode_image(floats), dim=1).tolist()}
 
 
-class HollowPlainModels:
+class StubPlainModels:
     """Answers at once, without a model."""
 
     def __init__(self, models: PlainModels) -> None:
@@ -167,10 +167,10 @@ class HollowPlainModels:
         return {"label": [self.labels[0]] * count, "labels": [self.labels] * count, "scores": scores}
 
     def embed(self, floats: torch.Tensor) -> dict[str, list[Any]]:
-        return {"embedding": hollow_vectors(len(floats)).tolist()}
+        return {"embedding": stub_vectors(len(floats)).tolist()}
 
 
-def run(place: Place, models: PlainModels | HollowPlainModels, workers: int) -> Outcome:
+def run(place: Place, models: PlainModels | StubPlainModels, workers: int) -> Outcome:
     """The listed photos through each model in turn, each with a decode of its own."""
     total, stages = Span(), {name: Span() for name in STAGES}
     with timed(total):
@@ -194,7 +194,7 @@ def _one_model(
     place: Place,
     keys: list[str],
     table: str,
-    models: PlainModels | HollowPlainModels,
+    models: PlainModels | StubPlainModels,
     which: int,
     infer: Callable[[torch.Tensor], dict[str, list[Any]]],
     workers: int,

@@ -1,4 +1,4 @@
-"""The harness's end of a way's process: starts it, asks it one thing at a time, watches it, ends it with all that it started.
+"""The harness's end of a baseline's process: starts it, asks it one thing at a time, watches it, ends it with all that it started.
 
 What the process does with a question is in `worker`.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.baselines import Settings, Way
+from benchmarks.baselines import Baseline, BenchOptions
 from benchmarks.meters import TreeWatch
 from benchmarks.photos import REPO_ROOT
 from benchmarks.place import Place
@@ -28,16 +28,16 @@ ANSWER_TIMEOUT_SECONDS = 600.0
 _END_TIMEOUT_SECONDS = 20.0
 
 
-class WayFailed(RuntimeError):
+class BaselineFailed(RuntimeError):
     """A way that could not do what it was asked, with its reason."""
 
 
-class WayProcess:
-    """The process of one way."""
+class BaselineProcess:
+    """The process of one baseline."""
 
-    def __init__(self, way: Way, settings: Settings, log: Path) -> None:
-        command = [sys.executable, "-m", "benchmarks.worker", way.name, json.dumps(asdict(settings))]
-        self.way, self.log = way, log
+    def __init__(self, baseline: Baseline, options: BenchOptions, log: Path) -> None:
+        command = [sys.executable, "-m", "benchmarks.worker", baseline.name, json.dumps(asdict(options))]
+        self.baseline, self.log = baseline, log
         # Passive: threads that wait sleep. Spinning, they would count as CPU time on a machine that others share.
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         with log.open("wb") as errors:
@@ -48,11 +48,11 @@ class WayProcess:
         self.about: dict[str, Any] = {}
 
     def await_start(self) -> None:
-        """Wait until its models are loaded. Raises WayFailed."""
+        """Wait until its models are loaded. Raises BaselineFailed."""
         self.about = self._hear()
 
     def ask(self, verb: str, place: Place, **more: Any) -> dict[str, Any]:
-        """Have it do one thing. Raises WayFailed."""
+        """Have it do one thing. Raises BaselineFailed."""
         assert self.process.stdin
         with suppress(BrokenPipeError):  # it has ended; `_hear` says why
             self.process.stdin.write(json.dumps({"do": verb, "place": asdict(place)} | more).encode() + b"\n")
@@ -87,7 +87,7 @@ class WayProcess:
     def _hear(self) -> dict[str, Any]:
         heard: dict[str, Any] = json.loads(self._line())
         if "failed" in heard:
-            raise WayFailed(heard["failed"])
+            raise BaselineFailed(heard["failed"])
         return heard
 
     def _line(self) -> bytes:
@@ -96,11 +96,11 @@ class WayProcess:
         while b"\n" not in self._unread:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
-                raise WayFailed(f"no answer within {ANSWER_TIMEOUT_SECONDS:.0f} s")
+                raise BaselineFailed(f"no answer within {ANSWER_TIMEOUT_SECONDS:.0f} s")
             chunk = os.read(self.process.stdout.fileno(), 1 << 16)
             if not chunk:
                 lines = self.log.read_text(errors="replace").strip().splitlines()
-                raise WayFailed(f"its process ended early: {lines[-1] if lines else 'it said nothing'}")
+                raise BaselineFailed(f"its process ended early: {lines[-1] if lines else 'it said nothing'}")
             self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")
         return line

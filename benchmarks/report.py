@@ -1,18 +1,18 @@
-"""The page docs/benchmarks/pipeline.md, made from the JSON alone: machine, ways, goals, stages, parts, method."""
+"""The page docs/benchmarks/pipeline.md, made from the JSON alone: machine, baselines, goals, stages, parts, method."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.goals import validate_photo
+from benchmarks.goals import check_goals
 from benchmarks.tables import (
     KINDS,
     LACKING,
-    around_cpu_ms,
     first_of_ours,
     models_alone_cpu_ms,
     number,
+    overhead_cpu_ms,
     ratio,
     scenario_name,
     table,
@@ -24,7 +24,7 @@ def markdown(result: dict[str, Any]) -> str:
     """The whole page."""
     parts = [
         _head(result),
-        "## Ways\n\n" + _ways(result),
+        "## Ways\n\n" + _baselines(result),
         "## Goals\n\n" + _goals(result),
         "## Where the time goes\n\n" + _stages(result),
         "## What a photo costs beside the models, part by part\n\n" + _parts(result),
@@ -40,7 +40,7 @@ def _head(result: dict[str, Any]) -> str:
     lacks = [flag for flag, there in machine["flags"].items() if not there]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     return (
-        "# This pipeline beside the other ways of doing its work\n\n"
+        "# This pipeline beside the other baselines of doing its work\n\n"
         "Written by `make bench`; the figures are in [pipeline.json](pipeline.json).\n\n"
         f"**Machine:** {machine['cpu']} (family/model {machine['cpu_family_model']}), {machine['cores']} cores, "
         f"{machine['memory_gb']} GB; has {', '.join(has) or 'none of the flags looked for'}; lacks "
@@ -77,31 +77,31 @@ def _photo_facts(result: dict[str, Any]) -> Iterator[str]:
     return iter(seen.values())
 
 
-def _ways(result: dict[str, Any]) -> str:
+def _baselines(result: dict[str, Any]) -> str:
     rows: list[tuple[str, ...]] = []
     absent: dict[str, list[str]] = {}
     for scenario in result["scenarios"]:
         ours = first_of_ours(result, scenario)
-        for way in result["ways"]:
-            if reason := scenario["failed"].get(way):
-                absent.setdefault(f"{title(result, way)}: {reason}", []).append(scenario_name(scenario))
-            elif found := scenario["ways"].get(way):
+        for baseline in result["baselines"]:
+            if reason := scenario["failed"].get(baseline):
+                absent.setdefault(f"{title(result, baseline)}: {reason}", []).append(scenario_name(scenario))
+            elif found := scenario["baselines"].get(baseline):
                 rows.append(
                     (
                         scenario_name(scenario),
-                        title(result, way) if way != ours else f"**{title(result, way)}**",
+                        title(result, baseline) if baseline != ours else f"**{title(result, baseline)}**",
                         number(found["images_per_second"]),
                         number(found["cpu_seconds_per_1000"]),
-                        number(models_alone_cpu_ms(result, scenario, way)),
-                        number(around_cpu_ms(scenario, way)),
+                        number(models_alone_cpu_ms(result, scenario, baseline)),
+                        number(overhead_cpu_ms(scenario, baseline)),
                         f"{found['peak_memory_bytes'] / 1e6:,.0f}",
-                        ratio(scenario["ratios"][way][ours]) if ours and way != ours else LACKING,
-                        _same(scenario["agreement"].get(way)),
+                        ratio(scenario["ratios"][baseline][ours]) if ours and baseline != ours else LACKING,
+                        _same(scenario["agreement"].get(baseline)),
                     )
                 )
     header = (
         "photos, store",
-        "way",
+        "baseline",
         "images/s",
         "CPU-s per 1,000",
         "models alone, CPU-ms a photo",
@@ -140,7 +140,7 @@ def _same(found: dict[str, Any] | None) -> str:
 def _goals(result: dict[str, Any]) -> str:
     rows = [
         (one.goal, one.where, one.measured, "holds" if one.holds else "**does not hold**", one.floor)
-        for one in validate_photo(result)
+        for one in check_goals(result)
     ]
     return table(("goal", "where", "measured", "", "floor, or what it is made of"), rows) + (
         "\n\nIn CPU time, medians of whole runs; one more photo leaves out what a run costs however small (commits, listings, "
@@ -151,22 +151,29 @@ def _goals(result: dict[str, Any]) -> str:
 def _stages(result: dict[str, Any]) -> str:
     rows = []
     for scenario in result["scenarios"]:
-        for way, found in scenario["ways"].items():
-            around = (found["around"] or {}).get("stages_cpu_ms", {})
+        for baseline, found in scenario["baselines"].items():
+            overhead = (found["overhead"] or {}).get("stages_cpu_ms", {})
             for stage, spent in found["stages"].items():
                 rows.append(
                     (
                         scenario_name(scenario),
-                        title(result, way),
+                        title(result, baseline),
                         stage,
                         number(spent["cpu"]),
                         number(spent["wall"]),
-                        number(around.get(stage)),
+                        number(overhead.get(stage)),
                     )
                 )
-    header = ("photos, store", "way", "stage", "CPU-s per 1,000", "wall-s per 1,000", "without models, CPU-ms a photo")
+    header = (
+        "photos, store",
+        "baseline",
+        "stage",
+        "CPU-s per 1,000",
+        "wall-s per 1,000",
+        "without models, CPU-ms a photo",
+    )
     started = ", ".join(
-        f"{title(result, way)} {spent['cpu_seconds']:.0f} CPU-s" for way, spent in result["start_up"].items()
+        f"{title(result, baseline)} {spent['cpu_seconds']:.0f} CPU-s" for baseline, spent in result["start_up"].items()
     )
     return table(header, rows) + (
         "\n\nA stage's CPU time is that of its process while the stage lasts, so what its threads read ahead for the next stage is "
@@ -178,11 +185,11 @@ def _stages(result: dict[str, Any]) -> str:
 def _parts(result: dict[str, Any]) -> str:
     rows = []
     for scenario in result["scenarios"]:
-        for way, parts in scenario["parts_cpu_ms"].items():
+        for baseline, parts in scenario["parts_cpu_ms"].items():
             rows += [
-                (scenario_name(scenario), title(result, way), name, number(spent)) for name, spent in parts.items()
+                (scenario_name(scenario), title(result, baseline), name, number(spent)) for name, spent in parts.items()
             ]
-    return table(("photos, store", "way", "part", "CPU-ms"), rows) + (
+    return table(("photos, store", "baseline", "part", "CPU-ms"), rows) + (
         "\n\nEach part alone, on at most 24 photos, a photo; starting its threads and opening its files included. A commit is "
         "given whole: it costs the same for one photo and for thousands."
     )
@@ -191,11 +198,11 @@ def _parts(result: dict[str, Any]) -> str:
 def _agreement(result: dict[str, Any]) -> str:
     rows = []
     for scenario in result["scenarios"]:
-        for way, found in scenario["agreement"].items():
+        for baseline, found in scenario["agreement"].items():
             rows.append(
                 (
                     scenario_name(scenario),
-                    title(result, way),
+                    title(result, baseline),
                     f"{found['photos_both']} of {found['photos_reference']}",
                     f"{found['same_top1']:.0%}",
                     f"{found['largest_score_difference']:.1e}",
@@ -206,7 +213,7 @@ def _agreement(result: dict[str, Any]) -> str:
             )
     header = (
         "photos, store",
-        "way",
+        "baseline",
         "photos answered by both",
         "same top label",
         "largest difference of its score",
@@ -215,25 +222,25 @@ def _agreement(result: dict[str, Any]) -> str:
         "for contrast: cosine of different photos",
     )
     return table(header, rows) + (
-        "\n\nBeside the plain way's answers. Random weights tell photos apart poorly, so equal labels prove little; the distance "
-        "of the cosines from that of different photos is what says that both ways see the same pixels."
+        "\n\nBeside the plain baseline's answers. Random weights tell photos apart poorly, so equal labels prove little; the distance "
+        "of the cosines from that of different photos is what says that both baselines see the same pixels."
     )
 
 
 def _method(result: dict[str, Any]) -> str:
     options = result["options"]
-    hollow = "; ".join(f"{KINDS[kind]}: {count}" for kind, count in _hollow_counts(result).items())
+    stub = "; ".join(f"{KINDS[kind]}: {count}" for kind, count in _stub_counts(result).items())
     return (
-        f"Each way is a process of its own, and they work in turn, {_times(options['runs'])} each, on the same photos, models and "
+        f"Each baseline is a process of its own, and they work in turn, {_times(options['runs'])} each, on the same photos, models and "
         f"weights, with {options['threads']} threads of torch and {options['loader_workers']} workers. CPU seconds are user and "
-        "system time of a way's process and all below it; the S3 server (SeaweedFS on loopback) is not counted, though it shares "
+        "system time of a baseline's process and all below it; the S3 server (SeaweedFS on loopback) is not counted, though it shares "
         "the cores. Memory is the sum of the PSS of those processes, sampled five times a second. Photos on disk are in the page "
-        "cache for every way. Ratios are taken within a run, then the median.\n\n"
+        "cache for every baseline. Ratios are taken within a run, then the median.\n\n"
         "\u201cAll but the models\u201d is measured, not subtracted: the way runs with models that answer at once, on many photos "
-        f"and on two, and the difference is what one more photo costs ({_times(options['hollow_runs'])}; photos: {hollow}).\n\n"
+        f"and on two, and the difference is what one more photo costs ({_times(options['stub_runs'])}; photos: {stub}).\n\n"
         "- **This pipeline:** listing, judging, sha256, duplicates, tensors to Arrow shards, both models in one pass, three Delta "
         "tables by the ledger's rules, through the product's own functions; Dagster's start-up is left out.\n"
-        "- **The plain way:** boto3 and smart_open (or open), Pillow, torchvision transforms, a DataLoader, eager float32, one "
+        "- **The plain baseline:** boto3 and smart_open (or open), Pillow, torchvision transforms, a DataLoader, eager float32, one "
         "decode a model, two Delta writes.\n"
         "- **PyTorch DataLoader done well:** one decode for both models, torchvision's JPEG decoder and v2 transforms on uint8, "
         "the Amazon S3 Connector for PyTorch, inference_mode, channels_last, bf16 where the CPU has it.\n"
@@ -254,5 +261,5 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _hollow_counts(result: dict[str, Any]) -> dict[str, int]:
-    return {scenario["photos"]: scenario["facts"]["hollow_photos"] for scenario in result["scenarios"]}
+def _stub_counts(result: dict[str, Any]) -> dict[str, int]:
+    return {scenario["photos"]: scenario["facts"]["stub_photos"] for scenario in result["scenarios"]}

@@ -45,7 +45,7 @@ class Case:
     def wall_seconds(self) -> float:
         return median(span.wall_seconds for span in self.spans)
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "cpu_seconds": [round(span.cpu_seconds, 3) for span in self.spans],
@@ -71,7 +71,7 @@ def main() -> None:
         cases = measured(Path(folder), asked.rounds)
     page = _page(cases, here, asked.rounds)
     asked.out.mkdir(parents=True, exist_ok=True)
-    result = {"machine": here, "rounds": asked.rounds, "cases": [case.figures() for case in cases]}
+    result = {"machine": here, "rounds": asked.rounds, "cases": [case.metrics() for case in cases]}
     (asked.out / "startup.json").write_text(json.dumps(result, indent=1) + "\n")
     (asked.out / "startup.md").write_text(page)
     print(page)
@@ -99,7 +99,7 @@ def _cases() -> list[Case]:
     python, shelf = sys.executable, [sys.executable, "-m", "shelf_assets.cli.app"]
     return [
         Case("`import dagster`", [python, "-c", "import dagster"]),
-        Case("import of the code location", [python, "-c", "import shelf_assets.definitions"]),
+        Case("load of the code location", [python, "-c", "from shelf_assets.definitions import defs; defs()"]),
         Case("`shelf --help`", [*shelf, "--help"]),
         Case("`shelf config`", [*shelf, "config"]),
         Case("predictions, to both models' first answers", [*_stages(*_PREDICT), _UNTIL_ANSWERED], predicts=True),
@@ -140,7 +140,7 @@ def _end_when_answered() -> None:
             os._exit(0)
         return answer
 
-    OpenModel.submit = submit_and_count  # type: ignore[method-assign]
+    OpenModel.submit = submit_and_count  # type: ignore[method-assign, assignment]
 
 
 def _run_stages(stages: list[str], day: str, until_answered: bool) -> None:
@@ -150,13 +150,16 @@ def _run_stages(stages: list[str], day: str, until_answered: bool) -> None:
     import dagster as dg
 
     logging.disable(logging.INFO)
-    from shelf_assets.definitions import defs
+    from shelf_assets.build import build_defs
     from shelf_assets.defs.running import run_days
+    from shelf_assets.settings import load_settings
 
     if until_answered:
         _end_when_answered()
     with dg.DagsterInstance.ephemeral() as instance:
-        run_days(defs, instance, [date.fromisoformat(day)], {dg.AssetKey(stage) for stage in stages})
+        run_days(
+            build_defs(load_settings()), instance, [date.fromisoformat(day)], {dg.AssetKey(stage) for stage in stages}
+        )
 
 
 @contextmanager

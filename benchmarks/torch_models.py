@@ -1,7 +1,7 @@
-"""Both models as a careful user of torch runs them: what the rivals share, so that they differ in the way and not in the models.
+"""Both models as a careful user of torch runs them: what the rivals share, so that they differ in the baseline and not in the models.
 
 Eval mode, inference_mode, channels_last where it helps, bf16 weights on a CPU that has bf16 arithmetic: PyTorch's "Performance
-Tuning Guide". Reading and decoding photos belongs to the ways.
+Tuning Guide". Reading and decoding photos belongs to the baselines.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.baselines import TOP_K, Models, Outcome, Settings, Way, hollow_vectors, load_weights
+from benchmarks.baselines import TOP_K, Baseline, BenchOptions, Models, Outcome, load_weights, stub_vectors
 from benchmarks.meters import Span, timed
 
 Columns = dict[str, list[Any]]
@@ -61,7 +61,7 @@ class TorchModels:
         return ((pixels.float() - shift) / scale).to(self.dtype, memory_format=layout)
 
 
-class HollowModels:
+class StubModels:
     """Answers at once, without a model."""
 
     def __init__(self, models: TorchModels) -> None:
@@ -70,18 +70,18 @@ class HollowModels:
     def answer(self, pixels: torch.Tensor, stages: dict[str, Span] | None = None) -> Columns:
         count = len(pixels)
         classes = [list(range(TOP_K))] * count
-        return columns_of(self.names, classes, [[0.1] * TOP_K] * count, hollow_vectors(count).tolist())
+        return columns_of(self.names, classes, [[0.1] * TOP_K] * count, stub_vectors(count).tolist())
 
     def answer_normalised(self, floats: torch.Tensor) -> Columns:
         return self.answer(floats)
 
 
-class TorchWay:
+class TorchBaseline:
     """A way whose models are these, in its own process; a subclass says how a day's photos get to them."""
 
-    def __init__(self, way: Way, settings: Settings) -> None:
-        self.models = TorchModels(load_weights(settings.models.batch_size, way.precision))
-        self.settings = settings
+    def __init__(self, baseline: Baseline, options: BenchOptions) -> None:
+        self.models = TorchModels(load_weights(options.batch_size, baseline.precision))
+        self.options = options
 
     def about(self) -> dict[str, Any]:
         return {"precision": self.models.precision}

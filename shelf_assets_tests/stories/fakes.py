@@ -20,7 +20,7 @@ from shelf_assets.pipeline.tensors import Tensors
 from shelf_assets.settings import Settings
 
 LABELS = ("red", "green", "blue")
-_FLOATS = {"embedding": pl.List(pl.Float32), "scores": pl.List(pl.Float32), "confidence": pl.Float32}
+_FLOATS: dict[str, Any] = {"embedding": pl.List(pl.Float32), "scores": pl.List(pl.Float32), "confidence": pl.Float32}
 
 
 def spec(task: TaskName, version: int) -> ModelSpec:
@@ -90,7 +90,7 @@ class ColourModels(PredictionModels):
         return [ColourPredictor(asset, spec(task, self.version), self) for asset, task in tasks.items()]
 
     @property
-    def resolved(self) -> ResolvedModels:  # type: ignore[override]
+    def resolved(self) -> ResolvedModels:
         return ResolvedModels(
             ran="embedded",
             classifier=spec("classifier", self.version),

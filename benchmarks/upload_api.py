@@ -180,15 +180,14 @@ def _decode_and_encode(photos: list[bytes], seconds: int) -> float:
 @contextmanager
 def _server(home: Path) -> Iterator[tuple[str, str, psutil.Process]]:
     """The door on a free port over a lake in a folder: its URL, a token, its process."""
-    from shelf_assets.defs.resources.lake import lake_of
-
+    from shelf_assets.build import open_lake
     from shelf_assets.http.keys import Keys
     from shelf_assets.settings import load_settings
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    lake = lake_of(load_settings(home=home, lake__url=(home / "lake").as_uri()))
+    lake = open_lake(load_settings(home=home, lake__url=(home / "lake").as_uri()))
     _, token = Keys(lake.objects).create("bench", {"upload"}, datetime.now(UTC))
     command = [sys.executable, "-m", "shelf_assets.cli.app", "serve", "intake", "--port", str(port)]
     environment = os.environ | _OPEN | {"SHELF_HOME": str(home), "SHELF_LAKE_URL": lake.url}
