@@ -174,7 +174,7 @@ _HEADER = ("photos", "step", "before", "after", "after ÷ before", "holds")
 
 
 def _rows(result: Mapping[str, Any], cost: str) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for each in result["photos"]:
         for step, rounds in each["steps"].items():
             before, after = (median(_cpu_ms(one[side], cost) for one in rounds) for side in ("before", "after"))

@@ -62,7 +62,7 @@ def _open_current(models: str) -> Any:
 
 
 def _open_1e6d190(models: str) -> Any:
-    from shelf_assets_tests.stories.stand_ins import NoTracking  # type: ignore[import-not-found]
+    from shelf_assets_tests.stories.stand_ins import NoTracking
 
     from shelf_assets.settings import load_settings
     from shelf_assets_tests.stories.support import Shop  # type: ignore[attr-defined]

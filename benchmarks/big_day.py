@@ -52,22 +52,22 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of each day's photos (%(default)s)")
     parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
     parser.add_argument(_RUN, choices=("fake", "embedded"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.run_only:
-        print(json.dumps(_run(asked.run_only)))
+    arguments = parser.parse_args()
+    if arguments.run_only:
+        print(json.dumps(_run(arguments.run_only)))
         return
     measured = []
     for day in DAYS:
-        scaled = Day(day.kind, max(1, round(day.photos * asked.scale)), day.models)
+        scaled = Day(day.kind, max(1, round(day.photos * arguments.scale)), day.models)
         print(f"{scaled}: landing", flush=True)
         measured.append((scaled, _measure(scaled)))
         print(f"{scaled}: peak {measured[-1][1]['peak_memory_bytes'] / 1e6:,.0f} MB", flush=True)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "big-day.json").write_text(
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "big-day.json").write_text(
         json.dumps({"machine": machine(), "days": [vars(day) | found for day, found in measured]}, indent=1) + "\n"
     )
-    (asked.out / "big-day.md").write_text(_page(measured))
-    print(asked.out / "big-day.md")
+    (arguments.out / "big-day.md").write_text(_page(measured))
+    print(arguments.out / "big-day.md")
 
 
 def _measure(day: Day) -> dict[str, Any]:

@@ -58,17 +58,17 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=365, choices=range(REPEATS + 1, 367), metavar="6-366")
     parser.add_argument("--photos", type=int, default=5_000, help="photos a day (%(default)s)")
     parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
-    asked = parser.parse_args()
-    needed_bytes = asked.days * asked.photos * _BYTES_PER_PHOTO
+    arguments = parser.parse_args()
+    needed_bytes = arguments.days * arguments.photos * _BYTES_PER_PHOTO
     with tempfile.TemporaryDirectory(prefix="shelf-big-tables-") as folder:
         if shutil.disk_usage(folder).free < 1.2 * needed_bytes:
             parser.error(f"{folder} has no room for {needed_bytes / 1e9:.1f} GB; set TMPDIR, or ask for fewer --days")
-        result = run(Path(folder), asked.days, asked.photos)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "tables.json").write_text(json.dumps(result, indent=1, default=str) + "\n")
-    of_hashes = asked.out / "hash-lookup.json"
+        result = run(Path(folder), arguments.days, arguments.photos)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "tables.json").write_text(json.dumps(result, indent=1, default=str) + "\n")
+    of_hashes = arguments.out / "hash-lookup.json"
     text = page(result, json.loads(of_hashes.read_text()) if of_hashes.exists() else None)
-    (asked.out / "tables.md").write_text(text)
+    (arguments.out / "tables.md").write_text(text)
     print(text)
 
 
@@ -221,14 +221,14 @@ def _narrow(lake: Lake) -> dict[str, Any]:
     """Bytes that DuckDB reads of the table of vectors with and without asking for a vector, and of the narrow table."""
     connection = _duckdb(lake)
     vectors, narrow = _table_sql(lake, CLIP_EMBEDDINGS.name), _table_sql(lake, CLASSIFICATIONS.name)
-    asked = {
+    arguments = {
         "photos by day, of the table of vectors": f"select day, model_id, count(image_id) from {vectors} group by all",
         "photos by day, of the narrow table": f"select day, model_id, count(image_id) from {narrow} group by all",
         "a number of every vector": f"select sum(embedding[1]) from {vectors}",
     }
     return {
         what: {"read_bytes": _bytes_read(partial(_fetch, connection, sql))} | _asked(connection, sql)
-        for what, sql in asked.items()
+        for what, sql in arguments.items()
     }
 
 

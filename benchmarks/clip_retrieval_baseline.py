@@ -1,4 +1,4 @@
-"""A rival: clip-retrieval's inference loop: its runner and its reader of folders, with our mapper and writer for both models.
+"""A rival: clip-retrieval's inference loop: its runner and folder reader, with a mapper and a writer of ours for both models.
 
 The package cannot be installed beside this project (its 2.45.0 wants numpy below 2, pyarrow below 16 and open_clip below 3),
 so it is unpacked without its dependencies into a folder that BENCH_CLIP_RETRIEVAL names. Its mapper (which downloads
@@ -40,7 +40,7 @@ def start(baseline: Baseline, options: BenchOptions) -> ClipRetrievalBaseline:
 
 
 def _offer(folder: Path) -> None:
-    """Make its modules importable one by one: its packages' own `__init__` import flask, faiss and the rest of it."""
+    """Make its modules importable one by one, because the `__init__` of its packages imports flask and faiss."""
     sys.path.append(str(folder))
     for name in ("clip_retrieval", "clip_retrieval.clip_inference"):
         package = types.ModuleType(name)
@@ -49,7 +49,7 @@ def _offer(folder: Path) -> None:
 
 
 class Preprocess:
-    """The photo as CLIP wants it, upright first; its reader opens photos with Pillow and turns none."""
+    """CLIP's preprocessing after the EXIF rotation, which its reader does not apply."""
 
     def __init__(self, spec: Any) -> None:
         self.transform = transform_of(spec)
@@ -97,7 +97,7 @@ class ClipRetrievalBaseline(TorchBaseline):
 
 
 class Writer:
-    """Collects answers and writes both tables at the end, as its own writer does with its arrays."""
+    """Collects answers and writes both tables at the end, like its own writer."""
 
     def __init__(self, place: Place, root: Path, span: Span) -> None:
         self.place, self.root, self.span = place, root, span
@@ -115,7 +115,7 @@ class Writer:
 
 
 class Log:
-    """Its logger asks for wandb when it is imported; the harness measures anyway."""
+    """Logs nothing; its own logger imports wandb."""
 
     def __call__(self, figures: dict[str, Any]) -> None:
         pass

@@ -3,7 +3,7 @@
 As Daft's pages "Working with Images" (download, decode and torchvision in a UDF that returns a fixed-shape tensor) and "Stateful
 Class UDFs with @daft.cls" (the models, in batches) show it. Its own `decode_image` ignores EXIF (issue 7148 of its
 repository), so rotated photos would get other answers, and its own `resize` is bilinear and dearer: the photo is decoded by
-torchvision in the UDF. Its `write_deltalake` wants pyiceberg (0.7.26), so delta-rs writes. It judges nothing, finds no
+torchvision in the UDF. Its `write_deltalake` wants pyiceberg (0.7.26), so delta-rs writes. It validates no photos, finds no
 duplicates and keeps no tensors.
 """
 

@@ -61,8 +61,8 @@ def main() -> None:
     parser.add_argument("--s3", action="store_true", help="in an S3 server on loopback, not in a folder")
     parser.add_argument("--most", type=int, default=100 * MILLION, help="leave out points of more hashes (%(default)s)")
     parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
-    asked = parser.parse_args()
-    points = [point for point in POINTS if point[0] <= asked.most]
+    arguments = parser.parse_args()
+    points = [point for point in POINTS if point[0] <= arguments.most]
     with tempfile.TemporaryDirectory(prefix="shelf-hash-lookup-") as folder:
         # A run, the runs that it is merged of, and the next point while this one is deleted.
         needed_bytes = 3 * _BYTES_A_HASH * max(hashes for hashes, _ in points) + 10**9
@@ -70,17 +70,17 @@ def main() -> None:
             parser.error(
                 f"{folder} has no room for {needed_bytes / 1e9:.0f} GB; set TMPDIR, or ask for fewer by --most"
             )
-        with _store(Path(folder), asked.s3) as (url, options):
+        with _store(Path(folder), arguments.s3) as (url, options):
             result = run(url, options, points)
-    name = "hash-lookup-s3" if asked.s3 else "hash-lookup"
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    name = "hash-lookup-s3" if arguments.s3 else "hash-lookup"
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     results = {
         each: json.loads(path.read_text())
         for each in ("hash-lookup", "hash-lookup-s3")
-        if (path := asked.out / f"{each}.json").exists()
+        if (path := arguments.out / f"{each}.json").exists()
     }
-    (asked.out / "hash-lookup.md").write_text(page(results))
+    (arguments.out / "hash-lookup.md").write_text(page(results))
     print(page(results))
 
 
@@ -281,7 +281,7 @@ def _measured(lake: Lake, calls: Iterable[Callable[[], Any]], is_cold: bool = Tr
 
 
 def _evict(lake: Lake) -> None:
-    """Let the kernel forget the index's pages, as if nobody had asked it for long."""
+    """Let the kernel forget the index's pages, as if nobody had arguments it for long."""
     if (folder := lake.objects.folder) is None:
         return
     for path in folder.glob("tables/raw_images/_hash_index/runs/*"):

@@ -1,8 +1,8 @@
-"""A rival: PyTorch's DataLoader done well. One decode serves both models, workers hand uint8 pixels over.
+"""A rival: PyTorch's DataLoader, well tuned. One decode serves both models; workers return uint8 pixels.
 
 As the "Performance Tuning Guide" of PyTorch, "Transforming and augmenting images" of torchvision (v2 on uint8 tensors) and
 the README of the Amazon S3 Connector for PyTorch advise: workers that read ahead, torchvision's own JPEG decoder with EXIF
-applied, no pinned memory without a GPU. It judges nothing, finds no duplicates and keeps no tensors.
+applied, no pinned memory without a GPU. It validates no photos, finds no duplicates and keeps no tensors.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class FolderPhotos(Dataset):
 
 
 class KeyAndTensor:
-    """What the S3 connector calls for each object; a class, because it travels to the workers."""
+    """The S3 connector's transform of an object; a class, because it is pickled to the workers."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -119,6 +119,6 @@ class LoaderBaseline(TorchBaseline):
 
 
 def write_tables(place: Place, keys: list[str], columns: Columns) -> None:
-    """The two Delta tables of every way that holds its answers in memory."""
+    """Write the two Delta tables of a baseline whose answers are in memory."""
     write_plain(place, "classifications", keys, {name: columns[name] for name in ("label", "labels", "scores")})
     write_plain(place, "clip_embeddings", keys, {"embedding": columns["embedding"]})

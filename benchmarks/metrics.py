@@ -1,4 +1,4 @@
-"""Runs added up: medians, ratios within a run, what is not the model, and how alike answers are. Measures and words nothing."""
+"""Statistics over runs: medians, ratios within a run, cost outside the models, agreement of answers. Measures nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-# Whose answers and costs the others are held against.
+# The baseline that the others are compared with.
 REFERENCE = "plain"
 
 
@@ -24,7 +24,7 @@ def rate(run: Mapping[str, Any]) -> float:
 def of_baselines(
     runs: Sequence[Mapping[str, Any]], stub: Sequence[Mapping[str, Any]], failed: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """The figures of each way that did all its runs."""
+    """Metrics of each baseline that completed all runs."""
     found = {}
     for baseline in runs[0]:
         if baseline in failed:
@@ -44,7 +44,7 @@ def of_baselines(
 
 
 def ratios(runs: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> dict[str, dict[str, dict[str, float]]]:
-    """Each baseline's cost over each other's, taken within a run, then the median: the machine's mood changes between runs."""
+    """Each baseline's cost over each other's, taken within a run, then the median, because the machine's load changes between runs."""
     baselines = [baseline for baseline in runs[0] if baseline not in failed]
     return {above: {below: _ratio(runs, above, below) for below in baselines if below != above} for above in baselines}
 
@@ -66,7 +66,7 @@ def _cpu_ms(run: Mapping[str, Any]) -> float:
 
 
 def _stages(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """CPU and wall seconds per 1,000 images of each stage that the way tells apart."""
+    """CPU and wall seconds per 1,000 images of each stage that the baseline reports."""
     return {
         name: {
             clock: median(1000 * run["stages"][name][f"{clock}_seconds"] / run["images"] for run in runs)
@@ -77,7 +77,7 @@ def _stages(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def _overhead(pairs: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
-    """CPU-ms without the models: of one more photo, and of a run however small."""
+    """CPU-ms without the models: of one more photo, and fixed per run."""
     if not pairs:
         return None
     slopes, fixed = [], []
@@ -110,7 +110,7 @@ def _stub_stages(pairs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def agreements(folder: Path, baselines: Sequence[str], failed: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """How alike each baseline's answers are to the plain baseline's."""
+    """Agreement of each baseline's answers with those of the reference."""
     reference = answers_file(folder, REFERENCE)
     if REFERENCE in failed or not reference.exists():
         return {}
@@ -122,7 +122,7 @@ def agreements(folder: Path, baselines: Sequence[str], failed: Mapping[str, str]
 
 
 def agreement(ours: Path, theirs: Path) -> dict[str, Any]:
-    """How alike two baselines' answers for the same photos are, and how alike those of different photos are."""
+    """Agreement of two baselines on the same photos, and for contrast the similarity of different photos."""
     mine, other = np.load(ours), np.load(theirs)
     common, here, there = np.intersect1d(mine["keys"], other["keys"], return_indices=True)
     vectors, same = mine["embeddings"][here], other["embeddings"][there]

@@ -1,4 +1,4 @@
-"""The product's own way as one of many: its models at one backend and precision. A day's work is in `pipeline_baseline`."""
+"""The product as one of the baselines: its models on one backend and precision. The stages are in `pipeline_baseline`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from benchmarks.place import Place
 from shelf_assets.models.precision import resolve_precision
 from shelf_assets.vision.preprocess import to_tensor
 
-# What a backend is proven on, and int8 calibrated: start-up, not work.
+# For the parity check of a backend and for int8 calibration: start-up, not work.
 PROOF_PHOTOS = 64
 _PREPARING_TIMEOUT_SECONDS = 540.0
 
 
 def start(baseline: Baseline, options: BenchOptions) -> OurBaseline:
-    # Torch in float32 is what the others are proven by.
+    # Torch in float32 is the reference of the parity check, so it needs no preparation.
     if baseline.backend != "torch" or resolve_precision(baseline.precision, device="cpu") != "fp32":  # type: ignore[arg-type]
         command = [sys.executable, "-m", "benchmarks.our_baseline", baseline.name, json.dumps(asdict(options))]
         done = subprocess.run(

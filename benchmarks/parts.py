@@ -67,7 +67,7 @@ def of_pipeline(place: Place, models: Models) -> dict[str, float]:
 
 
 def of_plain(place: Place, models: PlainModels) -> dict[str, float]:
-    """The plain baseline's parts; reading and decoding happen once for each of the two models."""
+    """The parts of the plain baseline, which reads and decodes once for each of the two models."""
     # Imports torch, which the process of a baseline without torch must not load.
     from benchmarks.plain_baseline import Photos, list_keys, transform_of, upright, write_plain
 

@@ -1,8 +1,8 @@
-"""The plain way of the field: boto3, smart_open, PIL, torchvision's transforms, a DataLoader, eager float32.
+"""Plain PyTorch: boto3, smart_open, PIL, torchvision's transforms, a DataLoader, eager float32.
 
-Written as the libraries' own tutorials write it, not slowed down: photos are upright by EXIF (else rotated ones would
-get other answers), the loader has as many workers as the machine has cores, results go to Delta in one write a table.
-It judges nothing, hashes nothing, finds no duplicates and keeps no tensors.
+Written like the libraries' own tutorials and not slowed down: the EXIF rotation is applied (else rotated photos get other
+answers), the loader has one worker per core, results are written to Delta once per table. It validates no photos, hashes
+nothing, finds no duplicates and keeps no tensors.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class PlainBaseline:
         return run(place, StubPlainModels(self.models) if stub else self.models, self.options.loader_workers)
 
     def models_alone(self, tensors: np.ndarray) -> Outcome:
-        """On float32 that lies ready: what its forward passes alone cost."""
+        """The forward passes alone, on float32 in memory."""
         models = self.models
         unit = torch.from_numpy(tensors).float() / 255
         floats = [normalize(unit, spec.mean, spec.std) for spec in models.specs]
@@ -74,7 +74,7 @@ _CUT = [
 
 
 def transform_of(spec: Any) -> Callable[[Image.Image], torch.Tensor]:
-    """Cut, then float32 in 0..1 with the model's mean and deviation."""
+    """Resize and crop, then float32 normalised by the model's mean and deviation."""
     return transforms.Compose([*_CUT, transforms.ToTensor(), transforms.Normalize(spec.mean, spec.std)])
 
 
@@ -89,7 +89,7 @@ def exact_pixels(file: Any) -> np.ndarray:
 
 
 class Photos(Dataset):
-    """One photo a time, opened by its key. A client is made in each worker, since boto3's may not cross a fork."""
+    """One photo at a time by its key. Each worker makes its own client, because boto3's must not be shared across a fork."""
 
     def __init__(self, place: Place, keys: list[str], transform: Callable[[Image.Image], torch.Tensor]) -> None:
         self.place, self.keys, self.transform = place, keys, transform
@@ -156,7 +156,7 @@ class PlainModels:
 
 
 class StubPlainModels:
-    """Answers at once, without a model."""
+    """Answers without inference."""
 
     def __init__(self, models: PlainModels) -> None:
         self.batch_size, self.specs, self.labels = models.batch_size, models.specs, models.names[:TOP_K]
@@ -171,7 +171,7 @@ class StubPlainModels:
 
 
 def run(place: Place, models: PlainModels | StubPlainModels, workers: int) -> Outcome:
-    """The listed photos through each model in turn, each with a decode of its own."""
+    """All photos through one model, then through the other; each decodes them again."""
     total, stages = Span(), {name: Span() for name in STAGES}
     with timed(total):
         keys = list_keys(place)

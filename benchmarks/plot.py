@@ -1,4 +1,4 @@
-"""The picture of the bench: CPU milliseconds per photo, each way a bar, its models' share dark. Measures nothing."""
+"""The chart of the bench: a bar of CPU milliseconds per photo for each baseline, the models' share dark."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def plot(result: dict[str, Any], path: Path) -> None:
             models = min(whole, models_alone_cpu_ms(result, scenario, baseline) or 0)
             axis.barh(row, models, color=dark)
             axis.barh(row, whole - models, left=models, color=light)
-            said = f"{whole:.0f}"
+            label = f"{whole:.0f}"
             if ours and baseline != ours:
-                said += f"  ({scenario['ratios'][baseline][ours]['cpu_median']:.1f}×)"
-            axis.text(whole + 0.02 * longest, row, said, va="center", fontsize=7)
+                label += f"  ({scenario['ratios'][baseline][ours]['cpu_median']:.1f}×)"
+            axis.text(whole + 0.02 * longest, row, label, va="center", fontsize=7)
         axis.set_xlim(0, 1.35 * longest)
         axis.set_title(scenario_name(scenario), fontsize=9)
         axis.set_xlabel("CPU-ms per photo", fontsize=8)
@@ -46,7 +46,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     axes[0][0].invert_yaxis()
     machine = result["machine"]
     figure.suptitle(
-        f"{machine['cpu']}, {machine['cores']} cores. Dark: the models alone; light: all the rest; in brackets: times ours",
+        f"{machine['cpu']}, {machine['cores']} cores. Dark: the models alone; light: everything else; in brackets: multiples of ours",
         fontsize=8,
     )
     figure.tight_layout()

@@ -3,8 +3,8 @@
 As Ray's pages "Working with Images" and "End-to-end: Offline Batch Inference" show it: read the files, map a decode over them,
 `map_batches` with a class that holds the models, the weights put into the object store once; `write_delta` ends it. Its
 `read_images` ignores EXIF and keeps whole photos in the object store, so files are read as bytes and decoded by torchvision
-in the map. Nothing listens beyond this machine, nothing is reported home. It judges nothing, finds no duplicates and keeps no
-tensors.
+in the map. It listens on this machine only and reports no usage. It validates no photos, finds no duplicates and keeps
+no tensors.
 """
 
 from __future__ import annotations
@@ -104,13 +104,13 @@ class RayBaseline:
         rows = answered.take_all()
         columns = {name: [row[name] for row in rows] for name in ("label", "scores", "embedding")}
         outcome = outcome_of([row["key"] for row in rows], columns, total, stages)
-        # What the actor spent before its first batch is start-up, as loading the models is for every baseline.
+        # The actor's work before its first batch is start-up, like the loading of models in every baseline.
         outcome.total.wall_seconds -= rows[0]["start_wall_seconds"]
         outcome.tree = {
             "began": began,
             "before": before,
             "after": after,
-            # An idle worker that became the actor has a past of its own.
+            # The actor may reuse an idle worker, which used CPU time before.
             "start_up_cpu_seconds": rows[0]["start_cpu_seconds"] - before.get(rows[0]["start_pid"], 0.0),
         }
         return outcome
@@ -133,7 +133,7 @@ def _decoded(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class BothModels:
-    """The actor that holds both models; rows say what its start took."""
+    """The actor with both models; its rows contain the time that its start took."""
 
     def __init__(self, weights: Any, threads: int) -> None:
         import ray

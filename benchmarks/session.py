@@ -1,6 +1,6 @@
 """A whole bench: a process for each baseline, all of them in turn on every set of photos and store.
 
-How a way works belongs in its module, how runs are added up in `figures`, how they are told in `report`.
+Each baseline has its own module; statistics are in `metrics`, the page is in `report`.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ _LIBRARIES = (
     "daft",
     "ray",
 )
-# Idle threads of the way before spin for a moment; the next one should not pay for it.
+# Idle threads of the previous baseline spin for a moment; the next one should not pay for it.
 _PAUSE_SECONDS = 0.3
 _WARM_UP_PHOTOS = 4
-# A stub run of so few photos beside one of many tells a run's fixed cost (commits, starting workers) from a photo's.
+# A stub run of few photos beside one of many separates the fixed cost of a run (commits, starting workers) from a photo's.
 _FEW_PHOTOS = 2
 _FIDELITY_PHOTOS = 16
 
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Options:
-    """`images` small photos and half as many large ones, each `runs` times through every baseline.
+    """`images` small photos and half as many large ones, `runs` times through every baseline.
 
-    Stub runs, without models, take `stub_times` as many small photos and as many large ones.
+    Stub runs, which answer without inference, take `stub_times` as many small photos and as many large ones.
     """
 
     images: int = 24
@@ -77,22 +77,22 @@ class Options:
 
 
 def quick(options: Options) -> Options:
-    """A bench of a few minutes, for looking whether all baselines work; its figures are noise."""
+    """Options of a bench of a few minutes, which shows that every baseline works; its figures are noise."""
     return replace(options, images=8, runs=1, stub_runs=1, stub_times=2, stores=("disk",), batch_size=4, warm_up=False)
 
 
 @dataclass
 class Session:
-    """What one bench holds: its baselines that still run, and why the others do not."""
+    """The state of one bench: the baselines that still run, and the reasons why others do not."""
 
     options: Options
     folder: Path
-    say: Say
+    say: Print
     processes: dict[str, BaselineProcess] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
 
     def ask(self, baseline: str, failed: dict[str, str], verb: str, place: Place, **more: Any) -> Any:
-        """What a way answers; None where it fails, which then is in `failed` and said aloud, once."""
+        """The baseline's answer; None where it fails, which is then printed and recorded in `failed`."""
         if baseline in failed or baseline not in self.processes:
             return None
         process = self.processes[baseline]
@@ -104,8 +104,8 @@ class Session:
             return None
 
 
-def run_bench(options: Options, say: Say) -> dict[str, Any]:
-    """Everything measured, as JSON. The temporary folder needs room for the photos and the results of one run."""
+def run_bench(options: Options, say: Print) -> dict[str, Any]:
+    """Run the bench and return its result for JSON. The temporary folder holds the photos and the results of one run."""
     started = time.monotonic()
     here = machine()
     with _folder() as folder, ExitStack() as stack:
@@ -164,12 +164,12 @@ def _open_baselines(session: Session, stack: ExitStack) -> None:
 
 
 def _warm_up(session: Session, place: Place) -> None:
-    """Every way once on a few photos: what libraries load at their first use is start-up, not work."""
+    """Run every baseline once on a few photos: loading at first use is start-up, not work."""
     here = place.for_photos("warm-up")
     here.land(photo_set("small", _WARM_UP_PHOTOS, session.options.drawn))
     for baseline in tuple(session.processes):
         mine = here.for_run(f"warm-up-{baseline.replace(' ', '-')}")
-        # A failure here comes again where it is measured, and counts there: some baselines know one store only.
+        # A failure here recurs where it is measured, and counts there: some baselines support only one store.
         session.ask(baseline, {}, "run", mine)
         mine.clear()
 
@@ -205,7 +205,7 @@ def _scenario(session: Session, place: Place, kind: Kind) -> dict[str, Any]:
 
 
 def _whole_runs(session: Session, place: Place, name: str, failed: dict[str, str]) -> dict[str, Any]:
-    """Every way once, in turn, and beside it its models alone."""
+    """Every baseline once, in turn, each followed by its models alone."""
     found: dict[str, Any] = {}
     for baseline in tuple(session.processes):
         mine = place.for_run(f"{name}-{baseline.replace(' ', '-')}")
@@ -222,7 +222,7 @@ def _whole_runs(session: Session, place: Place, name: str, failed: dict[str, str
 
 
 def _stub_runs(session: Session, places: dict[str, Place], name: str, failed: dict[str, str]) -> dict[str, Any]:
-    """Every way once with many photos and once with a few, without models."""
+    """Every baseline once with many photos and once with few, without inference."""
     found: dict[str, Any] = {}
     for baseline in tuple(session.processes):
         found[baseline] = {}
@@ -242,7 +242,7 @@ def _baselines_with_parts(session: Session) -> list[str]:
 
 def _parts(session: Session, place: Place, baseline: str, failed: dict[str, str]) -> dict[str, float] | None:
     mine = place.for_run("parts")
-    # What fails here takes nothing from the baseline's runs, which are done.
+    # A failure here does not affect the baseline's runs, which are complete.
     parts: dict[str, float] | None = session.ask(baseline, dict(failed), "parts", mine)
     mine.clear()
     return parts
@@ -255,7 +255,7 @@ def _fidelity(session: Session, place: Place) -> dict[str, float] | None:
 
 
 def _with_torch(session: Session) -> str:
-    """Any process can tell what is no baseline's own; one that holds torch anyway does."""
+    """A process with torch loaded measures what does not depend on a baseline."""
     return next((name for name in session.processes if BY_NAME[name].backend == "torch"), "")
 
 

@@ -60,20 +60,20 @@ def main() -> None:
     parser.add_argument(_STAGE, nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--day", help=argparse.SUPPRESS)
     parser.add_argument(_UNTIL_ANSWERED, action="store_true", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.stage:
-        _run_stages(asked.stage, asked.day, asked.until_answered)
+    arguments = parser.parse_args()
+    if arguments.stage:
+        _run_stages(arguments.stage, arguments.day, arguments.until_answered)
         return
-    if asked.rounds < 5:
+    if arguments.rounds < 5:
         parser.error("a median of fewer than 5 processes says little on a shared machine")
     here = machine()
     with tempfile.TemporaryDirectory(prefix="shelf-startup-") as folder:
-        cases = measured(Path(folder), asked.rounds)
-    page = _page(cases, here, asked.rounds)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    result = {"machine": here, "rounds": asked.rounds, "cases": [case.metrics() for case in cases]}
-    (asked.out / "startup.json").write_text(json.dumps(result, indent=1) + "\n")
-    (asked.out / "startup.md").write_text(page)
+        cases = measured(Path(folder), arguments.rounds)
+    page = _page(cases, here, arguments.rounds)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    result = {"machine": here, "rounds": arguments.rounds, "cases": [case.metrics() for case in cases]}
+    (arguments.out / "startup.json").write_text(json.dumps(result, indent=1) + "\n")
+    (arguments.out / "startup.md").write_text(page)
     print(page)
 
 
@@ -129,13 +129,13 @@ def _end_when_answered() -> None:
     """End the process at the first answer of the second model, before rows are written."""
     from shelf_assets.models.backends.opening import OpenModel
 
-    submit, asked = OpenModel.submit, set[str]()
+    submit, arguments = OpenModel.submit, set[str]()
 
     def submit_and_count(model: OpenModel, pixels: Any) -> Any:
         answer = submit(model, pixels)
         answer()
-        asked.add(model.spec.model_id)
-        if len(asked) == len(_PREDICT):
+        arguments.add(model.spec.model_id)
+        if len(arguments) == len(_PREDICT):
             assert "torch" not in sys.modules, "an exported model needs no torch"
             os._exit(0)
         return answer

@@ -1,4 +1,4 @@
-"""How figures are written down: Markdown tables, names of scenarios, numbers short enough to compare. Knows no goal."""
+"""Formatting for the page: Markdown tables, names of scenarios, rounded numbers. Goals are in `goals`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def scenario_name(scenario: dict[str, Any]) -> str:
 
 
 def title(result: dict[str, Any], baseline: str) -> str:
-    """The baseline's name on the page, with the precision that its models ran in, or were to run in."""
+    """The baseline's name on the page, with the precision that its models ran in, or should have run in."""
     asked = result["baselines"][baseline]["precision"]
     precision = result["precision"].get(baseline, None if asked == "auto" else asked)
     name = str(result["baselines"][baseline]["title"])
@@ -29,7 +29,7 @@ def title(result: dict[str, Any], baseline: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits that mean something."""
+    """The number with three significant digits."""
     if value is None:
         return LACKING
     if abs(value) >= 100:
@@ -45,12 +45,12 @@ def ratio(found: dict[str, float] | None, clock: str = "cpu") -> str:
 
 
 def baselines_of(result: dict[str, Any], *roles: str) -> Iterator[str]:
-    """Names of the baselines with one of these roles, as they stand in the table of baselines."""
+    """Names of the baselines with one of these roles, in the order of the table of baselines."""
     return (name for name, baseline in result["baselines"].items() if baseline["role"] in roles)
 
 
 def first_of_ours(result: dict[str, Any], scenario: dict[str, Any], *, int8: bool = False) -> str | None:
-    """Our way that the goals are about: the first that ran in a float format, or in int8."""
+    """Our baseline that the goals are about: the first that ran in a float format, or in int8."""
     for name in baselines_of(result, "ours"):
         if name in scenario["baselines"] and (result["precision"][name] == "int8") == int8:
             return name
@@ -58,7 +58,7 @@ def first_of_ours(result: dict[str, Any], scenario: dict[str, Any], *, int8: boo
 
 
 def best_rival(result: dict[str, Any], scenario: dict[str, Any]) -> str | None:
-    """The rival that spent the fewest CPU seconds a photo; all run the weights at the precision that ours has by itself."""
+    """The rival with the fewest CPU seconds per photo; all rivals run the weights in our default precision."""
     ran = [name for name in baselines_of(result, "rival") if name in scenario["baselines"]]
     return min(ran, key=lambda name: scenario["baselines"][name]["cpu_seconds_per_1000"], default=None)
 
@@ -75,7 +75,7 @@ def models_alone_cpu_ms(result: dict[str, Any], scenario: dict[str, Any], baseli
 
 
 def overhead_cpu_ms(scenario: dict[str, Any], baseline: str) -> float | None:
-    """CPU-ms of one more photo beside the models; None where the runs differ by more than the figure itself."""
+    """CPU-ms of one more photo beside the models; None where the runs differ by more than the value itself."""
     overhead = scenario["baselines"][baseline]["overhead"] if baseline in scenario["baselines"] else None
     if (
         overhead is None
@@ -86,7 +86,7 @@ def overhead_cpu_ms(scenario: dict[str, Any], baseline: str) -> float | None:
 
 
 def one_more_photo(scenario: dict[str, Any], above: str, below: str) -> float | None:
-    """The ratio of two baselines' CPU time for one more photo: without what a run of each costs however small."""
+    """The ratio of two baselines' CPU time for one more photo: without the fixed cost of a run."""
     if overhead_cpu_ms(scenario, above) is None or overhead_cpu_ms(scenario, below) is None:
         return None
     photos = scenario["facts"]["photos"]

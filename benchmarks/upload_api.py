@@ -69,23 +69,23 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=15, help="of each of them (%(default)s)")
     parser.add_argument("--minutes", type=float, default=5, help="of steady load for the memory (%(default)s)")
     parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         parser.error("wrk is not installed; on Debian: apt-get install wrk")
     # Ended from outside, the server and the folder go as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="shelf-door-") as folder:
         sent = [(load, _files(load, Path(folder))) for load in LOADS]
-        found = [_rounds(load, files, Path(folder), asked.rounds, asked.seconds) for load, files in sent]
+        found = [_rounds(load, files, Path(folder), arguments.rounds, arguments.seconds) for load, files in sent]
         # Last, since memory does not mind what else a machine does meanwhile.
         for each, (load, files) in zip(found, sent, strict=True):
-            print(f"{load.name}: {asked.minutes:g} minutes of steady load", flush=True)
-            each["steady"] = _steady(load, files, Path(folder), asked.minutes * 60)
-    result = {"machine": machine(), "rounds": asked.rounds, "seconds": asked.seconds, "loads": found}
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "door.json").write_text(json.dumps(result, indent=1) + "\n")
-    page = _page(result, asked.minutes)
-    (asked.out / "door.md").write_text(page)
+            print(f"{load.name}: {arguments.minutes:g} minutes of steady load", flush=True)
+            each["steady"] = _steady(load, files, Path(folder), arguments.minutes * 60)
+    result = {"machine": machine(), "rounds": arguments.rounds, "seconds": arguments.seconds, "loads": found}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "door.json").write_text(json.dumps(result, indent=1) + "\n")
+    page = _page(result, arguments.minutes)
+    (arguments.out / "door.md").write_text(page)
     print(page)
 
 

@@ -1,4 +1,4 @@
-"""One baseline in a process of its own: loads its models once, then does whatever a line on standard input asks for.
+"""The process of one baseline: loads its models once, then runs the commands that arrive on standard input.
 
 A process a baseline, kept for the whole bench, because importing torch costs more than a run. Answers are lines of JSON on the
 standard output that the process was started with; what libraries print goes to standard error. A way that fails answers with
@@ -20,7 +20,7 @@ from benchmarks.place import Place
 
 
 class Worker:
-    """The verbs that the harness knows."""
+    """The commands of the harness."""
 
     def __init__(self, running: Running) -> None:
         self.running = running
@@ -56,7 +56,7 @@ class Worker:
         return {precision: floors.peak_gflops(precision) for precision in precisions}
 
     def _ready(self, place: Place, photos: int) -> Any:
-        """The first photos of a place as one array of tensors, made once."""
+        """The first photos of a place as one array of tensors, cached."""
         import numpy as np
 
         from shelf_assets.vision.preprocess import to_tensor
@@ -81,10 +81,10 @@ def main() -> None:
     try:
         with timed(opened):
             running = _start(arguments.baseline, BenchOptions(**arguments.options))
-    except Exception as error:  # noqa: BLE001 - whatever a library raises is the reason on the page
+    except Exception as error:  # noqa: BLE001 - any exception of a library is the reason on the page
         _answer(answers, _failure(error))
         return
-    # What Python spent before this line counts as start-up too.
+    # CPU time before this line is start-up too.
     start_up = {"wall_seconds": opened.wall_seconds, "cpu_seconds": opened.cpu_seconds + before}
     try:
         _answer(answers, running.about() | {"start_up": start_up})
