@@ -22,7 +22,9 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="few photos, one run, on disk: shows that every baseline works"
     )
-    parser.add_argument("--images", type=int, default=None, help=f"small photos per run; large: half ({default.images})")
+    parser.add_argument(
+        "--images", type=int, default=None, help=f"small photos per run; large: half ({default.images})"
+    )
     parser.add_argument("--runs", type=int, default=None, help=f"runs of each baseline, in turn ({default.runs})")
     parser.add_argument("--photos", choices=("small", "large", "both"), default="both")
     parser.add_argument("--store", choices=("disk", "s3", "both"), default=None)
@@ -35,7 +37,9 @@ def main() -> None:
         help=f"which of: {', '.join(default.baselines)} (all)",
     )
     parser.add_argument("--batch-size", type=int, default=None, help=f"photos per forward pass ({default.batch_size})")
-    parser.add_argument("--threads", type=int, default=default.threads, help="torch threads in every baseline (%(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=default.threads, help="torch threads in every baseline (%(default)s)"
+    )
     parser.add_argument("--drawn", action="store_true", help="draw the photos even where real ones exist")
     parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
     arguments = parser.parse_args()
@@ -46,7 +50,11 @@ def main() -> None:
         runs=arguments.runs or options.runs,
         stub_runs=min(arguments.runs or options.runs, options.stub_runs),
         photos=("small", "large") if arguments.photos == "both" else (arguments.photos,),
-        stores=options.stores if arguments.store is None else ("disk", "s3") if arguments.store == "both" else (arguments.store,),
+        stores=options.stores
+        if arguments.store is None
+        else ("disk", "s3")
+        if arguments.store == "both"
+        else (arguments.store,),
         baselines=tuple(arguments.baselines),
         batch_size=arguments.batch_size or options.batch_size,
         threads=arguments.threads,

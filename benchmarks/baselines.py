@@ -44,7 +44,7 @@ BASELINES = (
     ),
     Baseline("pipeline torch", "this pipeline on torch", "ours", "our_baseline"),
     Baseline("plain", "plain PyTorch", "plain", "plain_baseline", precision="fp32"),
-    Baseline("loader", "PyTorch DataLoader done well", "rival", "loader_baseline"),
+    Baseline("loader", "PyTorch DataLoader, well tuned", "rival", "loader_baseline"),
     Baseline("daft", "Daft", "rival", "daft_baseline"),
     Baseline("ray", "Ray Data", "rival", "ray_baseline"),
     Baseline("clip-retrieval", "clip-retrieval's loop", "rival", "clip_retrieval_baseline"),

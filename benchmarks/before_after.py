@@ -128,10 +128,10 @@ def measure(sides: Mapping[str, Checkout], kind: Kind, count: int, rounds: int, 
         print(f"{count} photos of {KINDS[kind]}: {name} is prepared", flush=True)
     steps: dict[str, list[dict[str, Any]]] = {step.name: [] for step in STEPS}
     for number in range(rounds):
-        homes = {name: shutil.copytree(folder / name, folder / f"{name}-{number}") for name in sides}
+        homes = {name: Path(shutil.copytree(folder / name, folder / f"{name}-{number}")) for name in sides}
         for step in STEPS:
             # Alternating order: neither side always runs first.
-            order = list(sides) if number % 2 == 0 else list(reversed(sides))
+            order = list(sides)[:: 1 if number % 2 == 0 else -1]
             steps[step.name].append(
                 {name: sides[name].run(homes[name], f"--day={DAY}", *step.arguments) for name in order}
             )

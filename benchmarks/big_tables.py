@@ -1,4 +1,4 @@
-"""The tables as days grow: what a commit, a look and a query cost at 10, 90 and 365 days of 5,000 photos. `--help`.
+"""The tables as days grow: what a commit, a look-up and a query cost at 10, 90 and 365 days of 5,000 photos. `--help`.
 
 Rows are generated (`year_of_rows`), commits and reads are the product's own. Medians; one process; a folder on disk.
 """
@@ -47,10 +47,10 @@ SMALL_APPENDS = 100
 LOG_ENTRIES = (100, 1000, 3000)
 _BYTES_PER_PHOTO = 2_600  # a vector is 2,162 of them
 _PREDICTED = {CLASSIFICATIONS.name: classifications, CLIP_EMBEDDINGS.name: clip_embeddings}
-# Nobody else reads these tables, so that a file that is no longer needed may go at once.
+# No other process reads these tables, so unneeded files may be deleted at once.
 _POLICY = Policy(small_file_bytes=32_000_000, keep=timedelta(0))
 
-Figure = dict[str, float]
+Metric = dict[str, float]
 
 
 def main() -> None:
@@ -75,24 +75,24 @@ def main() -> None:
 def run(folder: Path, days: int, photos: int) -> dict[str, Any]:
     begun = time.monotonic()
 
-    def progress(said: str) -> None:
-        print(f"{time.monotonic() - begun:6.0f} s  {said}", flush=True)
+    def progress(message: str) -> None:
+        print(f"{time.monotonic() - begun:6.0f} s  {message}", flush=True)
 
     lake = Lake((folder / "lake").as_uri())
     result: dict[str, Any] = {"machine": machine(), "days": days, "photos_a_day": photos, "repeats": REPEATS}
     result["by_days"] = {}
     there = 0
     for point in [*(point for point in POINTS if point < days), days]:
-        # The last days of each stretch come by real commits, which are measured.
+        # The last days before each point are real commits, which are measured.
         build_days(lake, range(there, point - REPEATS), photos, progress)
         commits = _commits(lake, point - REPEATS, photos)
-        result["by_days"][point] = commits | _looks(lake, point, photos)
+        result["by_days"][point] = commits | _reads(lake, point, photos)
         there = point
         progress(f"measured at {point} days")
     result["bytes"] = {name: _folder_bytes(folder / "lake" / "tables" / name) for name in TABLES}
     result["narrow"] = _narrow(lake)
-    result["maintenance"] = _upkeep_of_all(lake)
-    progress("tended every table")
+    result["maintenance"] = _maintain_all(lake)
+    progress("maintained every table")
     result["small_appends"] = _small_appends(lake, days - 1)
     progress("measured a day of small appends")
     result["log"] = _log(folder / "log")
@@ -100,33 +100,33 @@ def run(folder: Path, days: int, photos: int) -> dict[str, Any]:
     return result
 
 
-def _commits(lake: Lake, first: int, photos: int) -> dict[str, Figure]:
+def _commits(lake: Lake, first: int, photos: int) -> dict[str, Metric]:
     """REPEATS new days from `first` on; then late, and overwritten, photos of as many old days."""
     new_days = [raw_images(first + n, photos) for n in range(REPEATS)]
     old_days = [first * (n + 1) // (REPEATS + 1) for n in range(REPEATS)]
     late = [raw_images(number, 1, first=10**6 + first + n) for n, number in enumerate(old_days)]
     overwritten = [_overwritten(lake, number, mark=first) for number in old_days]
-    figures: dict[str, Figure] = {}
+    metrics: dict[str, Metric] = {}
     for what, frames in {"a whole day": new_days, "a late photo": late, "an overwritten photo": overwritten}.items():
         for name in (RAW_IMAGES.name, *_PREDICTED):
             rows = [_PREDICTED[name](frame) if name in _PREDICTED else frame for frame in frames]
-            figures[f"{what}: {name}"] = _measured(partial(lake.table(name).commit, frame) for frame in rows)
+            metrics[f"{what}: {name}"] = _measured(partial(lake.table(name).commit, frame) for frame in rows)
     for number in range(first, first + REPEATS):
         for stage in ("raw_images", "image_tensors", "classifications", "clip_embeddings"):
             lake.table(STAGE_RUNS.name).commit(stage_runs(number, f"run-{number}", photos, [stage]))
-    return figures
+    return metrics
 
 
 def _overwritten(lake: Lake, number: int, mark: int) -> pl.DataFrame:
-    """One photo of the day as it is read again after somebody has overwritten its object."""
+    """The row of one photo of the day after its object was overwritten."""
     day = day_number(number)
     rows = lake.table(RAW_IMAGES.name).scan(day, day).filter(pl.col("status") == ACCEPTED).sort("key").collect()
     one, other = rows[rows.height // 2], raw_images(number, 1, first=2 * 10**6 + mark)
     return one.with_columns(etag=other["etag"], sha256=other["sha256"])
 
 
-def _looks(lake: Lake, days: int, photos: int) -> dict[str, Figure]:
-    """Everything that reads, and changes nothing."""
+def _reads(lake: Lake, days: int, photos: int) -> dict[str, Metric]:
+    """Operations that read only."""
     objects = lake.table(RAW_IMAGES.name)
     numbers = [days * (n + 1) // (REPEATS + 1) for n in range(REPEATS)]
     ids = [_one(lake, number, "image_id") for number in numbers]
@@ -134,12 +134,12 @@ def _looks(lake: Lake, days: int, photos: int) -> dict[str, Figure]:
     late = [raw_images(number, 1, first=3 * 10**6) for number in numbers]
     new_day = raw_images(days, photos)
     month, connection = max(0, days - 30), _duckdb(lake)
-    figures = {f"open: {name}": _measured(_times(lake.table(name).open)) for name in TABLES}
-    figures |= {
-        "look for duplicates: a late photo": _measured(
+    metrics = {f"open: {name}": _measured(_times(lake.table(name).open)) for name in TABLES}
+    metrics |= {
+        "look-up of duplicates: a late photo": _measured(
             partial(objects.rule, rows, objects.known_rows(), RAW_IMAGES) for rows in late
         ),
-        "look for duplicates: a whole day": _measured(
+        "look-up of duplicates: a whole day": _measured(
             _times(lambda: objects.rule(new_day, objects.known_rows(), RAW_IMAGES))
         ),
         "check that no bytes are accepted twice": _measured(
@@ -153,9 +153,9 @@ def _looks(lake: Lake, days: int, photos: int) -> dict[str, Figure]:
     }
     for span, first in {"the last 30 days": month, "all days": 0}.items():
         window = (day_number(first), day_number(days - 1))
-        figures[f"labels by day, DuckDB: {span}"] = _asked(connection, _labels_sql(lake, window))
-        figures[f"labels by day, polars: {span}"] = _measured(_times(partial(_labels_polars, lake, window)))
-    return figures
+        metrics[f"labels by day, DuckDB: {span}"] = _asked(connection, _labels_sql(lake, window))
+        metrics[f"labels by day, polars: {span}"] = _measured(_times(partial(_labels_polars, lake, window)))
+    return metrics
 
 
 def _one(lake: Lake, number: int, column: str) -> str:
@@ -168,13 +168,13 @@ def _accepted_twice(table: LakeTable, day: date) -> pl.Series:
 
 
 def _vector(lake: Lake, sha256: str, day: date | None = None) -> pl.DataFrame:
-    """By a column that no file's statistics narrow; those of image_id do, where it is a UUID that begins with its time."""
+    """Filters by a column whose statistics skip no file; image_id begins with its time, so its statistics do."""
     rows = lake.table(CLIP_EMBEDDINGS.name).scan(day, day).filter(pl.col("sha256") == sha256)
     return rows.select("embedding").collect()
 
 
 def _labels_sql(lake: Lake, window: tuple[date, date]) -> str:
-    """What staging and `daily_label_popularity` ask for, without the shares."""
+    """The query of staging and `daily_label_popularity`, without the shares."""
     within = f"between date '{window[0]}' and date '{window[1]}'"
     return f"""
         select predictions.day, model_id, label, count(*) as images, avg(confidence) as mean_confidence
@@ -202,14 +202,14 @@ def _table_sql(lake: Lake, name: str) -> str:
 
 
 def _duckdb(lake: Lake) -> duckdb.DuckDBPyConnection:
-    """A connection that keeps nothing of what an earlier query has read. Loading its extension is a start-up's cost."""
+    """A connection without a cache of files. Loading its extension is start-up."""
     connection = duckdb.connect()
     prepare_connection(connection, lake.url, {})
     connection.execute("SET enable_external_file_cache = false")
     return connection
 
 
-def _asked(connection: duckdb.DuckDBPyConnection, sql: str) -> Figure:
+def _asked(connection: duckdb.DuckDBPyConnection, sql: str) -> Metric:
     return _measured(_times(partial(_fetch, connection, sql)))
 
 
@@ -218,7 +218,7 @@ def _fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Any]:
 
 
 def _narrow(lake: Lake) -> dict[str, Any]:
-    """Bytes that DuckDB reads of the table of vectors with and without asking for a vector, and of the narrow table."""
+    """Bytes that DuckDB reads of the table of vectors, with and without a vector in the query, and of the narrow table."""
     connection = _duckdb(lake)
     vectors, narrow = _table_sql(lake, CLIP_EMBEDDINGS.name), _table_sql(lake, CLASSIFICATIONS.name)
     arguments = {
@@ -243,21 +243,21 @@ def _bytes_read(work: Callable[[], Any]) -> int:
 
 
 def _small_appends(lake: Lake, number: int) -> dict[str, Any]:
-    """A day of many small appends, read before and after upkeep."""
+    """A day of many small appends, read before and after maintenance."""
     day, photos_each = day_number(number), 10
-    figures: dict[str, Any] = {"appends": SMALL_APPENDS, "photos_each": photos_each}
+    metrics: dict[str, Any] = {"appends": SMALL_APPENDS, "photos_each": photos_each}
     for name, predicted in _PREDICTED.items():
         table = lake.table(name)
         for n in range(SMALL_APPENDS):
             table.commit(predicted(raw_images(number, photos_each, first=4 * 10**6 + photos_each * n)))
         before = _of_a_day(lake, name, day)
-        evidence, span = _tended(lake, name)
+        report, span = _maintained(lake, name)
         after = _of_a_day(lake, name, day)
-        figures[name] = {"before": before, "after": after, "seconds": span.wall_seconds, "maintenance": evidence}
-    return figures
+        metrics[name] = {"before": before, "after": after, "seconds": span.wall_seconds, "maintenance": report}
+    return metrics
 
 
-def _of_a_day(lake: Lake, name: str, day: date) -> dict[str, Figure]:
+def _of_a_day(lake: Lake, name: str, day: date) -> dict[str, Metric]:
     sql = f"select model_id, count(*) from {_table_sql(lake, name)} where day = date '{day}' group by all"
     return {
         "read the day, polars": _measured(_times(lambda: lake.table(name).scan(day, day).collect())),
@@ -265,81 +265,81 @@ def _of_a_day(lake: Lake, name: str, day: date) -> dict[str, Figure]:
     }
 
 
-def _upkeep_of_all(lake: Lake) -> dict[str, Any]:
-    """Upkeep of every table after the year and after what the measuring did to it; then again, when nothing is due."""
-    figures: dict[str, Any] = {}
+def _maintain_all(lake: Lake) -> dict[str, Any]:
+    """Maintenance of every table after the year and the measured commits; then again, when nothing is due."""
+    metrics: dict[str, Any] = {}
     cost = f"select day, stage, sum(wall_seconds) from {_table_sql(lake, STAGE_RUNS.name)} group by all"
     costs_before = _asked(_duckdb(lake), cost)
     for name in TABLES:
         reset_peak_rss()
         at_rest = peak_rss_bytes()
-        evidence, span = _tended(lake, name)
+        report, span = _maintained(lake, name)
         peak = peak_rss_bytes() - at_rest
-        _, again = _tended(lake, name)
-        figures[name] = evidence | {
+        _, again = _maintained(lake, name)
+        metrics[name] = report | {
             "seconds": span.wall_seconds,
             "cpu_seconds": span.cpu_seconds,
             "peak_memory_bytes": peak,
             "again_seconds": again.wall_seconds,
         }
     costs_after = _asked(_duckdb(lake), cost)
-    return {"tables": figures, "cost of every day, DuckDB": {"before": costs_before, "after": costs_after}}
+    return {"tables": metrics, "cost of every day, DuckDB": {"before": costs_before, "after": costs_after}}
 
 
-def _tended(lake: Lake, name: str) -> tuple[dict[str, Any], Span]:
+def _maintained(lake: Lake, name: str) -> tuple[dict[str, Any], Span]:
     with timed(Span()) as span:
-        evidence = maintain(lake.table(name), _POLICY)
-    assert evidence is not None
-    return _told(evidence), span
+        report = maintain(lake.table(name), _POLICY)
+    assert report is not None
+    return _summary(report), span
 
 
-def _told(evidence: MaintenanceReport) -> dict[str, Any]:
+def _summary(report: MaintenanceReport) -> dict[str, Any]:
     return {
-        "before": asdict(evidence.before),
-        "after": asdict(evidence.after),
-        "packed_days": len(evidence.packed),
-        "rows_read_back": sum(packed.rows for packed in evidence.packed),
-        "skipped": evidence.skipped,
-        "vacuumed_files": len(evidence.vacuumed),
-        "vacuumed_bytes": evidence.vacuumed_bytes,
-        "did_nothing": evidence.did_nothing,
+        "before": asdict(report.before),
+        "after": asdict(report.after),
+        "packed_days": len(report.packed),
+        "rows_read_back": sum(packed.rows for packed in report.packed),
+        "skipped": report.skipped,
+        "vacuumed_files": len(report.vacuumed),
+        "vacuumed_bytes": report.vacuumed_bytes,
+        "did_nothing": report.did_nothing,
     }
 
 
 def _log(folder: Path) -> dict[str, Any]:
     """Opening a table of many commits: without any checkpoint, and with one.
 
-    The commits are written as delta-rs would leave them, each with a file of its own name: by delta-rs itself every commit
-    would read all those before it.
+    The commits are copies in the format of delta-rs, each with a file name of its own: delta-rs itself would read all earlier
+    commits for each new one.
     """
     table = Lake(folder.as_uri()).table(STAGE_RUNS.name)
     for run_id in ("first", "second"):
         table.commit(stage_runs(0, run_id, 1, ["raw_images"]))
     log = folder / "tables" / STAGE_RUNS.name / "_delta_log"
     newest = max(log.glob("*.json"))
-    text, figures = newest.read_text(), {}
+    text, metrics = newest.read_text(), {}
     (name,) = re.findall(r"part-[^\"]*\.parquet", text)
     written = int(newest.stem) + 1
     for entries in LOG_ENTRIES:
         for version in range(written, entries):
             (log / f"{version:020}.json").write_text(text.replace(name, f"part-{version}.parquet"))
         written = entries
-        figures[f"{entries:,} commits, no checkpoint"] = _measured(_times(table.open))
+        metrics[f"{entries:,} commits, no checkpoint"] = _measured(_times(table.open))
     write_checkpoint(table)
-    figures[f"{LOG_ENTRIES[-1]:,} commits, summed up in a checkpoint"] = _measured(_times(table.open))
-    return figures
+    metrics[f"{LOG_ENTRIES[-1]:,} commits, with a checkpoint"] = _measured(_times(table.open))
+    return metrics
 
 
 def _times(work: Callable[[], Any]) -> Iterator[Callable[[], Any]]:
     return (work for _ in range(REPEATS))
 
 
-def _measured(works: Iterable[Callable[[], Any]]) -> Figure:
-    """Medians over the works, which are alike."""
+def _measured(calls: Iterable[Callable[[], Any]]) -> Metric:
+    """Medians over calls that do the same kind of work."""
     spans = []
-    for work in works:
+    for call in calls:
         with timed(Span()) as span:
-            work()
+            call()
         spans.append(span)
     wall, cpu = ([getattr(span, name) for span in spans] for name in ("wall_seconds", "cpu_seconds"))
     return {

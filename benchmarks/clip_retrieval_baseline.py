@@ -117,7 +117,7 @@ class Writer:
 class Log:
     """Logs nothing; its own logger imports wandb."""
 
-    def __call__(self, figures: dict[str, Any]) -> None:
+    def __call__(self, metrics: dict[str, Any]) -> None:
         pass
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""What was wanted of the pipeline, judged from the figures: holds or not, and the floor that forbids the rest. Measures nothing."""
+"""The goals of the pipeline, checked against the measurements, each with the limit that explains a miss."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FIDELITY_STEPS = 0.25
 
 @dataclass(frozen=True)
 class GoalResult:
-    """One goal in one scenario. `floor` says what forbids it, or what else belongs to the figure."""
+    """One goal in one scenario. `floor` is the limit that prevents it, or a fact that explains the measurement."""
 
     goal: str
     where: str
@@ -39,7 +39,7 @@ class GoalResult:
 
 
 def check_goals(result: dict[str, Any]) -> list[GoalResult]:
-    """Every goal on which the figures can speak."""
+    """Every goal that the measurements can decide."""
     found: list[GoalResult] = []
     for scenario in result["scenarios"]:
         found += _over_plain(result, scenario)
@@ -49,12 +49,12 @@ def check_goals(result: dict[str, Any]) -> list[GoalResult]:
     return sorted([*found, *_share_of_peak(result), *_fidelity(result)], key=lambda one: _ORDER.index(one.goal))
 
 
-_PLAIN_BF16 = f"at least {OVER_PLAIN_BF16:g} times the plain baseline, in bf16"
-_PLAIN_INT8 = f"at least {OVER_PLAIN_INT8:g} times the plain baseline, in int8"
+_PLAIN_BF16 = f"at least {OVER_PLAIN_BF16:g} times plain PyTorch, in bf16"
+_PLAIN_INT8 = f"at least {OVER_PLAIN_INT8:g} times plain PyTorch, in int8"
 _RIVAL = f"at least {OVER_RIVAL['small']:g} (small) or {OVER_RIVAL['large']:g} (8–16 MP) times the best rival"
 _MEMORY = "less memory than the best rival"
 _OVERHEAD = (
-    f"all but the models: at most {OVERHEAD_SMALL_CPU_MS:g} CPU-ms (small), at most "
+    f"overhead beside the models: at most {OVERHEAD_SMALL_CPU_MS:g} CPU-ms (small), at most "
     f"{OVERHEAD_LARGE_SHARE_OF_RIVAL:.0%} of the best rival's (8–16 MP)"
 )
 _END_TO_END = f"end to end at most {END_TO_END:.2f} of the models alone"
@@ -78,7 +78,7 @@ def _over_plain(result: dict[str, Any], scenario: dict[str, Any]) -> Iterator[Go
             most = scenario["baselines"]["plain"]["cpu_seconds_per_1000"] / (
                 models_alone_cpu_ms(result, scenario, ours) or 1
             )
-            floor.append(f"the most that any pipeline around these models in {precision} could win here is {most:.1f}")
+            floor.append(f"the upper limit of any pipeline around these models in {precision} is {most:.1f}")
         if not in_precision:
             floor.append("this CPU has no bf16 arithmetic, both baselines compute in float32")
         if int8 and not _has_int8(result):
@@ -110,7 +110,7 @@ def _over_rivals(result: dict[str, Any], scenario: dict[str, Any]) -> Iterator[G
     floor = ""
     if reached < wanted:
         most = scenario["baselines"][rival]["cpu_seconds_per_1000"] / (models_alone_cpu_ms(result, scenario, ours) or 1)
-        floor = f"the most that any pipeline around these models could win is {most:.2f}"
+        floor = f"the upper limit of any pipeline around these models is {most:.2f}"
     yield GoalResult(
         _RIVAL,
         scenario_name(scenario),
@@ -128,14 +128,14 @@ def _overhead(result: dict[str, Any], scenario: dict[str, Any]) -> Iterator[Goal
     if mine is None:
         return
     theirs = overhead_cpu_ms(scenario, rival) if rival else None
-    said = f"{number(mine)} CPU-ms" + (f"; {title(result, rival)}: {number(theirs)}" if rival and theirs else "")
+    overhead = f"{number(mine)} CPU-ms" + (f"; {title(result, rival)}: {number(theirs)}" if rival and theirs else "")
     if scenario["photos"] == "small":
         holds, decode = mine <= OVERHEAD_SMALL_CPU_MS, ""
     elif theirs:
         holds, decode = mine <= OVERHEAD_LARGE_SHARE_OF_RIVAL * theirs, f"{mine / theirs:.0%} of the rival's; "
     else:
         return
-    yield GoalResult(_OVERHEAD, scenario_name(scenario), said, holds, decode + _by_stage(scenario, str(ours)))
+    yield GoalResult(_OVERHEAD, scenario_name(scenario), overhead, holds, decode + _by_stage(scenario, str(ours)))
 
 
 def _by_stage(scenario: dict[str, Any], baseline: str) -> str:
@@ -155,15 +155,15 @@ def _end_to_end(result: dict[str, Any], scenario: dict[str, Any]) -> Iterator[Go
     reached = 1 + overhead / models
     floor = ""
     if reached > END_TO_END:
-        floor = f"{number(overhead)} CPU-ms beside {number(models)} of the models"
+        floor = f"{number(overhead)} CPU-ms beside {number(models)} CPU-ms of the models"
         if parts := scenario["parts_cpu_ms"].get(ours):
             decode = max((spent for name, spent in parts.items() if "decode" in name), default=0.0)
-            floor += f"; the decode alone, with nothing else, would be {1 + decode / models:.2f}"
+            floor += f"; with the decode alone the ratio would be {1 + decode / models:.2f}"
     yield GoalResult(_END_TO_END, scenario_name(scenario), f"{reached:.2f}", reached <= END_TO_END, floor)
 
 
 def _share_of_peak(result: dict[str, Any]) -> Iterator[GoalResult]:
-    """The models' rate beside the best of plain products and convolutions, per CPU-second, over all scenarios."""
+    """The models' rate relative to the best plain product or convolution, per CPU-second, over all scenarios."""
     gflop = sum(GFLOP_PER_IMAGE.values())
     for name, precision in result["precision"].items():
         if result["baselines"][name]["role"] != "ours" or not result["floor"]["peak_gflops_per_core"].get(precision):
@@ -179,7 +179,7 @@ def _share_of_peak(result: dict[str, Any]) -> Iterator[GoalResult]:
             title(result, name),
             f"{reached / peak:.0%}",
             reached >= SHARE_OF_PEAK * peak,
-            f"{reached:.0f} of {peak:.0f} GFLOP a CPU-second; {gflop:.1f} GFLOP a photo",
+            f"{reached:.0f} of {peak:.0f} GFLOP per CPU-second; {gflop:.1f} GFLOP per photo",
         )
 
 
@@ -191,5 +191,5 @@ def _fidelity(result: dict[str, Any]) -> Iterator[GoalResult]:
                 KINDS[kind],
                 f"{found['mean']:.2f} on average of {found['photos']} photos",
                 found["mean"] <= FIDELITY_STEPS,
-                f"{found['most_of_a_photo']:.2f} for the photo where it is most",
+                f"{found['most_of_a_photo']:.2f} for the worst photo",
             )

@@ -44,7 +44,7 @@ def of_baselines(
 
 
 def ratios(runs: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> dict[str, dict[str, dict[str, float]]]:
-    """Each baseline's cost over each other's, taken within a run, then the median, because the machine's load changes between runs."""
+    """Each baseline's cost over each other's, within a run, then the median: the machine's load changes between runs."""
     baselines = [baseline for baseline in runs[0] if baseline not in failed]
     return {above: {below: _ratio(runs, above, below) for below in baselines if below != above} for above in baselines}
 

@@ -46,7 +46,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     axes[0][0].invert_yaxis()
     machine = result["machine"]
     figure.suptitle(
-        f"{machine['cpu']}, {machine['cores']} cores. Dark: the models alone; light: everything else; in brackets: multiples of ours",
+        f"{machine['cpu']}, {machine['cores']} cores. Dark: the models alone; light: everything else; in brackets: ours = 1",
         fontsize=8,
     )
     figure.tight_layout()

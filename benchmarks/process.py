@@ -62,11 +62,11 @@ class BaselineProcess:
     def run(self, place: Place, **more: Any) -> dict[str, Any]:
         """One run, with the peak memory of its processes; their CPU time is measured from outside if the baseline asks for it."""
         with TreeWatch(self.process.pid) as watch:
-            figures = self.ask("run", place, **more)
-        if tree := figures.pop("tree"):
+            metrics = self.ask("run", place, **more)
+        if tree := metrics.pop("tree"):
             seen = watch.cpu_seconds_between(tree["began"], tree["before"], tree["after"])
-            figures["cpu_seconds"] = seen - tree["start_up_cpu_seconds"]
-        return figures | {"peak_memory_bytes": watch.peak_bytes}
+            metrics["cpu_seconds"] = seen - tree["start_up_cpu_seconds"]
+        return metrics | {"peak_memory_bytes": watch.peak_bytes}
 
     def close(self) -> None:
         """End the process and every descendant that is left."""

@@ -1,7 +1,7 @@
-"""What a process pays before its first work, in CPU and wall seconds of fresh processes. `--help`.
+"""Start-up of processes: CPU and wall seconds of fresh processes before their first work. `--help`.
 
-The last two lines are whole step processes over a day of one photo, whose models were exported and proven before: with so
-little to infer, they are start-up from end to end, up to the models' first answers and to the process's end.
+The last two cases are whole step processes over a day of one photo, with models that were exported and checked before: with
+so little to infer they consist of start-up, up to the first answers of both models and up to the end of the process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -26,24 +26,18 @@ from benchmarks.photos import REPO_ROOT, photo_set
 from benchmarks.place import DAY
 
 _STAGE, _UNTIL_ANSWERED = "--stage", "--until-answered"
-_PROVING_PHOTOS = 64
+_PARITY_PHOTOS = 64
 _READ, _PREDICT = ("raw_images", "image_tensors"), ("classifications", "clip_embeddings")
 
 
 @dataclass
 class Case:
-    """One kind of process; `predicts` says that each of them finds the day read and not yet predicted."""
+    """One kind of process; `predicts`: each process needs a day that is read and not yet predicted."""
 
     name: str
     command: list[str]
     predicts: bool = False
     spans: list[Span] = field(default_factory=list)
-
-    def cpu_seconds(self) -> float:
-        return median(span.cpu_seconds for span in self.spans)
-
-    def wall_seconds(self) -> float:
-        return median(span.wall_seconds for span in self.spans)
 
     def metrics(self) -> dict[str, Any]:
         return {
@@ -55,7 +49,7 @@ class Case:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="processes of each kind, 5 at least (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=7, help="processes of each kind, at least 5 (%(default)s)")
     parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
     parser.add_argument(_STAGE, nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--day", help=argparse.SUPPRESS)
@@ -69,20 +63,19 @@ def main() -> None:
     here = machine()
     with tempfile.TemporaryDirectory(prefix="shelf-startup-") as folder:
         cases = measured(Path(folder), arguments.rounds)
-    page = _page(cases, here, arguments.rounds)
     arguments.out.mkdir(parents=True, exist_ok=True)
     result = {"machine": here, "rounds": arguments.rounds, "cases": [case.metrics() for case in cases]}
     (arguments.out / "startup.json").write_text(json.dumps(result, indent=1) + "\n")
-    (arguments.out / "startup.md").write_text(page)
-    print(page)
+    (arguments.out / "startup.md").write_text(page(result))
+    print(page(result))
 
 
 def measured(folder: Path, rounds: int) -> list[Case]:
-    """Every case `rounds` times, in turn, so that a busy minute of the machine falls on all of them alike."""
+    """Every case `rounds` times, in turn, so that a busy minute of the machine affects all cases."""
     cases = _cases()
     home = folder / "home"
     _prepare(home)
-    # The first round is not counted: it brings files into memory and writes bytecode, as an installation has them.
+    # The first round is not counted: it fills the page cache and writes bytecode.
     for number in range(rounds + 1):
         for case in cases:
             with _home(home, folder, fresh=case.predicts) as environment:
@@ -112,13 +105,13 @@ def _stages(*names: str, day: date = DAY) -> list[str]:
 
 
 def _prepare(home: Path) -> None:
-    """A home with dbt's manifest, with models that photos of the day before have proven, and one photo, read and cut."""
+    """A home with dbt's manifest, with models that were checked on photos of the day before, and one photo that is read."""
     from shelf_assets.intake.put_photos import land
     from shelf_assets.lake.lake import Lake
 
     day_before = DAY - timedelta(days=1)
     objects = Lake(_lake(home)).objects
-    photos = photo_set("small", _PROVING_PHOTOS + 1).files
+    photos = photo_set("small", _PARITY_PHOTOS + 1).files
     list(land(objects, day_before, photos[1:]))
     _process(_stages(*_READ, *_PREDICT, day=day_before), _environment(home))
     list(land(objects, DAY, photos[:1]))
@@ -164,7 +157,7 @@ def _run_stages(stages: list[str], day: str, until_answered: bool) -> None:
 
 @contextmanager
 def _home(home: Path, folder: Path, fresh: bool) -> Iterator[dict[str, str]]:
-    """The environment of a process; `fresh` gives it a copy of the home, because what is predicted is not predicted again."""
+    """The environment of a process; `fresh` gives it a copy of the home, because finished predictions are not repeated."""
     if not fresh:
         yield _environment(home)
         return
@@ -174,7 +167,7 @@ def _home(home: Path, folder: Path, fresh: bool) -> Iterator[dict[str, str]]:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    # Only with bytecode on disk do two processes pay the same for our own modules.
+    # With bytecode on disk, all processes pay the same for the import of our modules.
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"SHELF_HOME": str(home), "SHELF_LAKE_URL": _lake(home)}
 
@@ -189,20 +182,25 @@ def _process(command: list[str], environment: dict[str, str]) -> None:
         raise RuntimeError(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
 
 
-def _page(cases: list[Case], here: dict[str, Any], rounds: int) -> str:
+def page(result: Mapping[str, Any]) -> str:
+    """The page of a result."""
+    here, rounds = result["machine"], result["rounds"]
     lines = [
         "# Start-up",
         "",
         f"`python -m benchmarks.startup --rounds {rounds}` on {here['cores']} cores of {here['cpu']}, "
         f"Python {here['python']}:",
-        f"medians of {rounds} fresh processes each, in turn; files in memory, bytecode on disk, dbt's manifest made. CPU is",
-        "user and system time. The last two lines are step processes, the models exported and proven before: from `python` to",
-        "both models' first answers, without torch, and to the process's end, with the rows committed and MLflow told.",
+        f"medians of {rounds} fresh processes each, in turn; files in the page cache, bytecode on disk, dbt's manifest made.",
+        "CPU is user and system time. The last two lines are step processes with exported and checked models: from `python` to the",
+        "first answers of both models, without torch, and to the end of the process, with rows committed and MLflow logged.",
         "",
         "| process | CPU seconds | wall seconds |",
         "|---|---:|---:|",
     ]
-    lines += [f"| {case.name} | {case.cpu_seconds():.2f} | {case.wall_seconds():.2f} |" for case in cases]
+    lines += [
+        f"| {case['name']} | {median(case['cpu_seconds']):.2f} | {median(case['wall_seconds']):.2f} |"
+        for case in result["cases"]
+    ]
     return "\n".join(lines) + "\n"
 
 

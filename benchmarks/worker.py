@@ -1,8 +1,8 @@
 """The process of one baseline: loads its models once, then runs the commands that arrive on standard input.
 
-A process a baseline, kept for the whole bench, because importing torch costs more than a run. Answers are lines of JSON on the
-standard output that the process was started with; what libraries print goes to standard error. A way that fails answers with
-its reason.
+One process per baseline serves the whole bench, because importing torch costs more than a run. Commands and answers are lines
+of JSON; standard output carries answers only, and what libraries print goes to standard error. A failure is answered with its
+reason.
 """
 
 from __future__ import annotations
@@ -112,12 +112,12 @@ def _start(name: str, options: BenchOptions) -> Running:
 def _failure(error: Exception) -> dict[str, str]:
     if not isinstance(error, BaselineUnavailable):
         traceback.print_exc()
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    return {"failed": said[0] if isinstance(error, BaselineUnavailable) else f"{type(error).__name__}: {said[0]}"}
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return {"failed": lines[0] if isinstance(error, BaselineUnavailable) else f"{type(error).__name__}: {lines[0]}"}
 
 
-def _answer(answers: Any, said: dict[str, Any]) -> None:
-    answers.write(json.dumps(said, default=float) + "\n")
+def _answer(answers: Any, answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer, default=float) + "\n")
     answers.flush()
 
 
