@@ -59,7 +59,7 @@ check: $(STAMP)  ## lint, format, types, imports of the tests, dbt parse for bot
 dev: $(STAMP)  ## the Dagster UI on 127.0.0.1:$(PORT), with the daemon that runs schedules and sensors
 	$(BIN)/shelf dev --port $(PORT)
 
-bench: $(STAMP)  ## this pipeline beside the plain way, its rivals and its models alone, to docs/benchmarks/; BENCH=--quick is a first look
+bench: $(STAMP)  ## compare this pipeline with plain PyTorch, rivals and its models alone, to docs/benchmarks/; BENCH=--quick for a short run
 	@VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet --no-deps --require-hashes \
 		--target "$(SHELF_HOME)/bench/clip-retrieval" -r benchmarks/clip_retrieval.txt \
 		|| echo "clip-retrieval could not be fetched; the bench goes on without it"

@@ -113,8 +113,8 @@ def _baselines(result: dict[str, Any]) -> str:
         table(header, rows),
         f"{'One run' if runs == 1 else f'Medians of {runs} runs in turn'}, in brackets the range (memory: the maximum). "
         "\u201cOurs\u201d is the row in bold; more than 1 in the last column but one means that ours is cheaper. Overhead is all "
-        "CPU time outside the models for one more photo; the fourth column also contains the fixed cost of a run. A dash: the runs differ "
-        "by more than the value itself.",
+        "CPU time outside the models for one more photo; the fourth column also contains the fixed cost of a run. "
+        "A dash: the runs differ by more than the value itself.",
     ]
     if absent:
         lines = [f"- {reason} ({', '.join(_shown(result, where))})" for reason, where in absent.items()]

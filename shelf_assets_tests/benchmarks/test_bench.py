@@ -1,4 +1,4 @@
-"""The bench from end to end on a few drawn photos, and the page, the goals and the sums that are made of its figures."""
+"""The bench from end to end on a few drawn photos; its page, its goals and its statistics."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 class TestOneRun:
-    def test_a_way_whose_figures_are_missing(self, result: dict[str, Any]) -> None:
+    def test_every_baseline_is_measured(self, result: dict[str, Any]) -> None:
         (scenario,) = result["scenarios"]
         assert set(scenario["baselines"]) == set(_MEASURED), scenario["failed"]
         (run,) = scenario["runs"]
@@ -68,36 +68,36 @@ class TestOneRun:
             assert set(scenario["baselines"][baseline]["overhead"]["stages_cpu_ms"]) == set(whole["stages"])
 
     @pytest.mark.parametrize("baseline", [baseline for baseline in _MEASURED if baseline != "plain"])
-    def test_a_rival_that_answers_something_else(self, result: dict[str, Any], baseline: str) -> None:
+    def test_every_baseline_gives_the_same_answers(self, result: dict[str, Any], baseline: str) -> None:
         agreement = result["scenarios"][0]["agreement"][baseline]
         assert agreement["photos"] == agreement["photos_reference"] == agreement["photos_both"] == _PHOTOS
         assert agreement["embedding_cosine_least"] > 0.999
 
-    def test_stages_that_lie_beside_the_total(self, result: dict[str, Any]) -> None:
+    def test_stages_are_part_of_the_total(self, result: dict[str, Any]) -> None:
         whole = result["scenarios"][0]["runs"][0]["pipeline torch"]["whole"]
         within = sum(whole["stages"][name]["wall_seconds"] for name in ("raw_images", "image_tensors", "predictions"))
         assert within <= whole["wall_seconds"]
 
-    def test_a_way_that_is_not_installed_ends_the_bench(self, result: dict[str, Any]) -> None:
+    def test_baseline_that_is_not_installed_is_named_with_its_reason(self, result: dict[str, Any]) -> None:
         assert "BENCH_CLIP_RETRIEVAL" in result["absent"]["clip-retrieval"]
         assert f"clip-retrieval's loop: {result['absent']['clip-retrieval']} (everywhere)" in markdown(result)
 
-    def test_the_page_lacks_a_way_or_a_goal(self, result: dict[str, Any], tmp_path: Path) -> None:
+    def test_page_shows_every_baseline_and_goal(self, result: dict[str, Any], tmp_path: Path) -> None:
         page = markdown(result)
         for baseline in _MEASURED:
             assert f"| 348 px, disk | {'**' if baseline == 'pipeline torch' else ''}{BY_NAME[baseline].title}" in page
-        # Two goals are judged by what lies around the models alone, which four photos may not tell from noise.
+        # Two goals depend on the overhead, which is not reported where it is within noise, as it may be with four photos.
         assert {one.goal.partition(" ")[0] for one in check_goals(result)} >= {"at", "less", "models", "decode"}
         plot(result, tmp_path / "pipeline.png")
         assert (tmp_path / "pipeline.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_comment_stands_before_exif() -> None:
+def test_comment_is_added_after_exif() -> None:
     assert with_comment(_HEAD, b"one") == b"\xff\xd8\xff\xe1\x00\x04ab\xff\xfe\x00\x05one\xff\xdb\x00\x02"
 
 
 @_linux
-def test_a_process_that_dies_takes_the_bench_with_it(tmp_path: Path) -> None:
+def test_dead_process_becomes_a_failed_baseline(tmp_path: Path) -> None:
     nowhere = BenchOptions(batch_size=4, threads=1, loader_workers=0, drawn=True, scratch=str(tmp_path))
     process = BaselineProcess(BY_NAME["clip-retrieval"], nowhere, tmp_path / "log")
     try:
@@ -118,7 +118,7 @@ def _run(images: int, cpu_seconds: float) -> dict[str, Any]:
     }
 
 
-def test_what_a_run_costs_however_small_counts_for_each_photo() -> None:
+def test_fixed_cost_of_a_run_is_separated_from_that_of_a_photo() -> None:
     whole = {"plain": {"whole": _run(10, 5.0), "models_alone": _run(10, 3.0)}}
     # 0.4 s a run and 10 ms a photo.
     stub = {"plain": {"many": _run(102, 1.42), "few": _run(2, 0.42)}}
@@ -129,7 +129,7 @@ def test_what_a_run_costs_however_small_counts_for_each_photo() -> None:
     assert found["overhead"]["cpu_ms_per_run"] == pytest.approx(400)
 
 
-def test_a_way_that_failed_half_way_keeps_half_a_median() -> None:
+def test_baseline_that_failed_half_way_has_no_metrics() -> None:
     first = {baseline: {"whole": _run(10, 5.0), "models_alone": {}} for baseline in ("plain", "ray")}
     second = {"plain": first["plain"]}
     failed = {"ray": "it fell over"}
@@ -137,7 +137,7 @@ def test_a_way_that_failed_half_way_keeps_half_a_median() -> None:
     assert metrics.ratios([first, second], failed) == {"plain": {}}
 
 
-def test_noise_is_told_as_a_figure() -> None:
+def test_overhead_within_noise_is_not_reported() -> None:
     scenario = {
         "baselines": {
             "ray": {"overhead": _overhead(10, least=-20, most=40)},
@@ -148,14 +148,14 @@ def test_noise_is_told_as_a_figure() -> None:
     assert overhead_cpu_ms(scenario, "daft") == 10
 
 
-def test_the_best_rival_is_one_that_failed() -> None:
+def test_best_rival_is_one_that_ran() -> None:
     result = {"baselines": {name: {"role": BY_NAME[name].role} for name in BY_NAME}}
     scenario = {"baselines": {"daft": {"cpu_seconds_per_1000": 400}, "plain": {"cpu_seconds_per_1000": 1}}}
     assert best_rival(result, scenario) == "daft"
     assert best_rival(result, {"baselines": {}}) is None
 
 
-def test_equal_answers_in_another_order_are_unequal(tmp_path: Path) -> None:
+def test_answers_are_compared_by_photo_in_any_order(tmp_path: Path) -> None:
     vectors = np.eye(3, dtype=np.float32)
     scores = np.ones(3, np.float32)
     np.savez(tmp_path / "one.npz", keys=["a", "b", "c"], labels=["x", "y", "z"], scores=scores, embeddings=vectors)
