@@ -28,13 +28,14 @@ from benchmarks.tables import KINDS, table
 
 ALLOWED_RATIO = 1.03
 _SCRIPT = Path(__file__).with_name("before_after_stages.py")
-# Photos of the day before: the models' backend is exported and checked with them, which is start-up.
+# Photos of the day before, with which the models are exported and checked, and every measured process warms up.
 _WARM_UP_PHOTOS = 64
 _WARM_UP_DAY = DAY - timedelta(days=1)
+_DAYS = (f"--day={DAY}", f"--warm-up-day={_WARM_UP_DAY}")
 _PREDICTIONS = ("classifications", "clip_embeddings")
 _COSTS = {
     "stages_cpu_seconds": "The stages' own CPU time, as the runs recorded it in `stage_runs`",
-    "run_cpu_seconds": "The whole run in Dagster, commits and checks included",
+    "run_cpu_seconds": "The whole run in Dagster, commits and checks included, in a warm process",
 }
 
 
@@ -132,9 +133,7 @@ def measure(sides: Mapping[str, Checkout], kind: Kind, count: int, rounds: int, 
         for step in STEPS:
             # Alternating order: neither side always runs first.
             order = list(sides)[:: 1 if number % 2 == 0 else -1]
-            steps[step.name].append(
-                {name: sides[name].run(homes[name], f"--day={DAY}", *step.arguments) for name in order}
-            )
+            steps[step.name].append({name: sides[name].run(homes[name], *_DAYS, *step.arguments) for name in order})
         for home in homes.values():
             shutil.rmtree(home)
         print(f"{count} photos of {KINDS[kind]}: round {number + 1} of {rounds}", flush=True)
