@@ -153,7 +153,7 @@ def _reads(lake: Lake, days: int, photos: int) -> dict[str, Metric]:
     }
     for span, first in {"the last 30 days": month, "all days": 0}.items():
         window = (day_number(first), day_number(days - 1))
-        metrics[f"labels by day, DuckDB: {span}"] = _asked(connection, _labels_sql(lake, window))
+        metrics[f"labels by day, DuckDB: {span}"] = _query(connection, _labels_sql(lake, window))
         metrics[f"labels by day, polars: {span}"] = _measured(_times(partial(_labels_polars, lake, window)))
     return metrics
 
@@ -209,7 +209,7 @@ def _duckdb(lake: Lake) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _asked(connection: duckdb.DuckDBPyConnection, sql: str) -> Metric:
+def _query(connection: duckdb.DuckDBPyConnection, sql: str) -> Metric:
     return _measured(_times(partial(_fetch, connection, sql)))
 
 
@@ -227,7 +227,7 @@ def _narrow(lake: Lake) -> dict[str, Any]:
         "a number of every vector": f"select sum(embedding[1]) from {vectors}",
     }
     return {
-        what: {"read_bytes": _bytes_read(partial(_fetch, connection, sql))} | _asked(connection, sql)
+        what: {"read_bytes": _bytes_read(partial(_fetch, connection, sql))} | _query(connection, sql)
         for what, sql in arguments.items()
     }
 
@@ -261,7 +261,7 @@ def _of_a_day(lake: Lake, name: str, day: date) -> dict[str, Metric]:
     sql = f"select model_id, count(*) from {_table_sql(lake, name)} where day = date '{day}' group by all"
     return {
         "read the day, polars": _measured(_times(lambda: lake.table(name).scan(day, day).collect())),
-        "count the day, DuckDB": _asked(_duckdb(lake), sql),
+        "count the day, DuckDB": _query(_duckdb(lake), sql),
     }
 
 
@@ -269,7 +269,7 @@ def _maintain_all(lake: Lake) -> dict[str, Any]:
     """Maintenance of every table after the year and the measured commits; then again, when nothing is due."""
     metrics: dict[str, Any] = {}
     cost = f"select day, stage, sum(wall_seconds) from {_table_sql(lake, STAGE_RUNS.name)} group by all"
-    costs_before = _asked(_duckdb(lake), cost)
+    costs_before = _query(_duckdb(lake), cost)
     for name in TABLES:
         reset_peak_rss()
         at_rest = peak_rss_bytes()
@@ -282,7 +282,7 @@ def _maintain_all(lake: Lake) -> dict[str, Any]:
             "peak_memory_bytes": peak,
             "again_seconds": again.wall_seconds,
         }
-    costs_after = _asked(_duckdb(lake), cost)
+    costs_after = _query(_duckdb(lake), cost)
     return {"tables": metrics, "cost of every day, DuckDB": {"before": costs_before, "after": costs_after}}
 
 

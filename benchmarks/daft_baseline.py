@@ -56,9 +56,9 @@ class DaftBaseline:
         with timed(total):
             keys = list_keys(place)
             with timed(stages["photos and models"]):
-                asked = daft.from_pydict({"key": keys, "url": [f"{place.photos_url}/{key}" for key in keys]})
+                plan = daft.from_pydict({"key": keys, "url": [f"{place.photos_url}/{key}" for key in keys]})
                 answered = (
-                    asked.with_column("pixels", _tensors()(col("url").download(io_config=io)))
+                    plan.with_column("pixels", _tensors()(col("url").download(io_config=io)))
                     .select(col("key"), _answers(stub, self.options.batch_size)(col("pixels")))
                     .to_pydict()
                 )

@@ -281,7 +281,7 @@ def _measured(lake: Lake, calls: Iterable[Callable[[], Any]], is_cold: bool = Tr
 
 
 def _evict(lake: Lake) -> None:
-    """Let the kernel forget the index's pages, as if nobody had arguments it for long."""
+    """Evict the index from the page cache, as if it had not been used for long."""
     if (folder := lake.objects.folder) is None:
         return
     for path in folder.glob("tables/raw_images/_hash_index/runs/*"):

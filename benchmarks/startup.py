@@ -122,13 +122,13 @@ def _end_when_answered() -> None:
     """End the process at the first answer of the second model, before rows are written."""
     from shelf_assets.models.backends.opening import OpenModel
 
-    submit, arguments = OpenModel.submit, set[str]()
+    submit, answered = OpenModel.submit, set[str]()
 
     def submit_and_count(model: OpenModel, pixels: Any) -> Any:
         answer = submit(model, pixels)
         answer()
-        arguments.add(model.spec.model_id)
-        if len(arguments) == len(_PREDICT):
+        answered.add(model.spec.model_id)
+        if len(answered) == len(_PREDICT):
             assert "torch" not in sys.modules, "an exported model needs no torch"
             os._exit(0)
         return answer

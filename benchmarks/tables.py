@@ -22,8 +22,8 @@ def scenario_name(scenario: dict[str, Any]) -> str:
 
 def title(result: dict[str, Any], baseline: str) -> str:
     """The baseline's name on the page, with the precision that its models ran in, or should have run in."""
-    asked = result["baselines"][baseline]["precision"]
-    precision = result["precision"].get(baseline, None if asked == "auto" else asked)
+    wanted = result["baselines"][baseline]["precision"]
+    precision = result["precision"].get(baseline, None if wanted == "auto" else wanted)
     name = str(result["baselines"][baseline]["title"])
     return f"{name}, {precision}" if precision else name
 
