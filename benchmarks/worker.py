@@ -61,12 +61,12 @@ class Worker:
 
         from shelf_assets.vision.preprocess import to_tensor
 
-        cached = (place.photos_url, photos)
-        if cached not in self._tensors:
+        source = (place.photos_url, photos)
+        if source not in self._tensors:
             objects = place.photos().objects
             keys = sorted(stored.key for stored in objects.list(place.prefix))[:photos]
-            self._tensors = {cached: np.stack([to_tensor(objects.get(key), GEOMETRY) for key in keys])}
-        return self._tensors[cached]
+            self._tensors = {source: np.stack([to_tensor(objects.get(key), GEOMETRY) for key in keys])}
+        return self._tensors[source]
 
 
 def main() -> None:
