@@ -21,7 +21,7 @@ from shelf_assets.lake.hash_index.rows import IndexedRows
 from shelf_assets.lake.known_rows import KnownRows, ScannedRows
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, accepted_twice, merge_objects
-from shelf_assets.lake.maintenance import Policy, tend
+from shelf_assets.lake.maintenance import Policy, maintain
 from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.rows import DAY, NOON, applied, photo, photos
@@ -88,7 +88,7 @@ class History:
             build.maintain(self.table)
             assert self._known().uncovered.is_empty()
         elif step == "tend":
-            tend(self.table, POLICY)
+            maintain(self.table, POLICY)
         elif step == "lose a run" and index and index.runs and store.exists(index.runs[0].key):
             store.delete([index.runs[0].key])
         elif step == "lose the manifest" and index:
