@@ -126,3 +126,10 @@ def _lake_at(url: str, settings: Settings) -> LakeUnderTest:
 
     here = settings.replace(lake__url=url)
     return LakeUnderTest(url, open_lake(here), here)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write what tests have measured (`record_property`) into the log of every run, also of one whose tests all pass."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
