@@ -38,7 +38,7 @@ def _met(meeting: Path, processes: int, work: Any, *case: object) -> Any:
     """Call `work(*case)` once all processes are here: none can take a second case before."""
     (meeting / str(os.getpid())).touch()
     deadline = time.monotonic() + MEETING_SECONDS
-    while len(os.listdir(meeting)) < processes:
+    while sum(1 for _ in meeting.iterdir()) < processes:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{processes} processes did not start within {MEETING_SECONDS} s")
         time.sleep(0.005)
