@@ -73,7 +73,7 @@ def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materiali
     try:
         settings = load_settings()
         lake = lake_of(settings)
-        *backfilled, whole_day = days = days_between(today_utc() - timedelta(days=4), today_utc() - timedelta(days=1))
+        *backfilled, whole_day = days = days_between(today_utc() - timedelta(days=3), today_utc() - timedelta(days=1))
         nobodys = days[0] - timedelta(days=2)
         for day in [nobodys, *days]:
             drawn = draw_day(day.toordinal(), day, PHOTOS_PER_DAY)
