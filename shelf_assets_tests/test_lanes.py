@@ -17,7 +17,7 @@ from shelf_assets_tests.lanes import LANE_BY_PLACE, LANES, ROOT, lanes_of
         (["lake"], ["s3"], "lake/test_rules.py", {"server"}),
         (["counted_in"], ["redis"], "http/test_rate_limits.py", {"server"}),
         (["shop", "runs"], [], "stories/test_killed.py", {"kill"}),
-        (["materialized", "browser"], ["slow"], "ui/test_screenshot.py", {"browser"}),
+        (["materialized", "browser"], ["slow"], "ui/test_dagster_ui.py", {"browser"}),
         ([], [], "intake/api/test_upload.py", {"server"}),
         ([], [], "intake/test_presigned.py", set()),
         ([], [], "training/test_projection.py", {"training"}),
