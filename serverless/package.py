@@ -32,6 +32,12 @@ class NotFetched(RuntimeError):
 def build(folder: Path, uv: Path, python: str = PYTHON) -> tuple[int, int]:
     """Make `folder`/package and `folder`/door.zip anew; their sizes, in bytes. Raises NotFetched."""
     package, archive = folder / "package", folder / "door.zip"
+    fill(package, uv, python)
+    return sum(path.stat().st_size for path in _files(package)), _zip(package, archive)
+
+
+def fill(package: Path, uv: Path, python: str = PYTHON) -> None:
+    """Make the folder `package` anew: the wheels and our modules. Raises NotFetched."""
     shutil.rmtree(package, ignore_errors=True)
     package.mkdir(parents=True)
     fetched = subprocess.run(
@@ -45,7 +51,6 @@ def build(folder: Path, uv: Path, python: str = PYTHON) -> tuple[int, int]:
     if fetched.returncode:
         raise NotFetched(fetched.stderr.strip())
     _copy_modules(package / "shelf_assets")
-    return sum(path.stat().st_size for path in _files(package)), _zip(package, archive)
 
 
 def require_fit(unzipped_bytes: int) -> None:
