@@ -15,8 +15,20 @@ REQUIREMENTS = REPOSITORY / "serverless" / "requirements.txt"
 # Amazon Linux 2023, below the runtimes from Python 3.12 on, has glibc 2.34; 3.11 has Amazon Linux 2's 2.26, for which
 # NumPy makes no wheels any more.
 PYTHON, PLATFORM = "3.12", "x86_64-manylinux_2_28"
-# Of ours: the door, and what it stands on. Weights and tables stay at home.
-MODULES = ("__init__.py", "machine.py", "settings.py", "intake", "lake", "vision/*.py")
+# Of ours: the upload API and what it needs, and the settings of every room, which `settings.py` composes. Folders come first:
+# they are copied whole.
+MODULES = (
+    "http",
+    "intake",
+    "lake",
+    "photos",
+    "__init__.py",
+    "machine.py",
+    "settings.py",
+    "*/__init__.py",
+    "*/settings.py",
+    "vision/*.py",
+)
 # What AWS takes: above the second a package goes by way of a bucket, as `sam deploy` does anyway.
 MAX_UNZIPPED_BYTES, MAX_DIRECT_ZIP_BYTES = 250 << 20, 50 << 20
 
