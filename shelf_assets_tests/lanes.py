@@ -17,11 +17,10 @@ LANES = ("server", "browser", "kill", "training", "slow")
 
 # Only fixtures that start something themselves: pytest names all fixtures that a test needs, also indirectly.
 LANE_BY_FIXTURE = {"s3_server": "server", "redis_url": "server", "materialized": "browser", "browser": "browser"}
-LANE_BY_FIXTURE |= {"runs": "kill"}
+LANE_BY_FIXTURE |= {"api": "server", "start_api": "server", "small_api": "server", "runs": "kill"}
 # Fixtures with parameters look up `s3_server` and `redis_url` while the test runs; their parameters carry these markers.
 LANE_BY_MARKER = {"s3": "server", "redis": "server"}
 LANE_BY_PLACE = {
-    "intake/api": "server",
     "photos/test_decoder_pool.py": "kill",
     "training": "training",
     "ui": "browser",

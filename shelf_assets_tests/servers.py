@@ -38,6 +38,15 @@ class S3Server:
     bucket: str = BUCKET
     region: str = "us-east-1"
 
+    def settings(self) -> dict[str, str]:
+        """For `Settings.replace` and `load_settings`."""
+        return {
+            "lake__s3__endpoint_url": self.endpoint_url,
+            "lake__s3__access_key_id": self.access_key_id,
+            "lake__s3__secret_access_key": self.secret_access_key,
+            "lake__s3__region": self.region,
+        }
+
     def environment(self) -> dict[str, str]:
         """The usual AWS variables, as every client reads them."""
         return {

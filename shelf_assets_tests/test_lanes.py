@@ -18,7 +18,7 @@ from shelf_assets_tests.lanes import LANE_BY_PLACE, LANES, ROOT, lanes_of
         (["counted_in"], ["redis"], "http/test_rate_limits.py", {"server"}),
         (["shop", "runs"], [], "stories/test_killed.py", {"kill"}),
         (["materialized", "browser"], ["slow"], "ui/test_dagster_ui.py", {"browser"}),
-        ([], [], "intake/api/test_upload.py", {"server"}),
+        (["client", "api"], [], "intake/test_uploads.py", {"server"}),
         ([], [], "intake/test_presigned.py", set()),
         ([], [], "training/test_projection.py", {"training"}),
         ([], [], "photos/test_decoder_pool.py", {"kill"}),

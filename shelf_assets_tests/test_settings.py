@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shelf_assets.defs.resources.lake import lake_of
-from shelf_assets.settings import SettingsError, leaves, load_settings, without_password
+from shelf_assets.build import open_lake
+from shelf_assets.settings import SettingsError, leaves, load_settings
+from shelf_assets.urls import without_password
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_auto_falls_back_in_silence_on_a_cluster(monkeypatch: pytest.MonkeyPatch
     for name, value in {"SHELF_ON_CLUSTER": "true", "SHELF_DAGSTER_EXECUTOR": "k8s"}.items():
         with monkeypatch.context() as once:
             once.setenv(name, value)
-            with pytest.raises(SettingsError, match="models.set=auto is refused on a cluster: set SHELF_MODELS_SET"):
+            with pytest.raises(SettingsError, match=r"models\.set=auto is refused on a cluster: set SHELF_MODELS_SET"):
                 load_settings()
             once.setenv("SHELF_MODELS_SET", "embedded")
             once.setenv("SHELF_LAKE_URL", "s3://photos")
@@ -102,7 +103,7 @@ def test_the_defaults_need_anything_to_be_set(tmp_path: Path) -> None:
 
 def test_a_folder_with_a_space_is_another_folder(tmp_path: Path) -> None:
     folder = tmp_path / "my lake"
-    lake = lake_of(load_settings(lake__url=folder.as_uri()))
+    lake = open_lake(load_settings(lake__url=folder.as_uri()))
     lake.objects.put("images/x", b"x")
     assert (folder / "images" / "x").read_bytes() == b"x"
 
@@ -118,7 +119,7 @@ def test_credentials_do_not_reach_the_clients(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    options = lake_of(load_settings(lake__url="s3://bucket/prefix")).storage_options
+    options = open_lake(load_settings(lake__url="s3://bucket/prefix")).storage_options
     assert options | {"allow_http": "true"} == {
         "access_key_id": "key",
         "secret_access_key": "secret",
@@ -126,7 +127,7 @@ def test_credentials_do_not_reach_the_clients(monkeypatch: pytest.MonkeyPatch) -
         "endpoint": "http://127.0.0.1:9",
         "allow_http": "true",
     }
-    assert not lake_of(load_settings()).storage_options, "none for a folder"
+    assert not open_lake(load_settings()).storage_options, "none for a folder"
 
 
 def test_exporting_the_environment_for_dbt_makes_the_settings_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:

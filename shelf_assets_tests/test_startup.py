@@ -14,7 +14,7 @@ from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.graph import Graph, built_graph
 
 MODELS = ["torch", "torchvision", "timm", "open_clip", "transformers", "openvino", "nncf", "onnxruntime"]
-# dbt and networkx come with dagster-dbt unless it is imported by way of `resources/dbt_command.py`, pandas with
+# dbt and networkx come with dagster-dbt unless it is imported by way of `defs/resources/dbt.py`, pandas with
 # dagster-deltalake and pyarrow.dataset, boto3 with dagster-aws. sqlglot and requests are dagster-dbt's own.
 CLIENTS = ["mlflow", "kubernetes", "boto3", "botocore", "pandas", "pyarrow.dataset", "dbt", "networkx", "scipy", "cv2"]
 DOOR = ["fastapi", "limits", "pebble", "pillow_heif", "prometheus_client", "redis"]
@@ -62,8 +62,9 @@ def test_help_waits_for_dagster(tmp_path: Path) -> None:
 def test_steps_fork_from_a_process_with_threads(graph: Graph) -> None:
     """A lock that a thread holds at the fork is held for ever in the child: polars must not be there."""
     from shelf_assets.defs.executor import build_executor
+    from shelf_assets.defs.settings import DagsterSettings
 
-    schema = build_executor(graph.settings.replace(dagster__executor="multiprocess")).config_schema
+    schema = build_executor(DagsterSettings(executor="multiprocess"), lambda days: 0).config_schema
     [preloaded] = schema.resolve_config({}).value["config"]["start_method"]["forkserver"]["preload_modules"]
     found = found_after_import(preloaded, ["polars", "pyarrow", "numpy", "deltalake", "dbt"], graph.settings.home)
     assert not found, f"the process that steps fork from imports {', '.join(found)}"

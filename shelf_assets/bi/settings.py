@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class BiSettings(BaseModel):
     """Where the marts are, and what they count as doubtful. `Settings` sets `marts_path` where nobody names one."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     marts_path: Path = Field(Path(), description="DuckDB file of the marts. Default: <home>/marts.duckdb.")
     low_confidence: float = Field(

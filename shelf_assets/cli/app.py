@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from shelf_assets.settings import Settings, SettingsError, load_settings
+from shelf_assets.settings import Settings, SettingsError, leaves, load_settings
 
 app = typer.Typer(
     help="Shoppers' photos of household products, turned every day into Delta tables and BI marts.",
@@ -40,16 +40,17 @@ Limit = Annotated[str | None, typer.Option(help="Like 60/minute or 60/minute;500
 @app.command()
 def demo(
     photos: Annotated[
-        Path | None, typer.Option(help="Folder of your own photos; without it the project draws some.")
+        Path | None, typer.Option(help="Folder of your own photos; without it, the drawn photos of the package.")
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=60, help="How many days, ending yesterday.")] = 3,
-    photos_per_day: Annotated[int, typer.Option(min=1, help="Drawn photos a day.")] = 48,
+    days: Annotated[
+        int, typer.Option(min=1, max=60, help="How many days, ending yesterday; the photos are dealt over them.")
+    ] = 3,
 ) -> None:
     """Land photos, materialize the whole graph through Dagster, and show the result."""
     from shelf_assets.demo.run import run_demo
 
     with _readable_errors():
-        run_demo(_ready_settings(), console, photos, days, photos_per_day)
+        run_demo(_ready_settings(), console, photos, days)
 
 
 @app.command()
@@ -66,20 +67,20 @@ def land(
     """
     from rich.progress import track
 
+    from shelf_assets.build import open_lake
     from shelf_assets.days import require_known_day, today_utc
-    from shelf_assets.defs.resources.lake import lake_of
     from shelf_assets.intake.land_folder import landed_files
-    from shelf_assets.intake.put_photos import open_folder
+    from shelf_assets.intake.photo_folder import open_folder
 
     with _readable_errors():
         target = require_known_day(_parse_day(day)) if day else today_utc()
         settings = _ready_settings()
-        lake = lake_of(settings)
+        lake = open_lake(settings)
         opened = open_folder(folder, settings.photos.max_bytes)
         errors.print(opened.notice, end="\n" if opened.notice else "", markup=False)
-        landed = landed_files(settings, lake.objects, target, opened.read(), as_is)
+        landed = landed_files(settings.photos, settings.vision.decode_slots, lake.objects, target, opened.read(), as_is)
         files = list(track(landed, "landing", total=len(opened.files), console=errors, transient=True))
-        refused = [(each.name, each.refused) for each in files if each.refused]
+        refused = [(each.name, each.refusal) for each in files if each.refusal]
         if refused:
             table = _table("file", "reason", "detail")
             for name, why in refused:
@@ -126,16 +127,15 @@ def run(
 @app.command()
 def plan(day: Day = None, first: From = None, last: To = None) -> None:
     """Say what a run would compute: photos by cause, minutes from measured speed, euros. Changes nothing."""
-    from shelf_assets.defs.resources.lake import lake_of
-    from shelf_assets.pipeline.models import ModelsResource
+    from shelf_assets.build import build_models, open_lake
     from shelf_assets.pipeline.plan import plan_days
+    from shelf_assets.pipeline.tensors import Tensors
 
     with _readable_errors():
         settings = _ready_settings()
-        models = ModelsResource(
-            models=settings.models.set, classifier=settings.models.classifier, embedder=settings.models.embedder
-        )
-        stages = plan_days(lake_of(settings), models, settings, _days(day, first, last))
+        lake = open_lake(settings)
+        models = build_models(settings, lake)
+        stages = plan_days(Tensors(lake, settings.vision), models, settings.pipeline, _days(day, first, last))
         table = _table("day", "stage", "cause", "photos", "images/s", "minutes", "EUR")
         for each in stages:
             speed = f"{each.images_per_second:,.1f}{' (assumed)' if each.assumed_speed else ''}"
@@ -165,10 +165,14 @@ def calibrate(
     ] = None,
 ) -> None:
     """Make int8 versions of the models from a day's photos, for SHELF_MODELS_PRECISION=int8; kept only if true enough."""
+    from shelf_assets.build import build_ingest, build_models, open_lake
     from shelf_assets.pipeline.calibrate import calibrate_day
 
     with _readable_errors():
-        done = calibrate_day(_ready_settings(), _days(day, None, None)[0], photos, labelled, errors.print)
+        settings = _ready_settings()
+        lake = open_lake(settings)
+        ingest, models = build_ingest(settings, lake), build_models(settings, lake)
+        done = calibrate_day(ingest, models, _days(day, None, None)[0], photos, labelled, errors.print)
         table = _table("model", "proof", "cosine", "same top-1", "labelled", "fp32", "int8")
         for each in done:
             parity = each.parity
@@ -187,12 +191,12 @@ def calibrate(
 @app.command()
 def status(days: Annotated[int, typer.Option(min=1, help="How many days back to look.")] = 14) -> None:
     """Show the newest days: what landed, what became of it, and what is still to be done."""
-    from shelf_assets.defs.resources.lake import lake_of
+    from shelf_assets.build import open_lake
     from shelf_assets.observe.status import status_rows
 
     with _readable_errors():
         settings = _ready_settings()
-        lake = lake_of(settings)
+        lake = open_lake(settings)
         table = _table("day", "landed", "accepted", "duplicate", "rejected", "classified", "embedded", "unread")
         for row in status_rows(lake, days):
             table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
@@ -205,13 +209,13 @@ def upkeep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is due; change nothing.")] = False,
 ) -> None:
     """Pack the tables' small files, delete what no version needs, sum up their logs. Safe beside runs; changes no row."""
-    from shelf_assets.defs.automation.maintenance import policy_of
-    from shelf_assets.defs.resources.lake import lake_of
+    from shelf_assets.build import open_lake
+    from shelf_assets.lake.maintenance import Policy
     from shelf_assets.observe.maintenance import rows_done, rows_due
 
     with _readable_errors():
         settings = _ready_settings()
-        lake, policy = lake_of(settings), policy_of(settings)
+        lake, policy = open_lake(settings), Policy.of(settings.lake)
         heads = ("to pack", "to delete", "MB to free") if dry_run else ("packed", "deleted", "MB freed")
         table = _table("table", "rows", "files", "MB", "log", *heads)
         notices: list[str] = []
@@ -229,13 +233,12 @@ def upkeep(
 @app.command()
 def dev(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:
     """The Dagster UI with the daemon, so that schedules and sensors run. Ctrl-C stops both."""
-    from shelf_assets.defs.instance import ensure_instance, serve_ui
+    from shelf_assets.defs.instance import serve_ui
 
     with _readable_errors():
         settings = _ready_settings()
-        ensure_instance(settings)
         console.print(f"Dagster on http://127.0.0.1:{port}; lake {settings.lake.url}; Ctrl-C stops it")
-        raise typer.Exit(serve_ui(port))
+        raise typer.Exit(serve_ui(settings, port))
 
 
 @app.command()
@@ -243,21 +246,20 @@ def config() -> None:
     """Print every setting with its value and meaning, secrets masked."""
     with _readable_errors():
         settings = load_settings()
-        described = {name: Settings.model_fields[name].description or "" for name in Settings.model_fields}
         table = _table("setting", "value", "meaning")
-        for (variable, value), meaning in zip(settings.masked().items(), described.values(), strict=True):
-            table.add_row(variable, value, meaning)
+        for leaf, value in zip(leaves(), settings.masked().values(), strict=True):
+            table.add_row(leaf.variable, value, leaf.field.description or "")
         console.print(table)
 
 
 @app.command()
 def show(image_id: Annotated[str, typer.Argument(help="image_id of a photo, as in any table.")]) -> None:
     """Everything known about one photo, from every table, with the reason for each."""
-    from shelf_assets.defs.resources.lake import lake_of
+    from shelf_assets.build import open_lake
     from shelf_assets.observe.photo_history import photo_history
 
     with _readable_errors():
-        lines = photo_history(lake_of(_ready_settings()), image_id)
+        lines = photo_history(open_lake(_ready_settings()), image_id)
         if not lines:
             raise typer.BadParameter(f"no table of the lake knows the image {image_id}")
         for title, facts in lines:
@@ -314,18 +316,19 @@ def serve_intake(
     with _readable_errors():
         settings = _ready_settings()
         try:
-            from shelf_assets.http.server import open_socket, ready_app, serve
+            from shelf_assets.http.server import open_socket, serve
+            from shelf_assets.intake.app import build_app
         except ModuleNotFoundError as missing:
             raise SettingsError(f"{missing.name} is not installed: install the extra `door`") from None
-        door = ready_app(settings)
+        api = build_app(settings)
         listening = open_socket(host, port)
         console.print(
-            f"the door to {settings.lake.url} is on http://{host}:{listening.getsockname()[1]}, its OpenAPI at /docs; "
+            f"the upload API of {settings.lake.url} is on http://{host}:{listening.getsockname()[1]}, its OpenAPI at /docs; "
             "keys: shelf keys create; Ctrl-C stops it",
             highlight=False,
             soft_wrap=True,
         )
-        serve(door, settings, listening)
+        serve(api, settings.http, listening)
 
 
 def main() -> None:

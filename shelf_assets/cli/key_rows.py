@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from shelf_assets.http.keys import CACHE_SECONDS, ApiKey, Keys
+from shelf_assets.http.api_key import ApiKey
+from shelf_assets.http.keys import CACHE_SECONDS, Keys
 
 if TYPE_CHECKING:
     from shelf_assets.settings import Settings
@@ -15,9 +16,9 @@ COLUMNS = ("id", "owner", "scopes", "limits", "created", "state")
 
 def keys_of(settings: Settings) -> Keys:
     """The keys of the lake that the settings name."""
-    from shelf_assets.defs.resources.lake import lake_of
+    from shelf_assets.lake.store_options import open_object_store
 
-    return Keys(lake_of(settings).objects)
+    return Keys(open_object_store(settings.lake))
 
 
 def on_creation(key: ApiKey) -> str:

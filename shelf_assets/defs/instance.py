@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import dagster as dg
 import yaml
 
 from shelf_assets.settings import Settings
@@ -19,7 +20,7 @@ def instance_config(settings: Settings) -> dict[str, object]:
     config: dict[str, object] = {
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
-        "storage": {"sqlite": {"base_dir": str(settings.dagster_home / "storage")}},
+        "storage": {"sqlite": {"base_dir": str(settings.dagster.home / "storage")}},
         "concurrency": {
             "runs": {"max_concurrent_runs": 2},
             # Granularity op: a run waits for a slot only while the step that needs it runs. Limit 1: a DuckDB file has one
@@ -46,7 +47,7 @@ def instance_config(settings: Settings) -> dict[str, object]:
             "config": {
                 "bucket": bucket,
                 "prefix": f"{prefix}/compute-logs".lstrip("/"),
-                "local_dir": str(settings.dagster_home / "compute-logs"),
+                "local_dir": str(settings.dagster.home / "compute-logs"),
                 "region": settings.lake.s3.region,
                 "skip_empty_files": True,
                 # An interval makes logs readable while a step runs, and keeps what a killed one had said.
@@ -58,28 +59,32 @@ def instance_config(settings: Settings) -> dict[str, object]:
 
 
 def ensure_instance(settings: Settings) -> Path:
-    """Make the instance's home, write its dagster.yaml and point DAGSTER_HOME at it; an existing DAGSTER_HOME is kept."""
-    if own := os.environ.get("DAGSTER_HOME"):
-        return Path(own)
-    home = settings.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "dagster.yaml").write_text(yaml.safe_dump(instance_config(settings), sort_keys=False))
-    os.environ["DAGSTER_HOME"] = str(home)
+    """Make the instance's home and write its dagster.yaml; a home that DAGSTER_HOME names is somebody's own, and kept."""
+    home = settings.dagster.home
+    if home == settings.home / "dagster":
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "dagster.yaml").write_text(yaml.safe_dump(instance_config(settings), sort_keys=False))
     return home
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The instance of this machine, made if need be. Use it as a context manager."""
+    return dg.DagsterInstance.from_config(str(ensure_instance(settings)))
 
 
 WORKSPACE = Path(__file__).resolve().parents[2] / "workspace.yaml"
 
 
-def serve_ui(port: int) -> int:
-    """Run webserver and daemon until one ends or we are stopped; returns the exit code. DAGSTER_HOME must be set."""
+def serve_ui(settings: Settings, port: int) -> int:
+    """Run webserver and daemon until one ends or a signal comes; returns the exit code."""
+    environment = os.environ | settings.environment() | {"DAGSTER_HOME": str(ensure_instance(settings))}
     beside = Path(sys.executable).parent
     commands = [
         [str(beside / "dagster-webserver"), "-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)],
         [str(beside / "dagster-daemon"), "run", "-w", str(WORKSPACE)],
     ]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    children = [subprocess.Popen(command) for command in commands]
+    children = [subprocess.Popen(command, env=environment) for command in commands]
     try:
         while all(child.poll() is None for child in children):
             time.sleep(0.5)

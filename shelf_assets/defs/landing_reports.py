@@ -1,40 +1,38 @@
-"""What the catalogue is told of a day's landed objects: one event per state of the day's listing, whoever sees it first."""
-
-from __future__ import annotations
+"""Reports of a day's landed objects for the catalogue: one event for each state of the day's listing."""
 
 import hashlib
 import json
-from collections.abc import Iterable
-from datetime import date
 
 import dagster as dg
+import polars as pl
 
 LANDING = dg.AssetKey("landing")
 NO_PHOTOS = "empty"
-# Key below the lake's root, entity tag, size in bytes.
-Listing = list[tuple[str, str, int]]
 
 
-def digest(listing: Iterable[tuple[str, str, int]]) -> str:
-    """SHA-256 of a listing, whatever its order and however its client quotes entity tags."""
+def digest(listed: pl.DataFrame) -> str:
+    """SHA-256 of a listing (key, etag, size_bytes, …), whatever its order and however its client quotes entity tags."""
+    rows = listed.select("key", "etag", "size_bytes").iter_rows()
     return hashlib.sha256(
-        json.dumps(sorted((key, etag.strip('"'), size) for key, etag, size in listing)).encode()
+        json.dumps(sorted((key, etag.strip('"'), size) for key, etag, size in rows)).encode()
     ).hexdigest()
 
 
-def landing_report(day: date, listing: Listing) -> dg.AssetMaterialization:
+def landing_report(day: object, listed: pl.DataFrame) -> dg.AssetMaterialization:
     """The day's landing as it was listed; its data version is the listing's digest, NO_PHOTOS without any."""
     return dg.AssetMaterialization(
         LANDING,
-        partition=day.isoformat(),
-        metadata={"photos": len(listing), "bytes": sum(size for _, _, size in listing)},
-        tags={"dagster/data_version": digest(listing) if listing else NO_PHOTOS},
+        partition=str(day),
+        metadata={"photos": listed.height, "bytes": int(listed["size_bytes"].sum())},
+        tags={"dagster/data_version": digest(listed) if listed.height else NO_PHOTOS},
     )
 
 
 def is_reported(instance: dg.DagsterInstance, report: dg.AssetMaterialization) -> bool:
-    """Whether the newest report of that day tells of the same listing. A run that lists a day reports it too: the sensor
-    would otherwise take what was just worked on for news, and have it worked on again."""
+    """Whether the newest report of that day is of the same listing.
+
+    A run that lists a day reports it too; without that the sensor would take a finished day for changed and run it again.
+    """
     records = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=LANDING, asset_partitions=[report.partition or ""]), limit=1
     ).records

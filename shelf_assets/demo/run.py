@@ -7,31 +7,31 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
-import dagster as dg
 import polars as pl
 from rich.console import Console
 from rich.table import Column, Table
 
+from shelf_assets.build import build_defs, build_models, open_lake
 from shelf_assets.days import days_between, today_utc
-from shelf_assets.defs.instance import ensure_instance
-from shelf_assets.defs.resources.lake import lake_of
+from shelf_assets.defs.instance import open_instance
 from shelf_assets.defs.running import run_days, select_assets
 from shelf_assets.demo.contact_sheet import SheetPhoto, contact_sheet
-from shelf_assets.demo.draw import draw_day
-from shelf_assets.intake.put_photos import Folder, land, open_folder
+from shelf_assets.demo.shipped_photos import shipped_photos_of
+from shelf_assets.intake.photo_folder import PhotoFolder, open_folder
+from shelf_assets.intake.put_photos import land
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.object_store import ObjectGone
 from shelf_assets.observe.terminal import watching
 from shelf_assets.settings import Settings
 
-SEED = 7
+SHEET_SEED = 7
 SHEET_PHOTOS = 42
 STAGES = ["raw_images", "image_tensors", "classifications", "clip_embeddings"]
 
 
-def run_demo(settings: Settings, console: Console, folder: Path | None, days: int, photos_per_day: int) -> None:
+def run_demo(settings: Settings, console: Console, folder: Path | None, days: int) -> None:
     started = time.perf_counter()
-    lake = lake_of(settings)
+    lake = open_lake(settings)
     last = today_utc() - timedelta(days=1)
     span = days_between(last - timedelta(days=days - 1), last)
     if folder:
@@ -39,29 +39,25 @@ def run_demo(settings: Settings, console: Console, folder: Path | None, days: in
         console.print(opened.notice, end="\n" if opened.notice else "", markup=False)
         landed = land_folder(lake, span, opened)
     else:
-        landed = land_drawn(lake, span, photos_per_day)
+        landed = land_shipped(lake, span)
     with console.status("landing photos"):
         count = sum(1 for _ in landed)
     console.print(f"{count:,} photos landed for {span[0]} to {span[-1]} in {lake.url}")
 
-    ensure_instance(settings)
-    from shelf_assets.definitions import build_defs
-
     defs = build_defs(settings)
-    with dg.DagsterInstance.get() as instance, watching(console, settings.home):
+    with open_instance(settings) as instance, watching(console, settings.home):
         run_days(defs, instance, span, select_assets(defs, None))
     summarize(settings, lake, console, span)
     console.print(f"{time.perf_counter() - started:.0f} s altogether; look at it with: make dev")
 
 
-def land_drawn(lake: Lake, days: list[date], photos: int) -> Iterator[str]:
-    """Land drawn photos; the same days give the same keys, so that the demo run again lands nothing new."""
-    for day in days:
-        drawn = draw_day(SEED, day, photos)
-        yield from land(lake.objects, day, ((photo.name, photo.data) for photo in drawn))
+def land_shipped(lake: Lake, days: list[date]) -> Iterator[str]:
+    """Deal the shipped photos out over the days; the same days give the same keys, so a second run lands nothing new."""
+    for position, day in enumerate(days):
+        yield from land(lake.objects, day, shipped_photos_of(position, len(days)))
 
 
-def land_folder(lake: Lake, days: list[date], folder: Folder) -> Iterator[str]:
+def land_folder(lake: Lake, days: list[date], folder: PhotoFolder) -> Iterator[str]:
     """Deal a folder's photos out over the days, in turn."""
     for position, day in enumerate(days):
         yield from land(lake.objects, day, folder.read(first=position, step=len(days)))
@@ -102,19 +98,15 @@ def summarize(settings: Settings, lake: Lake, console: Console, days: list[date]
         table.add_row(stage, f"{images:,}", f"{images / seconds:,.1f}" if seconds else "", model or "", device)
     console.print(table)
 
-    _say_which_models(settings, console)
+    _say_which_models(settings, lake, console)
     sheet = contact_sheet(_sheet_photos(lake, photos, newest), settings.home / "contact-sheet.png", _title(days))
     console.print(f"tables         {lake.url}/tables/", soft_wrap=True)
     console.print(f"marts          {settings.bi.marts_path}", soft_wrap=True)
     console.print(f"contact sheet  {sheet}", soft_wrap=True)
 
 
-def _say_which_models(settings: Settings, console: Console) -> None:
-    from shelf_assets.pipeline.models import ModelsResource
-
-    resolved = ModelsResource(
-        models=settings.models.set, classifier=settings.models.classifier, embedder=settings.models.embedder
-    ).resolved
+def _say_which_models(settings: Settings, lake: Lake, console: Console) -> None:
+    resolved = build_models(settings, lake).resolved
     console.print(f"models: {resolved.ran} ({resolved.classifier.model_id}, {resolved.embedder.model_id})")
     if resolved.warning:
         console.print(f"[yellow]{resolved.warning}[/yellow]")
@@ -129,7 +121,7 @@ def _sheet_photos(lake: Lake, photos: pl.DataFrame, predictions: pl.DataFrame) -
     order = {"rejected": 0, "duplicate": 1, "accepted": 2}
     others = photos.filter(pl.col("status") != "accepted").unique(["status", "reason"], maintain_order=True)
     accepted = photos.filter(status="accepted")
-    accepted = accepted.sample(min(accepted.height, SHEET_PHOTOS - others.height), seed=SEED, shuffle=True)
+    accepted = accepted.sample(min(accepted.height, SHEET_PHOTOS - others.height), seed=SHEET_SEED, shuffle=True)
     chosen = pl.concat([accepted, others]).sort(
         pl.col("status").replace_strict(order, return_dtype=pl.Int8), descending=True
     )

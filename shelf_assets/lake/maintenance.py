@@ -18,6 +18,7 @@ from deltalake import DeltaTable
 from shelf_assets.lake.delta import CommitConflict, LakeTable
 from shelf_assets.lake.errors import StoreUnavailable, explained
 from shelf_assets.lake.object_store import StoredObject
+from shelf_assets.lake.settings import LakeSettings
 
 # A day that writers are busy with is packed next time: they must not wait for us more often than this.
 PACK_ATTEMPTS = 5
@@ -39,6 +40,10 @@ class Policy:
 
     small_file_bytes: int
     keep: timedelta
+
+    @classmethod
+    def of(cls, settings: LakeSettings) -> Policy:
+        return cls(settings.small_file_bytes, timedelta(days=settings.keep_files_days))
 
 
 @dataclass(frozen=True)

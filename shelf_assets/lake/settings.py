@@ -5,37 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 
 class S3Settings(BaseModel):
     """Access to an S3 server, read from the variables that every AWS tool knows. Without keys, the pod's role is used."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     endpoint_url: str | None = Field(
-        None, validation_alias="AWS_ENDPOINT_URL", description="Endpoint of an S3 server other than AWS."
+        None,
+        json_schema_extra={"variables": ["AWS_ENDPOINT_URL"]},
+        description="Endpoint of an S3 server other than AWS.",
     )
     region: str = Field(
         "us-east-1",
-        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
+        json_schema_extra={"variables": ["AWS_REGION", "AWS_DEFAULT_REGION"]},
         description="Region of the bucket; AWS_DEFAULT_REGION counts where AWS_REGION is not set.",
     )
     access_key_id: str | None = Field(
-        None, validation_alias="AWS_ACCESS_KEY_ID", description="Access key; none: the pod's role."
+        None, json_schema_extra={"variables": ["AWS_ACCESS_KEY_ID"]}, description="Access key; none: the pod's role."
     )
     secret_access_key: SecretStr | None = Field(
-        None, validation_alias="AWS_SECRET_ACCESS_KEY", description="Secret of the access key."
+        None, json_schema_extra={"variables": ["AWS_SECRET_ACCESS_KEY"]}, description="Secret of the access key."
     )
     session_token: SecretStr | None = Field(
-        None, validation_alias="AWS_SESSION_TOKEN", description="Token of temporary keys."
+        None, json_schema_extra={"variables": ["AWS_SESSION_TOKEN"]}, description="Token of temporary keys."
     )
 
 
 class LakeSettings(BaseModel):
     """`url` is set by `Settings` where nobody names one: `<home>/lake`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(
         "",
@@ -68,6 +70,20 @@ class LakeSettings(BaseModel):
         ):
             raise ValueError("must be file:///absolute/folder or s3://bucket/prefix")
         return url.rstrip("/")
+
+    def aws_environment(self) -> dict[str, str]:
+        """The access to S3 as the variables that AWS's tools read, for a child process; empty for a lake in a folder."""
+        if not self.on_s3:
+            return {}
+        s3 = self.s3
+        values = {
+            "AWS_ENDPOINT_URL": s3.endpoint_url,
+            "AWS_REGION": s3.region,
+            "AWS_ACCESS_KEY_ID": s3.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": s3.secret_access_key.get_secret_value() if s3.secret_access_key else None,
+            "AWS_SESSION_TOKEN": s3.session_token.get_secret_value() if s3.session_token else None,
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def on_s3(self) -> bool:

@@ -1,18 +1,16 @@
-"""MLflow as a resource: one run per model and day, linked with the materialization both ways. No global active run."""
+"""The record that MLflow keeps: one run per model and day, linked with the materialization both ways. No global active run."""
 
 import logging
-import os
 from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import polars as pl
 
 from shelf_assets.observe.meter import Meter
-from shelf_assets.settings import load_settings, without_password
+from shelf_assets.urls import without_password
 
 if TYPE_CHECKING:
     from shelf_assets.models.spec import ModelSpec
@@ -21,21 +19,14 @@ EXPERIMENT = "shelf_assets/predictions"
 log = logging.getLogger(__name__)
 
 
-class TrackingResource(dg.ConfigurableResource):
-    """Logs to the store that the settings name. One that is down costs the log line, never the day.
+class Tracking:
+    """Logs to the MLflow store at `uri`. A store that is down costs the log line, never the day."""
 
-    The address is no part of the configuration: it may hold a password, and the UI shows configuration.
-    """
-
-    @cached_property
-    def uri(self) -> str:
-        return load_settings().tracking.uri
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
 
     @cached_property
     def _client(self) -> Any:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        # Its default, seven with growing pauses, holds a GPU for minutes when the server is down.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         # Making its tables is news to nobody, and it says so on stderr of whoever runs.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         from mlflow import MlflowClient

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from shelf_assets.defs.resources.lake import LakeResource
 from shelf_assets.models.backends.calibration import Calibrated, Labelled, calibrate
-from shelf_assets.pipeline.models import compiled_models, geometry_of, parity_limits, resolve
+from shelf_assets.pipeline.ingest import Ingest
+from shelf_assets.pipeline.models import PredictionModels
 from shelf_assets.pipeline.pixels import pixels_of_day
-from shelf_assets.settings import Settings
 from shelf_assets.vision.engine import decode_each
 from shelf_assets.vision.preprocess import Geometry
 
@@ -22,18 +21,23 @@ _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def calibrate_day(
-    settings: Settings, day: date, most_photos: int, labelled: Path | None, say: Callable[[str], None]
+    ingest: Ingest,
+    models: PredictionModels,
+    day: date,
+    most_photos: int,
+    labelled: Path | None,
+    say: Callable[[str], None],
 ) -> list[Calibrated]:
     """Calibrate both models on up to `most_photos` of the day's accepted photos; a third as many others are the proof.
 
     `labelled` is a folder whose photos lie in folders named by their class, at any depth. Raises ValueError for a day of too
     few photos, BackendRefused for a model below the limits; what was in force before stays so.
     """
-    photos = _photos(settings, day, most_photos + most_photos // 3)
+    photos = _photos(ingest, day, most_photos + most_photos // 3)
     share = len(photos) * 3 // 4
-    truth = _labelled(labelled, geometry_of(settings)) if labelled else None
-    resolved = resolve(settings.replace(models__precision="fp32", models__backend="openvino"))
-    store, limits = compiled_models(settings), parity_limits(settings)
+    truth = _labelled(labelled, models.geometry) if labelled else None
+    resolved = models.with_settings(precision="fp32", backend="openvino").resolved
+    store, limits = models.compiled, models.parity_limits
     done = []
     for spec in (resolved.classifier, resolved.embedder):
         say(f"{spec.model_id}: calibrating on {share} photos of {day}, proving on {len(photos) - share} others")
@@ -41,13 +45,12 @@ def calibrate_day(
     return done
 
 
-def _photos(settings: Settings, day: date, most: int) -> np.ndarray:
-    lake = LakeResource(url=settings.lake.url)
+def _photos(ingest: Ingest, day: date, most: int) -> np.ndarray:
     # By sha256: no order of day or sender, and the same photos when it is done again.
-    accepted = lake.lake.accepted(day).sort("sha256").head(most)
-    geometry = geometry_of(settings)
-    tensors = lake.lake.tensors(day, geometry.digest(), geometry.size_px)
-    pixels = {tensor.sha256: tensor.pixels for tensor in pixels_of_day(lake, tensors, tensors.index(), accepted)}
+    accepted = ingest.lake.accepted(day).sort("sha256").head(most)
+    tensors = ingest.tensors.day(day)
+    stream = pixels_of_day(ingest.reader, ingest.tensors, tensors, tensors.index(), accepted)
+    pixels = {tensor.sha256: tensor.pixels for tensor in stream}
     if len(pixels) < FEWEST_PHOTOS:
         raise ValueError(
             f"{day} has {len(pixels)} accepted photos, and calibration wants {FEWEST_PHOTOS} at least: choose another day, or "

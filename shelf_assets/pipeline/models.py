@@ -1,16 +1,18 @@
-"""The models of a run as a resource: which set runs, and each model as a function from pixels to rows. Loading is lazy."""
+"""The models of a run: which set runs, and each model as a function from pixels to rows. Loading is lazy."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import dagster as dg
 import numpy as np
 import polars as pl
 
-from shelf_assets.defs.resources.lake import lake_of
-from shelf_assets.settings import Settings, load_settings
+from shelf_assets.lake.lake import Lake
+from shelf_assets.models.settings import ModelSettings
 from shelf_assets.vision.preprocess import Geometry
 
 if TYPE_CHECKING:
@@ -28,21 +30,25 @@ class Predictor:
     """One prediction asset's model: its identity without loading it, and `submit`, which opens it at the first photo."""
 
     asset: str
-    spec: "ModelSpec"
-    preprocess_digest: str
-    settings: Settings
+    spec: ModelSpec
+    models: PredictionModels
+
+    @property
+    def preprocess_digest(self) -> str:
+        return self.spec.preprocess_digest({"digest": self.models.geometry.digest()})
 
     @cached_property
-    def model(self) -> "OpenModel":
+    def model(self) -> OpenModel:
         from shelf_assets.models.backends.opening import OpenModel
 
+        settings = self.models.settings
         return OpenModel(
             self.spec,
-            compiled_models(self.settings),
-            device=self.settings.models.device,
-            limits=parity_limits(self.settings),
-            batch_images=self.settings.models.batch_size,
-            compiled=self.settings.models.torch_compile,
+            self.models.compiled,
+            device=settings.device,
+            limits=self.models.parity_limits,
+            batch_images=settings.batch_size,
+            compiled=settings.torch_compile,
         )
 
     @property
@@ -58,7 +64,7 @@ class Predictor:
         answer = self.model.submit(pixels)
         if self.asset == CLIP_EMBEDDINGS:
             return lambda: pl.DataFrame({"embedding": pl.Series(answer(), dtype=pl.List(pl.Float32))})
-        return lambda: top_labels(answer(), self.model.labels, self.settings.models.top_k)
+        return lambda: top_labels(answer(), self.model.labels, self.models.settings.top_k)
 
     def close(self) -> None:
         """End what opening the model has started beside it."""
@@ -67,7 +73,7 @@ class Predictor:
     def facts(self) -> dict[str, object]:
         """What ran, for metadata: the device, and how true the backend is to float32."""
         parity = self.model.card.parity
-        return {"device": self.device, **(parity.facts() if parity else {})}
+        return {"device": self.device, **(parity.metrics() if parity else {})}
 
 
 def top_labels(probabilities: np.ndarray, labels: Sequence[str], top_k: int) -> pl.DataFrame:
@@ -86,82 +92,74 @@ def top_labels(probabilities: np.ndarray, labels: Sequence[str], top_k: int) -> 
     )
 
 
-class ModelsResource(dg.ConfigurableResource):
-    """Resolves the settings' model names to files and digests; torch is imported when a photo has to be inferred."""
+class PredictionModels:
+    """The models that the settings name, resolved to files and digests when first asked for; loaded for the first photo.
 
-    models: str
-    classifier: str
-    embedder: str
+    `home` keeps this machine's weights and compiled models, the lake those that machines share.
+    """
+
+    def __init__(
+        self, settings: ModelSettings, geometry: Geometry, home: Path, lake: Lake, on_cluster: bool = False
+    ) -> None:
+        self.settings, self.geometry = settings, geometry
+        self._home, self._lake, self._on_cluster = home, lake, on_cluster
+
+    def with_settings(self, **changes: object) -> PredictionModels:
+        """The same place with other settings of the models."""
+        changed = self.settings.model_copy(update=changes)
+        return PredictionModels(changed, self.geometry, self._home, self._lake, self._on_cluster)
 
     @cached_property
-    def settings(self) -> Settings:
-        return load_settings(
-            models__set=self.models, models__classifier=self.classifier, models__embedder=self.embedder
+    def compiled(self) -> CompiledModels:
+        """Compiled models: on this machine, the quantized ones in the lake too."""
+        from shelf_assets.models.backends.store import CompiledModels
+
+        return CompiledModels(self._home / "compiled", self._lake.objects)
+
+    @property
+    def parity_limits(self) -> ParityLimits:
+        from shelf_assets.models.backends.parity import ParityLimits
+
+        return ParityLimits(
+            cosine=self.settings.parity_cosine,
+            cosine_labelled=self.settings.parity_cosine_labelled,
+            top1_agreement=self.settings.parity_top1,
+            accuracy_points=self.settings.parity_accuracy_points,
         )
 
     @cached_property
-    def resolved(self) -> "ResolvedModels":
-        return resolve(self.settings)
+    def resolved(self) -> ResolvedModels:
+        """Raises NotCalibrated where int8 is asked for and was never made."""
+        from shelf_assets.models.catalogue import resolve_models
+
+        settings = self.settings
+        found = resolve_models(
+            settings.set,
+            settings.classifier,
+            settings.embedder,
+            cache_dir=self._home / "models",
+            on_cluster=self._on_cluster,
+            precision=settings.precision,
+            backend=settings.backend,
+            device=settings.device,
+            digest_record=self._home / "models" / "digests.json",
+        )
+        if settings.precision != "int8":
+            return found
+        calibrated = self.compiled.calibrated
+        return replace(found, classifier=calibrated(found.classifier), embedder=calibrated(found.embedder))
 
     @cached_property
     def _predictors(self) -> dict[str, Predictor]:
         specs = {CLASSIFICATIONS: self.resolved.classifier, CLIP_EMBEDDINGS: self.resolved.embedder}
-        geometry = geometry_of(self.settings)
-        return {
-            asset: Predictor(asset, spec, spec.preprocess_digest({"digest": geometry.digest()}), self.settings)
-            for asset, spec in specs.items()
-        }
+        return {asset: Predictor(asset, spec, self) for asset, spec in specs.items()}
 
-    def predictors(self, assets: Sequence[str]) -> list[Predictor]:
+    def predictors(self, assets: Sequence[str]) -> Sequence[Predictor]:
         return [self._predictors[asset] for asset in assets]
 
     def notice(self) -> dict[str, object]:
-        """Metadata that says which set ran, and plainly so when it is not the production one."""
+        """Metadata that names the set that ran, with a warning when it is not the production one."""
         notice: dict[str, object] = {"models": self.resolved.ran}
         if self.resolved.warning:
             notice["models_warning"] = self.resolved.warning
         return notice
-
-
-def resolve(settings: Settings) -> "ResolvedModels":
-    """The models that the settings name. Raises NotCalibrated where int8 is asked for and was never made."""
-    from shelf_assets.models.catalogue import resolve_models
-
-    found = resolve_models(
-        settings.models.set,
-        settings.models.classifier,
-        settings.models.embedder,
-        cache_dir=settings.home / "models",
-        on_cluster=settings.on_cluster,
-        precision=settings.models.precision,
-        backend=settings.models.backend,
-        device=settings.models.device,
-        digest_record=settings.home / "models" / "digests.json",
-    )
-    if settings.models.precision != "int8":
-        return found
-    store = compiled_models(settings)
-    return replace(found, classifier=store.calibrated(found.classifier), embedder=store.calibrated(found.embedder))
-
-
-def compiled_models(settings: Settings) -> "CompiledModels":
-    """Where compiled models rest: on this machine, the quantized ones in the lake too."""
-    from shelf_assets.models.backends.store import CompiledModels
-
-    return CompiledModels(settings.home / "compiled", lake_of(settings).objects)
-
-
-def parity_limits(settings: Settings) -> "ParityLimits":
-    from shelf_assets.models.backends.parity import ParityLimits
-
-    return ParityLimits(
-        cosine=settings.models.parity_cosine,
-        cosine_labelled=settings.models.parity_cosine_labelled,
-        top1_agreement=settings.models.parity_top1,
-        accuracy_points=settings.models.parity_accuracy_points,
-    )
-
-
-def geometry_of(settings: Settings) -> Geometry:
-    """The geometry that the settings ask for; the measured default where they are silent."""
-    return Geometry(fit=settings.vision.fit or Geometry.fit, decoder=settings.vision.decoder)

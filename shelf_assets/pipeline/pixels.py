@@ -1,6 +1,6 @@
-"""The pixels of a day's photos, from wherever they are: the shards where they rest, and otherwise decoded in the same stream.
+"""The pixels of a day's photos: from the tensor store where they rest, otherwise decoded in the same stream.
 
-What is decoded on the way is handed on to be stored, unless the settings say that tensors do not rest.
+What is decoded on the way is stored, unless the settings say that tensors are not kept.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import polars as pl
 
-from shelf_assets.defs.resources.lake import LakeResource
 from shelf_assets.lake.object_store import StoredObject
 from shelf_assets.lake.tensor_index import TensorIndex
 from shelf_assets.lake.tensor_store import Tensor, TensorDay, TensorFailure
-from shelf_assets.pipeline.models import geometry_of
+from shelf_assets.pipeline.photo_reader import PhotoReader
+from shelf_assets.pipeline.tensors import Tensors
 from shelf_assets.vision.engine import StageTimer
 from shelf_assets.vision.gpu_decode import BATCH_PHOTOS, tensors_on_gpu
 from shelf_assets.vision.photo_pixels import pixels_of, unchanged
@@ -24,38 +24,41 @@ Fetched = tuple[str, str, bytes]
 
 
 def pixels_of_day(
-    lake: LakeResource, tensors: TensorDay, index: TensorIndex, photos: pl.DataFrame, clock: StageTimer | None = None
+    reader: PhotoReader,
+    tensors: Tensors,
+    day: TensorDay,
+    index: TensorIndex,
+    photos: pl.DataFrame,
+    timer: StageTimer | None = None,
 ) -> Iterator[Tensor]:
-    """Tensors of accepted photos (image_id, sha256, key, size_bytes, etag, received_at): first those that rest, then the others.
+    """Tensors of accepted photos (image_id, sha256, key, size_bytes, etag, received_at): stored ones first, then the others.
 
     `index` is the day's, as the caller has read it. A photo that cannot be decoded is recorded as a failure of the day and
     yields nothing.
     """
-    resting = index.ready(photos)
-    yield from tensors.read(resting, index)
-    missing = photos.join(resting, on="sha256", how="anti")
+    existing = index.ready(photos)
+    yield from day.read(existing, index)
+    missing = photos.join(existing, on="sha256", how="anti")
     if missing.is_empty():
         return
-    keep = lake.settings.vision.tensors == "stored"
-    with tensors.writer(lake.settings.vision.shard_images) as store:
-        for item in decoded_photos(lake, missing, clock):
-            # That an object is gone says something of the moment: whoever runs next shall look again.
-            if keep or (isinstance(item, TensorFailure) and item.reason != Reason.gone):
+    with day.writer(tensors.shard_images) as store:
+        for item in decoded_photos(reader, missing, tensors.geometry, timer):
+            # A vanished object says something of this moment: the next run looks again.
+            if tensors.kept or (isinstance(item, TensorFailure) and item.reason != Reason.gone):
                 store.add(item)
             if isinstance(item, Tensor):
                 yield item
 
 
 def decoded_photos(
-    lake: LakeResource, photos: pl.DataFrame, clock: StageTimer | None = None
+    reader: PhotoReader, photos: pl.DataFrame, geometry: Geometry, timer: StageTimer | None = None
 ) -> Iterator[Tensor | TensorFailure]:
-    """Read and decode accepted photos, in their order: each is its tensor, or the reason why there is none."""
-    geometry = geometry_of(lake.settings)
+    """Read and decode accepted photos, in their order: each becomes its tensor, or the reason why there is none."""
     if geometry.decoder == "cpu":
-        yield from lake.read_each(photos, tensor_maker(photos, geometry), clock)
+        yield from reader.read_each(photos, tensor_maker(photos, geometry), timer)
         return
     fetched: list[Fetched] = []
-    for item in lake.read_each(photos, _fetcher(photos), clock):
+    for item in reader.read_each(photos, _fetcher(photos), timer):
         if isinstance(item, TensorFailure):
             yield item
             continue

@@ -10,8 +10,9 @@ import polars as pl
 
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, missing_predictions, unread_objects
-from shelf_assets.pipeline.models import CLASSIFICATIONS, CLIP_EMBEDDINGS, ModelsResource, geometry_of
-from shelf_assets.settings import Settings
+from shelf_assets.pipeline.models import CLASSIFICATIONS, CLIP_EMBEDDINGS, PredictionModels
+from shelf_assets.pipeline.settings import PipelineSettings
+from shelf_assets.pipeline.tensors import Tensors
 
 # Before anything was measured here: images/s of two old cores, for the models as docs/benchmarks measured them.
 ASSUMED_IMAGES_PER_SECOND = {"raw_images": 100.0, "image_tensors": 100.0}
@@ -35,17 +36,25 @@ class PlannedStage:
         return self.images / self.images_per_second
 
 
-def plan_days(lake: Lake, models: ModelsResource, settings: Settings, days: Sequence[date]) -> list[PlannedStage]:
+def plan_days(
+    tensors: Tensors, models: PredictionModels, settings: PipelineSettings, days: Sequence[date]
+) -> list[PlannedStage]:
+    lake = tensors.lake
     speeds = measured_speeds(lake)
     stages: list[PlannedStage] = []
     for day in days:
-        for stage, model_id, cause, images in _work_of(lake, models, settings, day):
+        for stage, model_id, cause, images in _work_of(tensors, models, day):
             if images:
                 assumed = ASSUMED_IMAGES_PER_SECOND.get(stage) or ASSUMED_BY_MODELS[models.resolved.ran]
                 speed = speeds.get((stage, model_id), assumed)
-                eur = images / speed / 3600 * settings.pipeline.eur_per_hour[stage]
+                eur = images / speed / 3600 * settings.eur_per_hour[stage]
                 stages.append(PlannedStage(day, stage, cause, images, speed, (stage, model_id) not in speeds, eur))
     return stages
+
+
+def photos_of_work(tensors: Tensors, models: PredictionModels, days: Sequence[date]) -> int:
+    """Photos that a run of the days would work on: the sum over the days of their busiest stage's."""
+    return sum(max((images for *_, images in _work_of(tensors, models, day)), default=0) for day in days)
 
 
 def measured_speeds(lake: Lake) -> dict[tuple[str, str | None], float]:
@@ -57,10 +66,9 @@ def measured_speeds(lake: Lake) -> dict[tuple[str, str | None], float]:
     return {(stage, model_id): speed for stage, model_id, speed in rows}
 
 
-def _work_of(
-    lake: Lake, models: ModelsResource, settings: Settings, day: date
-) -> list[tuple[str, str | None, str, int]]:
+def _work_of(tensors: Tensors, models: PredictionModels, day: date) -> list[tuple[str, str | None, str, int]]:
     """(stage, model_id or None, cause, photos)."""
+    lake = tensors.lake
     resting = lake.table("raw_images").scan(day, day).collect()
     unread = unread_objects(lake.listing(day), resting)
     known_keys = set(resting["key"])
@@ -73,11 +81,10 @@ def _work_of(
 
     # How many of the unread photos will be accepted is not known before they are read: at most all of them.
     accepted = resting.filter(status=ACCEPTED)
-    geometry = geometry_of(settings)
-    tensors = lake.tensors(day, geometry.digest(), geometry.size_px).index()
+    index = tensors.day(day).index()
     # Tensors of new objects are cut where those are judged.
-    without_tensor = tensors.missing(accepted).height if settings.vision.tensors_ahead else 0
-    predictable = tensors.not_failed(accepted)
+    without_tensor = index.missing(accepted).height if tensors.made_ahead else 0
+    predictable = index.not_failed(accepted)
     work.append(("image_tensors", None, "accepted, without tensor", without_tensor))
     for predictor in models.predictors([CLASSIFICATIONS, CLIP_EMBEDDINGS]):
         done = lake.table(predictor.asset).scan(day, day)

@@ -10,7 +10,7 @@ STAGES = ("raw_images", "image_tensors", "classifications", "clip_embeddings")
 class PipelineSettings(BaseModel):
     """How a day is worked on."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     decode_failure_limit: float = Field(
         0.05,

@@ -1,15 +1,12 @@
-"""Photos and words to fit the packaged projection on: their frozen features, their names as vectors. Fitting
-is elsewhere.
+"""Training data of the packaged projection: frozen features of photos, and vectors of their names.
 
-Features are kept as .npy in a working folder, keyed by what they were made of, and are never part of the
-project.
+Features are cached as .npy in a working folder, with keys made from their inputs; they are not part of the project.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,18 +25,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A name alone and in three sentences that people write: the projection shall not hang on one wording.
+# The name alone and in three usual sentences, so that the projection does not depend on one wording.
 TEMPLATES = ("{}", "a photo of {}", "{} on a shop shelf", "fresh {} in a grocery store")
 _BATCH = 32
-_DRAWN_PX = 320
 
 
 @dataclass(frozen=True)
 class Photos:
-    """N photos as frozen features: `views` is V × N × 1280 (as taken, mirrored), `imagenet` N × 1000
-    probabilities.
+    """N photos as frozen features: `views` is V × N × 1280 (as taken, mirrored), `imagenet` N × 1000 probabilities.
 
-    `fine` and `coarse` are each photo's class numbers; their names are in a Vocabulary.
+    `fine` and `coarse` are class numbers of the photos; their names are in a Vocabulary.
     """
 
     views: np.ndarray
@@ -50,9 +45,7 @@ class Photos:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Class names of two levels as text vectors, templates × classes × 384; `coarse_of` is each fine class's
-    coarse one.
-    """
+    """Class names of two levels as text vectors, templates × classes × 384; `coarse_of` maps fine to coarse classes."""
 
     fine_names: tuple[str, ...]
     coarse_names: tuple[str, ...]
@@ -63,7 +56,7 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Source:
-    """One collection of photos with its names: photos of one source compete among that source's names alone."""
+    """One collection of photos with its class names; photos of a source are compared with that source's names only."""
 
     train: Photos
     val: Photos
@@ -71,66 +64,45 @@ class Source:
 
 
 def grocery(folder: Path, towers: Towers) -> Source:
-    """GroceryStoreDataset (Klasson et al., WACV 2019): 81 fine classes in 43 coarse ones, `train` and `val`
-    as published.
-    """
+    """GroceryStoreDataset (Klasson et al., WACV 2019): 81 fine classes in 43 coarse ones, with the published splits."""
     with (folder / "classes.csv").open(newline="") as file:
         rows = list(csv.reader(file))[1:]
-    coarse = dict(sorted((int(row[3]), _spoken(row[2])) for row in rows))
-    fine = [_spoken(row[0]) for row in rows]
+    coarse = dict(sorted((int(row[3]), _readable(row[2])) for row in rows))
+    fine = [_readable(row[0]) for row in rows]
     coarse_of = np.array([int(row[3]) for row in rows])
-    # "golden delicious" is no word of its own: the coarse name is said with it.
+    # "golden delicious" does not say that it is an apple, so the coarse name is added.
     full = [name if coarse[of] in name else f"{name} {coarse[of]}" for name, of in zip(fine, coarse_of, strict=True)]
     words = towers.vocabulary(full, list(coarse.values()), coarse_of)
-    splits = []
-    for split in ("train", "val"):
-        listed = [line.split(", ") for line in (folder / f"{split}.txt").read_text().splitlines()]
-        paths = [folder / path for path, _, _ in listed]
-        key = canonical_digest([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
-        views, imagenet = towers.features(key, len(paths), (path.read_bytes() for path in paths))
-        labels = np.array([[int(fine_class), int(coarse_class)] for _, fine_class, coarse_class in listed])
-        splits.append(Photos(views, imagenet, labels[:, 0], labels[:, 1]))
-    return Source(splits[0], splits[1], words)
+    return Source(_split(folder, "train", towers), _split(folder, "val", towers), words)
 
 
-def drawn(per_product: int, seed: int, towers: Towers) -> Source:
-    """The products that the demo draws, `per_product` photos of each; validation is drawn with another seed."""
-    from shelf_assets.demo.draw import draw_product
-    from shelf_assets.demo.products import PRODUCTS
+def drawn(folder: Path, towers: Towers) -> Source:
+    """Drawn products as `python -m tools.drawn_products.training_set` writes them: a fine and a coarse name for each."""
+    with (folder / "classes.csv").open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    words = towers.vocabulary([row[0].lower() for row in rows], [row[1].lower() for row in rows], np.arange(len(rows)))
+    return Source(_split(folder, "train", towers), _split(folder, "val", towers), words)
 
-    def photos(count: int, split_seed: int) -> Iterator[bytes]:
-        rng = np.random.default_rng(split_seed)
-        for _ in range(count):
-            for product in PRODUCTS:
-                file = io.BytesIO()
-                draw_product(product, rng, (_DRAWN_PX, _DRAWN_PX)).save(file, "PNG")
-                yield file.getvalue()
 
-    classes = np.arange(len(PRODUCTS))
-    fine = [product.words[0].lower() for product in PRODUCTS]
-    words = towers.vocabulary([product.name.lower() for product in PRODUCTS], fine, classes)
-    splits = []
-    for split_seed, count in ((seed, per_product), (seed + 1, max(1, per_product // 4))):
-        # Drawing is part of what is cached, so its key is what a first picture of each product looks like.
-        look = hashlib.sha256(b"".join(photos(1, split_seed))).hexdigest()
-        key = canonical_digest(["drawn", count, split_seed, look])
-        views, imagenet = towers.features(key, count * len(classes), photos(count, split_seed))
-        labels = np.tile(classes, count)
-        splits.append(Photos(views, imagenet, labels, labels))
-    return Source(splits[0], splits[1], words)
+def _split(folder: Path, split: str, towers: Towers) -> Photos:
+    """The photos that `<split>.txt` lists, one a line: relative path, fine class, coarse class."""
+    listed = [line.split(", ") for line in (folder / f"{split}.txt").read_text().splitlines()]
+    paths = [folder / path for path, _, _ in listed]
+    key = canonical_digest([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
+    views, imagenet = towers.features(key, len(paths), (path.read_bytes() for path in paths))
+    labels = np.array([[int(fine_class), int(coarse_class)] for _, fine_class, coarse_class in listed])
+    return Photos(views, imagenet, labels[:, 0], labels[:, 1])
 
 
 class Towers:
-    """The two frozen towers, and the folder where what they gave is kept."""
+    """The two frozen towers, with a folder in which their outputs are cached."""
 
     def __init__(self, classifier: Classifier, embedder: Embedder, cache: Path) -> None:
         self.classifier, self.embedder, self.cache = classifier, embedder, cache
         cache.mkdir(parents=True, exist_ok=True)
 
     def features(self, key: str, count: int, photos: Iterable[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """Features (2 × N × 1280, fp32) and ImageNet probabilities (N × 1000) of photos, through the
-        project's own decode.
-        """
+        """Features (2 × N × 1280, fp32) and ImageNet probabilities (N × 1000) of photos, decoded as in production."""
         geometry = Geometry()
         key = canonical_digest([key, geometry.digest(), self.classifier.spec.model_digest])[:16]
         paths = [self.cache / f"{key}-{name}.npy" for name in ("views", "imagenet")]
@@ -139,15 +111,15 @@ class Towers:
             imagenet = []
             for number, batch in enumerate(_batches(decode_each(photos, geometry))):
                 log.info("features %d of %d", min(count, (number + 1) * _BATCH), count)
-                seen, probabilities = self._look(batch)
+                seen, probabilities = self._features_of(batch)
                 views[0].append(seen)
-                views[1].append(self._look(batch[:, :, :, ::-1])[0])
+                views[1].append(self._features_of(batch[:, :, :, ::-1])[0])
                 imagenet.append(probabilities)
             np.save(paths[0], np.stack([np.concatenate(view) for view in views]))
             np.save(paths[1], np.concatenate(imagenet))
         return np.load(paths[0]), np.load(paths[1])
 
-    def _look(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _features_of(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import torch
 
         model = self.classifier.model
@@ -156,14 +128,14 @@ class Towers:
             return seen.float().numpy(), torch.softmax(model.get_classifier()(seen).float(), dim=1).numpy()
 
     def vocabulary(self, fine: Sequence[str], coarse: Sequence[str], coarse_of: np.ndarray) -> Vocabulary:
-        """Two levels of names with their vectors."""
-        return Vocabulary(tuple(fine), tuple(coarse), coarse_of, self.say(fine), self.say(coarse))
+        """The vocabulary of two levels of names."""
+        return Vocabulary(tuple(fine), tuple(coarse), coarse_of, self.text_vectors(fine), self.text_vectors(coarse))
 
     def imagenet_words(self) -> np.ndarray:
-        """ImageNet's class names as vectors: templates × 1000 × 384."""
-        return self.say([name.lower() for name in self.classifier.names])
+        """Vectors of ImageNet's class names: templates × 1000 × 384."""
+        return self.text_vectors([name.lower() for name in self.classifier.names])
 
-    def say(self, names: Sequence[str]) -> np.ndarray:
+    def text_vectors(self, names: Sequence[str]) -> np.ndarray:
         """Unit vectors of names in every template: templates × names × 384."""
         path = self.cache / f"{canonical_digest([TEMPLATES, list(names), self.text_digest])[:16]}-words.npy"
         if not path.exists():
@@ -185,7 +157,7 @@ def _batches(tensors: Iterable[np.ndarray | Undecodable]) -> Iterator[np.ndarray
     batch: list[np.ndarray] = []
     for tensor in tensors:
         if isinstance(tensor, Undecodable):
-            raise tensor  # a training set is curated: one broken file there is a mistake
+            raise tensor  # a training set is curated, so a broken file is a mistake
         batch.append(tensor)
         if len(batch) == _BATCH:
             yield np.stack(batch)
@@ -194,5 +166,5 @@ def _batches(tensors: Iterable[np.ndarray | Undecodable]) -> Iterator[np.ndarray
         yield np.stack(batch)
 
 
-def _spoken(name: str) -> str:
+def _readable(name: str) -> str:
     return name.replace("-", " ").lower()

@@ -13,7 +13,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from shelf_assets.days import today_utc
-from shelf_assets.intake.put_photos import landed_key, open_folder
+from shelf_assets.intake.photo_folder import open_folder
+from shelf_assets.intake.put_photos import landed_key
 from shelf_assets.lake.object_store import image_id_of
 from shelf_assets_tests.stories.photos import photos, truncated
 
@@ -162,7 +163,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
     import shelf_assets.cli.app as cli
     import shelf_assets.definitions as definitions
     import shelf_assets.pipeline.models as models
-    from shelf_assets_tests.stories.fakes import ColourModels, stand_ins
+    from shelf_assets_tests.stories.fakes import ColourModels
 
     place = tmp_path_factory.mktemp("acquaintance")
     folder = place / "photos"
@@ -178,7 +179,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
         patch.setenv("SHELF_HOME", str(place / "home"))
         for console in (cli.console, cli.errors):
             patch.setattr(console, "width", WIDTH)
-        patch.setattr(definitions, "build_defs", partial(definitions.build_defs, resource_overrides=stand_ins()))
+        patch.setattr(definitions, "build_defs", partial(definitions.build_defs, resource_overrides=fakes(settings)))
         patch.setattr(models, "ModelsResource", ColourModels)
         yield Worked(
             home=place / "home",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -16,14 +15,14 @@ from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelf_assets.defs.resources.lake import lake_of
+from shelf_assets.build import open_lake
 from shelf_assets.lake import near_duplicates
 from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.duckdb_delta import prepare_connection
 from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, NEAR_DUPLICATE, REJECTED, merge_objects, unread_objects
 from shelf_assets.lake.near_duplicates import NearDuplicates, alike_hashes, grouped
 from shelf_assets.lake.schemas import RAW_IMAGES
-from shelf_assets.settings import load_settings
+from shelf_assets.settings import Settings
 from shelf_assets.vision.perceptual_hash import distance
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.rows import DAY, NOON, applied, photo, photos
@@ -320,7 +319,7 @@ def test_a_table_from_before_there_were_groups_loses_rows_or_stops_the_day(lake:
     assert held.filter(day=DAY).select(new).null_count().row(0) == (2, 2, 2)
     assert groups(held) == {"a": None, "b": None, "copy": "a", "alike": "alike", "alike too": "alike"}
     with duckdb.connect() as connection:
-        prepare_connection(connection, lake.url, os.environ)
+        prepare_connection(connection, lake.url, lake.settings.lake.aws_environment())
         asked = f"SELECT count(*), count(near_duplicate_group), count(uploader) FROM delta_scan('{table.uri}')"
         assert connection.execute(asked).fetchall() == [(5, 3, 0)]
     table.commit(photos([seen("a", 1, 0) | {"etag": "put again"}]))
@@ -329,9 +328,8 @@ def test_a_table_from_before_there_were_groups_loses_rows_or_stops_the_day(lake:
     assert groups(table.scan().collect())["later"] == "a", "read again, it is found"
 
 
-def test_a_commit_does_not_follow_the_settings(disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELF_PHOTOS_NEAR_DUPLICATES", "skip")
-    monkeypatch.setenv("SHELF_PHOTOS_NEAR_DUPLICATE_BITS", "2")
-    table = lake_of(load_settings()).table("raw_images")
+def test_a_commit_does_not_follow_the_settings(settings: Settings) -> None:
+    chosen = settings.replace(photos__near_duplicates="skip", photos__near_duplicate_bits=2)
+    table = open_lake(chosen).table("raw_images")
     table.commit(photos([seen("a", 1, 0), seen("b", 2, 0b11, minute=1), seen("c", 3, 0b111, minute=2)]))
     assert statuses(table.scan().collect()) == {"a": ACCEPTED, "b": DUPLICATE, "c": ACCEPTED}

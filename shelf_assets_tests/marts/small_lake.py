@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -23,6 +22,7 @@ DAYS = (FULL_DAY, EMPTY_DAY, LAST_DAY)
 class SmallLake:
     url: str
     storage_options: Mapping[str, str] = field(default_factory=dict)
+    aws_environment: Mapping[str, str] = field(default_factory=dict)
 
     def append(self, name: str, rows: list[dict[str, Any]]) -> None:
         frame = pl.DataFrame(rows, schema=TABLES[name].schema)
@@ -40,7 +40,7 @@ class SmallLake:
     def rows(self, name: str) -> pl.DataFrame:
         # Not by polars: its scan_delta cannot open a folder with a space in its name.
         with duckdb.connect() as connection:
-            prepare_connection(connection, self.url, os.environ)
+            prepare_connection(connection, self.url, self.aws_environment)
             return connection.execute("SELECT * FROM delta_scan(?)", [self._uri(name)]).pl()
 
     def _uri(self, name: str) -> str:

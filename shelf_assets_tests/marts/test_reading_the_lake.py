@@ -92,7 +92,7 @@ def test_without_keys_the_role_of_the_pod_is_asked() -> None:
 @pytest.mark.slow
 def test_marts_of_a_lake_on_s3_are_those_of_a_folder(s3_lake: Any, tmp_path: Path) -> None:
     write_three_days(SmallLake(s3_lake.url))
-    on_s3 = DbtRunner(tmp_path, s3_lake.url)
+    on_s3 = DbtRunner(tmp_path, s3_lake.url, s3_lake.settings.lake.aws_environment())
     succeeded(on_s3.build(FULL_DAY, LAST_DAY))
     intake = on_s3.marts()["daily_intake_quality"]
     assert intake["photos_in"].to_list() == [11, 0, 1]

@@ -9,7 +9,7 @@ import mlflow
 import pytest
 
 from shelf_assets.observe.meter import Meter
-from shelf_assets.observe.tracking import EXPERIMENT, TrackingResource
+from shelf_assets.observe.tracking import EXPERIMENT, Tracking
 from shelf_assets_tests.stories.fakes import spec
 
 DAY = date(2026, 3, 1)
@@ -23,9 +23,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def tracking(database: str, monkeypatch: pytest.MonkeyPatch) -> TrackingResource:
-    monkeypatch.setenv("SHELF_TRACKING_URI", database)
-    return TrackingResource()
+def tracking(database: str) -> Tracking:
+    return Tracking(database)
 
 
 def spent(images: int) -> Meter:
@@ -38,7 +37,7 @@ def runs(uri: str) -> list[mlflow.entities.Run]:
     return list(client.search_runs([experiment.experiment_id])) if experiment else []
 
 
-def test_a_model_s_day_is_not_found_or_does_not_lead_to_its_run(tracking: TrackingResource, database: str) -> None:
+def test_a_model_s_day_is_not_found_or_does_not_lead_to_its_run(tracking: Tracking, database: str) -> None:
     metadata = tracking.log_day(SPEC, DAY, "run-1", spent(4), [0.2, 0.4, 0.6, 0.8])
     (run,) = runs(database)
     assert metadata == {"mlflow_run_id": run.info.run_id, "mlflow_uri": database}
@@ -52,7 +51,7 @@ def test_a_model_s_day_is_not_found_or_does_not_lead_to_its_run(tracking: Tracki
     assert run.data.metrics["confidence_p5"] <= run.data.metrics["confidence_p50"] <= run.data.metrics["confidence_p95"]
 
 
-def test_a_late_photo_makes_a_second_run_of_the_same_day(tracking: TrackingResource, database: str) -> None:
+def test_a_late_photo_makes_a_second_run_of_the_same_day(tracking: Tracking, database: str) -> None:
     first = tracking.log_day(SPEC, date(2026, 3, 2), "run-1", spent(4), [0.5] * 4)
     second = tracking.log_day(SPEC, date(2026, 3, 2), "run-2", spent(1), [0.5] * 5)
     assert first["mlflow_run_id"] == second["mlflow_run_id"]
@@ -62,7 +61,7 @@ def test_a_late_photo_makes_a_second_run_of_the_same_day(tracking: TrackingResou
     assert client.get_run(str(first["mlflow_run_id"])).data.tags["dagster.run_id"] == "run-2"
 
 
-def test_nothing_inferred_is_logged(tracking: TrackingResource, database: str) -> None:
+def test_nothing_inferred_is_logged(tracking: Tracking, database: str) -> None:
     before = len(runs(database))
     assert tracking.log_day(SPEC, date(2026, 3, 3), "run-1", spent(0), []) == {}
     assert len(runs(database)) == before
@@ -77,16 +76,12 @@ def test_a_store_that_is_down_costs_the_day(broken: str, tmp_path: Path, monkeyp
     else:
         path.write_bytes(b"this is no SQLite database, whatever its name says" * 50)
         monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)
-    monkeypatch.setenv("SHELF_TRACKING_URI", f"sqlite:///{path}")
-    metadata = TrackingResource().log_day(SPEC, DAY, "run-1", spent(1), [0.5])
+    metadata = Tracking(f"sqlite:///{path}").log_day(SPEC, DAY, "run-1", spent(1), [0.5])
     assert list(metadata) == ["mlflow_error"]
     assert "The predictions are committed" in str(metadata["mlflow_error"])
 
 
 def test_a_password_in_the_address_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELF_TRACKING_URI", "http://somebody:open/sesame@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    tracking = TrackingResource()
+    tracking = Tracking("http://somebody:open/sesame@127.0.0.1:9")
     assert "sesame" not in str(tracking.log_day(SPEC, DAY, "run-1", spent(1), [0.5]))
-    # What the UI shows of a resource is its configuration.
-    assert tracking.model_dump() == {}

@@ -15,19 +15,22 @@ from shelf_assets.lake.object_store import image_id_of
 from shelf_assets.lake.schemas import TABLES
 from shelf_assets.lake.tensor_store import Tensor, TensorFailure
 from shelf_assets.observe.meter import Meter
-from shelf_assets.pipeline.models import geometry_of
 from shelf_assets.pipeline.plan import ASSUMED_BY_MODELS, PlannedStage, measured_speeds, plan_days
+from shelf_assets.pipeline.tensors import Tensors
 from shelf_assets.settings import load_settings
+from shelf_assets.vision.preprocess import Geometry
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.stories.fakes import ColourModels, ColourPredictor
 from shelf_assets_tests.stories.photos import photo
 
 DAY = date(2026, 3, 1)
+SETTINGS = load_settings({})
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def plan(lake: Lake, version: int = 1) -> list[PlannedStage]:
-    return plan_days(lake, ColourModels(version=version), load_settings(), [DAY])
+    models = ColourModels.over(lake, SETTINGS, version)
+    return plan_days(Tensors(lake, SETTINGS.vision), models, SETTINGS.pipeline, [DAY])
 
 
 def causes(stages: list[PlannedStage]) -> dict[tuple[str, str], int]:
@@ -55,7 +58,7 @@ def read(lake: Lake) -> pl.DataFrame:
 def make_tensors(lake: Lake, photos: pl.DataFrame, failed: int = 0) -> None:
     import numpy as np
 
-    geometry = geometry_of(load_settings())
+    geometry = Geometry()
     pixels = np.zeros((3, geometry.size_px, geometry.size_px), np.uint8)
     items = [
         TensorFailure(image_id, sha256, "decode_error", "broken")
@@ -69,7 +72,7 @@ def make_tensors(lake: Lake, photos: pl.DataFrame, failed: int = 0) -> None:
 def predict(lake: Lake, photos: pl.DataFrame, version: int = 1) -> None:
     import numpy as np
 
-    for predictor in ColourModels(version=version).predictors(["classifications", "clip_embeddings"]):
+    for predictor in ColourModels.over(lake, SETTINGS, version).predictors(["classifications", "clip_embeddings"]):
         assert isinstance(predictor, ColourPredictor)
         table = lake.table(predictor.asset)
         rows = [
@@ -178,7 +181,7 @@ def test_a_guess_where_speed_was_measured(disk_lake: LakeUnderTest) -> None:
     reading, classifying = by_stage["raw_images"], by_stage["classifications"]
     assert (reading.images_per_second, reading.assumed_speed) == (30.0, False)
     assert reading.seconds == pytest.approx(0.2)
-    assert reading.eur == pytest.approx(0.2 / 3600 * load_settings().pipeline.eur_per_hour["raw_images"])
+    assert reading.eur == pytest.approx(0.2 / 3600 * SETTINGS.pipeline.eur_per_hour["raw_images"])
     assert classifying.assumed_speed
     assert classifying.images_per_second == ASSUMED_BY_MODELS["embedded"]
 

@@ -1,4 +1,4 @@
-"""A shop for every story, and processes to run it in. dbt's manifest is made once: parsing costs more than most stories."""
+"""A platform for every story, and processes to run it in. dbt's manifest is made once: parsing costs more than most stories."""
 
 from __future__ import annotations
 
@@ -8,28 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from shelf_assets.defs.resources.dbt import manifest_path
-from shelf_assets.settings import Settings
+from shelf_assets.build import build_dbt_project
+from shelf_assets.settings import Settings, load_settings
 from shelf_assets_tests.stories.processes import Runs
-from shelf_assets_tests.stories.support import Platform, open_shop
+from shelf_assets_tests.stories.support import Platform
 
 
 @pytest.fixture(scope="session")
 def parsed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder that holds nothing but dbt's manifest."""
     home = tmp_path_factory.mktemp("parsed")
-    manifest_path(Settings(home=home))
+    build_dbt_project(load_settings({}, home=home)).manifest_path()
     return home
 
 
 @pytest.fixture
-def shop(parsed_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """An empty lake in a folder, run by stand-in models; shards, batches and commits of two photos."""
+def story_settings(parsed_home: Path, tmp_path: Path) -> Settings:
+    """An empty lake in a folder; shards, batches and commits of two photos."""
     home = tmp_path / "home"
     shutil.copytree(parsed_home, home)
-    for name, value in {"HOME": str(home), "SHARD_IMAGES": "2", "COMMIT_IMAGES": "2", "BATCH_SIZE": "2"}.items():
-        monkeypatch.setenv(f"SHELF_{name}", value)
-    opened = open_shop()
+    return load_settings({}, home=home, vision__shard_images=2, pipeline__commit_images=2, models__batch_size=2)
+
+
+@pytest.fixture
+def shop(story_settings: Settings) -> Iterator[Platform]:
+    """A platform on an empty lake, run by fake models."""
+    opened = Platform(story_settings)
     yield opened
     opened.instance.dispose()
 

@@ -1,4 +1,4 @@
-"""Models that cost nothing: real functions of the pixels behind the interface of the real ones. No torch, no weights."""
+"""Fakes of models and tracking that cost nothing: real functions of the pixels behind the real interface. No torch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from shelf_assets.build import open_lake
+from shelf_assets.lake.lake import Lake
 from shelf_assets.models.catalogue import ResolvedModels
 from shelf_assets.models.spec import ModelSpec, TaskName
 from shelf_assets.observe.meter import Meter
-from shelf_assets.observe.tracking import TrackingResource
-from shelf_assets.pipeline.models import CLIP_EMBEDDINGS, ModelsResource, Predictor, geometry_of
+from shelf_assets.observe.tracking import Tracking
+from shelf_assets.pipeline.models import CLIP_EMBEDDINGS, PredictionModels, Predictor
+from shelf_assets.pipeline.tensors import Tensors
+from shelf_assets.settings import Settings
 
 LABELS = ("red", "green", "blue")
 _FLOATS = {"embedding": pl.List(pl.Float32), "scores": pl.List(pl.Float32), "confidence": pl.Float32}
@@ -43,7 +47,7 @@ class ColourPredictor(Predictor):
 
     @property
     def batch_images(self) -> int:
-        return self.settings.models.batch_size or 16
+        return self.models.settings.batch_size or 16
 
     def submit(self, pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
         rows = pl.DataFrame(self.infer(pixels), schema_overrides=_FLOATS)
@@ -68,23 +72,22 @@ class ColourPredictor(Predictor):
         return rows
 
 
-class ColourModels(ModelsResource):
-    """Stands in for the models of a run; another `version` is another digest."""
+class ColourModels(PredictionModels):
+    """Fake models of a run; another `version` is another digest."""
 
-    models: str = "embedded"
-    classifier: str = "mean_colour"
-    embedder: str = "mean_colour"
     version: int = 1
 
+    @classmethod
+    def over(cls, lake: Lake, settings: Settings, version: int = 1) -> ColourModels:
+        made = cls(settings.models, Tensors(lake, settings.vision).geometry, settings.home, lake)
+        made.version = version
+        return made
+
     def predictors(self, assets: Sequence[str]) -> list[Predictor]:
-        geometry = {"digest": geometry_of(self.settings).digest()}
-        specs = {
-            asset: spec("embedder" if asset == CLIP_EMBEDDINGS else "classifier", self.version) for asset in assets
+        tasks: dict[str, TaskName] = {
+            asset: "embedder" if asset == CLIP_EMBEDDINGS else "classifier" for asset in assets
         }
-        return [
-            ColourPredictor(asset, each, each.preprocess_digest(geometry), self.settings)
-            for asset, each in specs.items()
-        ]
+        return [ColourPredictor(asset, spec(task, self.version), self) for asset, task in tasks.items()]
 
     @property
     def resolved(self) -> ResolvedModels:  # type: ignore[override]
@@ -99,7 +102,7 @@ class ColourModels(ModelsResource):
         return {"models": "colour"}
 
 
-class NoTracking(TrackingResource):
+class NoTracking(Tracking):
     """MLflow has tests of its own, and takes seconds to make its database."""
 
     def log_day(
@@ -108,6 +111,6 @@ class NoTracking(TrackingResource):
         return {}
 
 
-def stand_ins(version: int = 1) -> dict[str, object]:
+def fakes(settings: Settings, version: int = 1) -> dict[str, object]:
     """For `build_defs(settings, resource_overrides=...)`."""
-    return {"models": ColourModels(version=version), "tracking": NoTracking()}
+    return {"models": ColourModels.over(open_lake(settings), settings, version), "tracking": NoTracking("")}

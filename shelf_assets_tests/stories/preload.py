@@ -4,7 +4,6 @@ import threading
 
 import dagster as dg
 
-import shelf_assets.definitions  # noqa: F401
 import shelf_assets_tests.stories.support  # noqa: F401
 
 # Dagster imports the larger part of itself with the first instance.

@@ -8,11 +8,13 @@ import importlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from multiprocessing.context import ForkServerContext
 from typing import Any
+
+from shelf_assets.settings import Settings
 
 JOIN_SECONDS = 240
 
@@ -67,22 +69,21 @@ def _subject(arguments: tuple[Any, ...]) -> str:
 
 
 class Runs:
-    """Starts runs of days over the lake that the environment names, each in a process of its own."""
+    """Starts runs of days, each in a process of its own."""
 
     def __init__(self) -> None:
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["shelf_assets_tests.stories.preload"])
 
-    def run(self, day: date, fault: Fault | None = None) -> int:
+    def run(self, settings: Settings, day: date, fault: Fault | None = None) -> int:
         """Run one day; returns the exit code: 0, 1 for a failed run, minus the signal that ended it."""
-        return self.run_together([day], fault)[0]
+        return self.run_together(settings, [day], fault)[0]
 
-    def run_together(self, days: list[date], fault: Fault | None = None) -> list[int]:
+    def run_together(self, settings: Settings, days: list[date], fault: Fault | None = None) -> list[int]:
         """Run the days at the same time, one process each."""
         start = self.context.Barrier(len(days))
-        environ = {name: value for name, value in os.environ.items() if name.startswith(("SHELF_", "AWS_"))}
         processes = [
-            self.context.Process(target=_run_day, args=(environ, day, fault, start), name=f"run of {day}")
+            self.context.Process(target=_run_day, args=(settings, day, fault, start), name=f"run of {day}")
             for day in days
         ]
         for process in processes:
@@ -96,13 +97,10 @@ class Runs:
         return [process.exitcode or 0 for process in processes]
 
 
-def _run_day(environ: Mapping[str, str], day: date, fault: Fault | None, start: Any) -> None:
-    for name in [name for name in os.environ if name.startswith(("SHELF_", "AWS_"))]:
-        del os.environ[name]
-    os.environ.update(environ)
-    from shelf_assets_tests.stories.support import open_shop
+def _run_day(settings: Settings, day: date, fault: Fault | None, start: Any) -> None:
+    from shelf_assets_tests.stories.support import Platform
 
-    shop = open_shop()
+    shop = Platform(settings)
     shop.defs.resolve_implicit_global_asset_job_def()
     start.wait(JOIN_SECONDS)
     if fault:

@@ -15,18 +15,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shelf_assets.defs.resources.lake import lake_of
+from shelf_assets.build import build_defs, open_lake
 from shelf_assets.defs.running import FinishedRun, run_days
 from shelf_assets.intake.put_photos import land
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.schemas import TABLES
+from shelf_assets.lake.tensor_store import TensorDay
 from shelf_assets.photos.validator import ValidatedObject, validate
-from shelf_assets.pipeline.models import geometry_of
-from shelf_assets.settings import Settings, load_settings
+from shelf_assets.pipeline.tensors import Tensors
+from shelf_assets.settings import Settings
 from shelf_assets.vision.photo_pixels import pixels_of
 from shelf_assets.vision.preprocess import Geometry
 from shelf_assets.vision.reasons import Reason, Undecodable
-from shelf_assets_tests.stories.fakes import stand_ins
+from shelf_assets_tests.stories.fakes import fakes
 from shelf_assets_tests.stories.photos import received
 
 DAY = date(2026, 3, 1)
@@ -43,22 +44,20 @@ def stage_keys(*stages: str) -> set[dg.AssetKey]:
 
 @dataclass
 class Platform:
-    """One lake on disk with its own Dagster instance, run by stand-in models of one version."""
+    """One lake on disk with its own Dagster instance, run by fake models of one version unless `overrides` says otherwise."""
 
     settings: Settings
-    overrides: Mapping[str, object] = field(default_factory=stand_ins)
+    overrides: Mapping[str, object] | None = None
     instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
     _landed: int = 0
 
     @cached_property
     def lake(self) -> Lake:
-        return lake_of(self.settings)
+        return open_lake(self.settings)
 
     @cached_property
     def defs(self) -> dg.Definitions:
-        from shelf_assets.definitions import build_defs
-
-        return build_defs(self.settings, dict(self.overrides))
+        return build_defs(self.settings, dict(fakes(self.settings) if self.overrides is None else self.overrides))
 
     def land(self, day: date, files: Mapping[str, bytes]) -> list[str]:
         """Put files under the day's prefix, one second after the other; returns their keys."""
@@ -81,7 +80,11 @@ class Platform:
 
     def with_models(self, version: int) -> Platform:
         """The same lake, run by other models."""
-        return Platform(self.settings, stand_ins(version), self.instance, self._landed)
+        return Platform(self.settings, fakes(self.settings, version), self.instance, self._landed)
+
+    def with_settings(self, **values: Any) -> Platform:
+        """The same lake and instance, with some settings changed; `Settings.replace` says how they are named."""
+        return Platform(self.settings.replace(**values), None, self.instance, self._landed)
 
     def rows(self, table: str, day: date | None = None) -> pl.DataFrame:
         return self.lake.table(table).scan(day, day).collect()
@@ -94,14 +97,15 @@ class Platform:
         return dict(self.rows("stage_runs").filter(run_id=run.run_id).select("stage", "images").iter_rows())
 
     def tensors(self, day: date) -> pl.DataFrame:
-        geometry = geometry_of(self.settings)
-        return self.lake.tensors(day, geometry.digest(), geometry.size_px).index().entries
+        return self._tensor_day(day).index().entries
 
     def drop_tensors(self, day: date) -> None:
         """The tensors' lifecycle has ended them: they are cut again when somebody asks."""
-        geometry = geometry_of(self.settings)
-        resting = self.lake.tensors(day, geometry.digest(), geometry.size_px)
-        self.lake.objects.delete([stored.key for stored in self.lake.objects.list(resting.prefix)])
+        prefix = self._tensor_day(day).prefix
+        self.lake.objects.delete([stored.key for stored in self.lake.objects.list(prefix)])
+
+    def _tensor_day(self, day: date) -> TensorDay:
+        return Tensors(self.lake, self.settings.vision).day(day)
 
     def metadata(self, asset: str) -> Mapping[str, object]:
         """Metadata of the asset's newest materialization."""
@@ -125,11 +129,6 @@ class Platform:
         }
 
 
-def open_shop(version: int = 1) -> Platform:
-    """The shop that the environment describes."""
-    return Platform(load_settings(), stand_ins(version))
-
-
 def assert_same(found: Snapshot, expected: Snapshot) -> None:
     assert list(found) == list(expected)
     for name, frame in expected.items():
@@ -140,7 +139,7 @@ def undecodable(monkeypatch: pytest.MonkeyPatch, *photos_of_it: bytes) -> None:
     """The decoder fails on these photos, though they were accepted: a new version of it, say."""
     hashes = {hashlib.sha256(data).hexdigest() for data in photos_of_it}
 
-    def judged_only(*arguments: Any) -> ValidatedObject:
+    def validated_only(*arguments: Any) -> ValidatedObject:
         found = validate(*arguments)
         return replace(found, pixels=None) if found.sha256 in hashes else found
 
@@ -149,5 +148,5 @@ def undecodable(monkeypatch: pytest.MonkeyPatch, *photos_of_it: bytes) -> None:
             raise Undecodable(Reason.decode_error, "the new decoder stumbles")
         return pixels_of(data, sha256, geometry)
 
-    monkeypatch.setattr("shelf_assets.defs.assets.raw_images.judge", judged_only)
+    monkeypatch.setattr("shelf_assets.pipeline.ingest.validate", validated_only)
     monkeypatch.setattr("shelf_assets.pipeline.pixels.pixels_of", fails)

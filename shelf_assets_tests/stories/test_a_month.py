@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 
 from shelf_assets.defs.running import RunFailed, run_days, select_assets
-from shelf_assets.settings import load_settings
 from shelf_assets_tests.stories.fakes import NoTracking
 from shelf_assets_tests.stories.photos import photo, photos, truncated
 from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform, undecodable
@@ -21,8 +20,7 @@ DAYS = [DAY + timedelta(days=offset) for offset in range(-3, 3)]
 @pytest.fixture
 def real_shop(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """The shop with the models that come with the package, and everything that `shelf run` has."""
-    monkeypatch.setenv("SHELF_MODELS_SET", "embedded")
-    return Platform(load_settings(), {"tracking": NoTracking()}, shop.instance)
+    return Platform(shop.settings.replace(models__set="embedded"), {"tracking": NoTracking("")}, shop.instance)
 
 
 def mart(shop: Platform, name: str) -> pl.DataFrame:

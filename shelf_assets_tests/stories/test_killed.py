@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from shelf_assets.settings import load_settings
 from shelf_assets_tests.stories.photos import photo, photos, truncated
 from shelf_assets_tests.stories.processes import Fault, Runs
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform, Snapshot, assert_same, open_shop
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform, Snapshot, assert_same
 
 FILES = {**photos(range(5)), "again": photo(0), "cut short": truncated()}
 WRITE = "shelf_assets.lake.delta:LakeTable._write"
@@ -47,14 +48,11 @@ def undisturbed(parsed_home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """What the tables hold when nobody is killed."""
     home = tmp_path_factory.mktemp("undisturbed") / "home"
     shutil.copytree(parsed_home, home)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("SHELF_HOME", str(home))
-        environment.delenv("SHELF_LAKE_URL", raising=False)
-        shop = open_shop()
-        shop.land(DAY, FILES)
-        shop.run(DAY)
-        held = shop.snapshot(DAY)
-        shop.instance.dispose()
+    shop = Platform(load_settings({}, home=home))
+    shop.land(DAY, FILES)
+    shop.run(DAY)
+    held = shop.snapshot(DAY)
+    shop.instance.dispose()
     return held
 
 
@@ -64,7 +62,7 @@ def test_a_killed_run_that_leaves_a_gap_or_a_row_twice(
 ) -> None:
     shop.land(DAY, FILES)
 
-    assert runs.run(DAY, fault) == -signal.SIGKILL
+    assert runs.run(shop.settings, DAY, fault) == -signal.SIGKILL
     shop.run(DAY)
 
     assert_same(shop.snapshot(DAY), undisturbed)
@@ -73,14 +71,13 @@ def test_a_killed_run_that_leaves_a_gap_or_a_row_twice(
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
-def test_an_interrupted_run_that_loses_what_it_had_inferred(
-    shop: Platform, runs: Runs, monkeypatch: pytest.MonkeyPatch, stop: signal.Signals
-) -> None:
-    monkeypatch.setenv("SHELF_PIPELINE_COMMIT_IMAGES", "1000")  # nothing is due for a commit when the signal comes
+def test_an_interrupted_run_that_loses_what_it_had_inferred(shop: Platform, runs: Runs, stop: signal.Signals) -> None:
+    # Nothing is due for a commit when the signal comes.
+    patient = shop.settings.replace(pipeline__commit_images=1000)
     shop.land(DAY, FILES)
 
     # The second batch of the first model, so that two photos of each model have been inferred.
-    assert runs.run(DAY, Fault(INFER, nth=3, signal_number=stop)) != 0
+    assert runs.run(patient, DAY, Fault(INFER, nth=3, signal_number=stop)) != 0
 
     assert shop.rows("classifications").height >= 2
     assert shop.rows("clip_embeddings").height >= 2
@@ -92,7 +89,7 @@ def test_two_days_at_once_that_accept_the_same_bytes(shop: Platform, runs: Runs)
     shop.land(DAY, photos(range(4)))
     shop.land(NEXT_DAY, photos(range(2, 6)))
 
-    assert runs.run_together([DAY, NEXT_DAY]) == [0, 0]
+    assert runs.run_together(shop.settings, [DAY, NEXT_DAY]) == [0, 0]
 
     accepted = shop.rows("raw_images").filter(status="accepted")
     assert accepted["sha256"].n_unique() == accepted.height == 6
@@ -103,6 +100,6 @@ def test_two_days_at_once_that_accept_the_same_bytes(shop: Platform, runs: Runs)
 def test_two_runs_of_one_day_at_once_that_write_a_row_twice(shop: Platform, runs: Runs, undisturbed: Snapshot) -> None:
     shop.land(DAY, FILES)
 
-    assert runs.run_together([DAY, DAY]) == [0, 0]
+    assert runs.run_together(shop.settings, [DAY, DAY]) == [0, 0]
 
     assert_same(shop.snapshot(DAY), undisturbed)

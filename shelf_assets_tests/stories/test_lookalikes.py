@@ -12,8 +12,7 @@ from PIL import Image
 from shelf_assets.intake.upload_store import UploadStore, new_image_id, owner_hash
 from shelf_assets.observe.photo_history import photo_history
 from shelf_assets.photos.limits import Limits
-from shelf_assets.photos.sanitizer import Accepted, sanitize
-from shelf_assets.settings import load_settings
+from shelf_assets.photos.sanitizer import SanitizedPhoto, sanitize
 from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform
 from shelf_assets_tests.vision.pictures import encoded, scene
 
@@ -31,8 +30,7 @@ def picture() -> bytes:
 
 
 def skipping(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    monkeypatch.setenv("SHELF_PHOTOS_NEAR_DUPLICATES", "skip")
-    return Platform(load_settings(), shop.overrides, shop.instance)
+    return shop.with_settings(photos__near_duplicates="skip")
 
 
 def test_a_picture_sent_again_in_other_bytes_is_another_picture(shop: Platform, picture: bytes) -> None:
@@ -73,8 +71,7 @@ def test_a_hash_that_depends_on_whether_tensors_rest(
 ) -> None:
     shop.land(DAY, {"first": picture})
     shop.run(DAY, stages=["raw_images"])
-    monkeypatch.setenv("SHELF_VISION_TENSORS", "redecode")
-    again = Platform(load_settings(), shop.overrides, shop.instance, shop._landed)
+    again = shop.with_settings(vision__tensors="redecode")
     again.land(NEXT_DAY, {"again": picture + b"one more byte"})
     again.run(NEXT_DAY, stages=["raw_images"])
     assert again.rows("raw_images")["perceptual_hash"].n_unique() == 1
@@ -86,8 +83,8 @@ def test_who_sent_a_photo_is_forgotten_on_its_way(shop: Platform, picture: bytes
     receipts = UploadStore(shop.lake.objects)
     for owner, data in zip(owners, (picture, encoded(scene(640, 480))), strict=True):
         accepted = sanitize(data, Limits(), 90)
-        assert isinstance(accepted, Accepted)
-        receipts.take(accepted, owner, new_image_id(datetime.combine(DAY, time(12), UTC)))
+        assert isinstance(accepted, SanitizedPhoto)
+        receipts.accept(accepted, owner, new_image_id(datetime.combine(DAY, time(12), UTC)))
     key = shop.land(DAY, {"put by others": encoded(scene(500, 500))})[0]
     receipts.object_writer.put(key, shop.lake.objects.get(key), {"owner": "mallory@example.com"})
     shop.run(DAY, stages=["raw_images"])

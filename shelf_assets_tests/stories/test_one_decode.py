@@ -11,7 +11,6 @@ import pytest
 
 from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets.photos import rules
-from shelf_assets.settings import load_settings
 from shelf_assets.vision import decode, preprocess
 from shelf_assets.vision.headers import Header
 from shelf_assets_tests.stories.photos import photo, photos, truncated
@@ -58,8 +57,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
 
 
 def redecoding(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    monkeypatch.setenv("SHELF_VISION_TENSORS", "redecode")
-    return Platform(load_settings(), shop.overrides, shop.instance)
+    return shop.with_settings(vision__tensors="redecode")
 
 
 def test_a_photo_read_or_decoded_twice_on_its_way_to_the_tables(shop: Platform, work: Work) -> None:

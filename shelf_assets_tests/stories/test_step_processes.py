@@ -23,18 +23,27 @@ from shelf_assets_tests.stories.support import DAY
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_what_one_step_made_is_not_there_for_the_next(
-    s3_lake: LakeUnderTest, parsed_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3_lake: LakeUnderTest, parsed_home: Path, tmp_path: Path
 ) -> None:
     home = shutil.copytree(parsed_home, tmp_path / "home")
-    for name, value in {"EXECUTOR": "multiprocess", "MODELS": "embedded", "HOME": str(home)}.items():
-        monkeypatch.setenv(f"SHELF_{name}", value)
-    settings, lake = load_settings(), s3_lake.lake
+    settings = load_settings(
+        s3_lake.settings.environment(),
+        home=home,
+        dagster__home=home / "dagster",
+        bi__marts_path=home / "marts.duckdb",
+        tracking__uri=f"sqlite:///{home}/mlflow/mlflow.db",
+        dagster__executor="multiprocess",
+        models__set="embedded",
+    )
+    lake = s3_lake.lake
     ensure_instance(settings)
     list(land(lake.objects, DAY, {**photos(range(3)), "again": photo(0), "cut short": truncated()}.items()))
 
     command = [str(Path(sys.executable).parent / "dagster"), "asset", "materialize", "--select", "*"]
     command += ["--partition", DAY.isoformat(), "-m", "shelf_assets.definitions"]
-    done = subprocess.run(command, cwd=repo_root, env=os.environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=repo_root, env=os.environ | settings.environment(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 
     rows = lake.table("raw_images").scan(DAY, DAY).collect()

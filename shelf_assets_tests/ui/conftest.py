@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from shelf_assets.build import build_dbt_project, open_lake
 from shelf_assets.days import days_between, today_utc
-from shelf_assets.defs.resources.dbt import manifest_path
-from shelf_assets.defs.resources.lake import lake_of
-from shelf_assets.demo.draw import draw_day
+from shelf_assets.demo.shipped_photos import shipped_photos_of
 from shelf_assets.intake.put_photos import land
 from shelf_assets.lake.lake import Lake
 from shelf_assets.settings import load_settings
@@ -64,27 +62,19 @@ class Materialized:
 @pytest.fixture(scope="session")
 def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materialized]:
     home = tmp_path_factory.mktemp("ui")
-    before = dict(os.environ)
-    for name in [name for name in before if name.startswith("SHELF_") or name == "DAGSTER_HOME"]:
-        del os.environ[name]
-    # In one process: what is tested here is the way from a button to the tables, and each process costs ten seconds.
-    os.environ.update(SHELF_HOME=str(home), SHELF_MODELS_SET="embedded", SHELF_DAGSTER_EXECUTOR="in_process")
-    os.environ["SHELF_DAGSTER_ARRIVALS_INTERVAL_SECONDS"] = "10"
-    try:
-        settings = load_settings()
-        lake = lake_of(settings)
-        *backfilled, whole_day = days = days_between(today_utc() - timedelta(days=3), today_utc() - timedelta(days=1))
-        nobodys = days[0] - timedelta(days=2)
-        for day in [nobodys, *days]:
-            drawn = draw_day(day.toordinal(), day, PHOTOS_PER_DAY)
-            list(land(lake.objects, day, ((photo.name, photo.data) for photo in drawn)))
-        manifest_path(settings)  # else webserver and daemon parse dbt's project at the same time
-        with dagster_ui(settings, home / "logs") as ui:
-            run = ui.launch(ui.assets(), whole_day)
-            backfill = ui.backfill(["raw_images", "image_tensors"], backfilled)
-            ui.wait_for_run(run)
-            ui.wait_for_backfill(backfill)
-            yield Materialized(ui, lake, backfilled, whole_day, nobodys, settings.bi.marts_path)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    # In one process: the test is of the way from a button to the tables, and each process costs ten seconds.
+    settings = load_settings(
+        {}, home=home, models__set="embedded", dagster__executor="in_process", dagster__arrivals_interval_seconds=10
+    )
+    lake = open_lake(settings)
+    *backfilled, whole_day = days = days_between(today_utc() - timedelta(days=3), today_utc() - timedelta(days=1))
+    nobodys = days[0] - timedelta(days=2)
+    for position, day in enumerate([nobodys, *days]):
+        list(land(lake.objects, day, shipped_photos_of(position, len(days) + 1)[:PHOTOS_PER_DAY]))
+    build_dbt_project(settings).manifest_path()  # else webserver and daemon parse dbt's project at the same time
+    with dagster_ui(settings, home / "logs") as ui:
+        run = ui.launch(ui.assets(), whole_day)
+        backfill = ui.backfill(["raw_images", "image_tensors"], backfilled)
+        ui.wait_for_run(run)
+        ui.wait_for_backfill(backfill)
+        yield Materialized(ui, lake, backfilled, whole_day, nobodys, settings.bi.marts_path)

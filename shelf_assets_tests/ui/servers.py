@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -145,15 +145,15 @@ class DagsterUi:
 @contextmanager
 def dagster_ui(settings: Settings, logs: Path) -> Iterator[DagsterUi]:
     """Webserver and daemon on this instance, automation stopped before the daemon sees it; both are stopped by pid."""
-    ensure_instance(settings)
+    environment = os.environ | settings.environment() | {"DAGSTER_HOME": str(ensure_instance(settings))}
     logs.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
     ui = DagsterUi(f"http://127.0.0.1:{port}", logs)
-    processes = [_start("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), logs=logs)]
+    processes = [_start("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), logs=logs, environment=environment)]
     try:
         wait_until("the webserver", lambda: _loaded(ui), START_SECONDS, lambda: ui._story("the webserver", {}))
         ui.stop_automation()
-        processes.append(_start("dagster-daemon", "run", logs=logs))
+        processes.append(_start("dagster-daemon", "run", logs=logs, environment=environment))
         yield ui
     finally:
         for process in processes:
@@ -174,10 +174,10 @@ def wait_until(what: str, happened: Callable[[], bool], seconds: float, story: C
         time.sleep(1)
 
 
-def _start(program: str, *arguments: str, logs: Path) -> subprocess.Popen[bytes]:
+def _start(program: str, *arguments: str, logs: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     command = [str(Path(sys.executable).parent / program), *arguments, "-w", str(WORKSPACE)]
     with (logs / f"{program}.log").open("wb") as log:
-        return subprocess.Popen(command, env=os.environ, cwd=WORKSPACE.parent, stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, env=environment, cwd=WORKSPACE.parent, stdout=log, stderr=subprocess.STDOUT)
 
 
 def _loaded(ui: DagsterUi) -> bool:

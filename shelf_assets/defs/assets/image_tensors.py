@@ -5,16 +5,17 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
-from shelf_assets.defs.assets.common import day_of, save_cost
+from shelf_assets.defs.assets.common import day_of
 from shelf_assets.defs.automation.conditions import late_safe
 from shelf_assets.defs.compute import CPU_POD, OWNERS_ML
-from shelf_assets.defs.io_managers.tensors import TensorIOManager, TensorStream
+from shelf_assets.defs.io_managers.tensors import TensorStream
 from shelf_assets.defs.partitions import daily
-from shelf_assets.defs.resources.lake import LakeResource
 from shelf_assets.lake.ledger import ACCEPTED
 from shelf_assets.lake.tensor_store import Tensor, TensorFailure, Written
 from shelf_assets.observe.meter import Meter
 from shelf_assets.observe.progress import Progress
+from shelf_assets.pipeline.costs import save_cost
+from shelf_assets.pipeline.ingest import Ingest
 from shelf_assets.pipeline.pixels import decoded_photos
 from shelf_assets.vision.engine import StageTimer
 
@@ -37,29 +38,28 @@ from shelf_assets.vision.engine import StageTimer
 )
 def image_tensors(
     context: dg.AssetExecutionContext,
-    lake: LakeResource,
-    tensor_io: dg.ResourceParam[TensorIOManager],
+    ingest: dg.ResourceParam[Ingest],
     raw_images: pl.DataFrame,
 ) -> dg.MaterializeResult[TensorStream]:
-    day = day_of(context)
+    day, tensors = day_of(context), ingest.tensors
     accepted = raw_images.filter(status=ACCEPTED)
-    # Otherwise whoever infers decodes.
-    missing = tensor_io.day(day).index().missing(accepted) if lake.settings.vision.tensors_ahead else accepted.clear()
+    # Where tensors are not made ahead, the predictions decode.
+    missing = tensors.day(day).index().missing(accepted) if tensors.made_ahead else accepted.clear()
     progress = Progress(f"image_tensors {day}", missing.height, context.log.info)
     meter = Meter("image_tensors", images=missing.height, bytes_read=int(missing["size_bytes"].sum()))
-    clock = StageTimer()
+    timer = StageTimer()
 
     def stream() -> Iterator[Tensor | TensorFailure]:
         with meter.running():
-            for item in decoded_photos(lake, missing, clock):
+            for item in decoded_photos(ingest.reader, missing, tensors.geometry, timer):
                 yield item
                 progress.advance()
 
     def written(_: Written) -> None:
-        save_cost(context, lake, day, meter)
+        save_cost(ingest.lake, day, context.run.run_id, meter)
 
     return dg.MaterializeResult(
-        value=TensorStream(stream(), written, clock),
+        value=TensorStream(stream(), written, timer),
         metadata={
             "accepted": accepted.height,
             "made_before": accepted.height - missing.height,

@@ -5,13 +5,12 @@ from typing import Any
 
 import dagster as dg
 
+from shelf_assets.bi.dbt_project import DbtProjectHere
 from shelf_assets.defs.automation.conditions import late_safe
 from shelf_assets.defs.compute import CPU_POD, OWNERS_ANALYTICS, POOL_DUCKDB
 from shelf_assets.defs.partitions import daily
-from shelf_assets.defs.resources.dbt import PROJECT_DIR, dbt_vars, export_days, manifest_path, target_path
-from shelf_assets.defs.resources.dbt_command import DagsterDbtTranslator, DbtCommand, DbtProject, dbt_assets
+from shelf_assets.defs.resources.dbt import DagsterDbtTranslator, Dbt, DbtProject, dbt_assets
 from shelf_assets.observe.progress import Progress
-from shelf_assets.settings import Settings
 
 
 class ShelfTranslator(DagsterDbtTranslator):
@@ -27,12 +26,12 @@ class ShelfTranslator(DagsterDbtTranslator):
         return "marts"
 
 
-def build_marts(settings: Settings) -> dg.AssetsDefinition:
+def build_marts(project: DbtProjectHere) -> dg.AssetsDefinition:
     """All of dbt_bi as one multi-asset: a range of days is one dbt call, since its start costs more than its SQL."""
 
     @dbt_assets(
-        manifest=manifest_path(settings),
-        project=DbtProject(project_dir=PROJECT_DIR, target_path=target_path(settings)),
+        manifest=project.manifest_path(),
+        project=DbtProject(project_dir=project.folder, target_path=project.target_path),
         dagster_dbt_translator=ShelfTranslator(),
         partitions_def=daily,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -40,13 +39,12 @@ def build_marts(settings: Settings) -> dg.AssetsDefinition:
         op_tags=CPU_POD,
         name="marts",
     )
-    def marts(context: dg.AssetExecutionContext, dbt: DbtCommand) -> Iterator[Any]:
+    def marts(context: dg.AssetExecutionContext, dbt: dg.ResourceParam[Dbt]) -> Iterator[Any]:
         days = context.partition_key_range
         nodes = len(context.selected_asset_keys) + len(context.selected_asset_check_keys)
         span = days.start if days.start == days.end else f"{days.start} to {days.end}"
         progress = Progress(f"marts {span}", nodes, context.log.info)
-        export_days(days.start, days.end)
-        for event in dbt.cli(["build", "--vars", dbt_vars(settings)], context=context).stream():
+        for event in dbt.build(context, days.start, days.end):
             yield event
             progress.advance(isinstance(event, (dg.Output, dg.AssetCheckResult)))
 

@@ -4,30 +4,26 @@ A job of ops and not an asset: it makes no data, has no day, and nothing waits f
 step, and an observation of the table's asset, whose page so draws files and bytes over the weeks.
 """
 
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from shelf_assets.defs.compute import CPU_POD
-from shelf_assets.defs.resources.lake import LakeResource
+from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import MaintenanceReport, Policy, maintain
 from shelf_assets.lake.schemas import TABLES
-from shelf_assets.settings import Settings
 
 # An observation of a table that is no asset would show it in the catalogue as an asset that nobody declared.
 _ASSETS = ("raw_images", "classifications", "clip_embeddings")
 _NAMED_FILES = 50
 
 
-def policy_of(settings: Settings) -> Policy:
-    return Policy(settings.lake.small_file_bytes, timedelta(days=settings.lake.keep_files_days))
-
-
 def build_maintenance_op(name: str) -> dg.OpDefinition:
     @dg.op(name=f"tend_{name}", description=f"Upkeep of the table {name}.")
-    def tend_table(context: dg.OpExecutionContext, lake: LakeResource) -> None:
-        evidence = maintain(lake.lake.table(name), policy_of(lake.settings))
+    def tend_table(
+        context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake], maintenance: dg.ResourceParam[Policy]
+    ) -> None:
+        evidence = maintain(lake.table(name), maintenance)
         if evidence is None:
             context.log.info(f"there is no table {name} yet")
             return
@@ -69,13 +65,13 @@ MAINTENANCE_JOB = dg.GraphDefinition("upkeep", node_defs=[build_maintenance_op(n
 )
 
 
-def build_maintenance_schedule(settings: Settings) -> dg.ScheduleDefinition:
+def build_maintenance_schedule(nightly_hour_utc: int) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="upkeep",
         job=MAINTENANCE_JOB,
         # Weekly: a week's late photos cost readers little (decision 011), and packing a day daily would rewrite its old
         # rows for each of them. Sunday, an hour and a half after the nightly run has started, when it has long ended.
-        cron_schedule=f"45 {(settings.dagster.nightly_hour_utc + 1) % 24} * * 0",
+        cron_schedule=f"45 {(nightly_hour_utc + 1) % 24} * * 0",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Keeps the tables quick to open and to read. A week in which nothing came costs a look.",

@@ -4,20 +4,14 @@ from datetime import timedelta
 
 import dagster as dg
 
-from shelf_assets.settings import Settings
-
-NIGHTLY_JOB = dg.define_asset_job(
-    "nightly",
-    selection=dg.AssetSelection.all(),
-    description="One day through the whole graph, from the listing to the marts.",
-)
+from shelf_assets.defs.automation.jobs import NIGHTLY_JOB
 
 
-def build_nightly_schedule(settings: Settings) -> dg.ScheduleDefinition:
+def build_nightly_schedule(hour_utc: int) -> dg.ScheduleDefinition:
     @dg.schedule(
         name="nightly",
         job=NIGHTLY_JOB,
-        cron_schedule=f"15 {settings.dagster.nightly_hour_utc} * * *",
+        cron_schedule=f"15 {hour_utc} * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Materializes yesterday (UTC). Days that were finished by the arrivals sensor cost a look.",

@@ -5,17 +5,25 @@ dagster-deltalake's own IO manager wipes days in several cases (docs/decisions/0
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
 from deltalake import DeltaTable
 
-from shelf_assets.defs.resources.lake import LakeResource
+from shelf_assets.lake.commit_info import commit_info
 from shelf_assets.lake.delta import Commit, LakeTable
+from shelf_assets.lake.lake import Lake
+
+if TYPE_CHECKING:
+    from dagster_deltalake import DeltaTableResource
 
 
-class DeltaIOManager(dg.ConfigurableIOManager):
+# Metadata of an asset that its commit records as well: the facts that its blocking checks ask for.
+RECORDED = ("landed", "listing_digest")
+
+
+class DeltaIOManager(dg.IOManager):
     """Stores frames in the table of the asset's name, and loads the days of the reader's partitions.
 
     An output is a polars DataFrame, or a LazyFrame, which is collected by the streaming engine. An input annotated
@@ -23,15 +31,18 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     resource, for who needs its history or files.
     """
 
-    lake: dg.ResourceDependency[LakeResource]
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | pl.LazyFrame) -> None:
         frame = obj.collect(engine="streaming") if isinstance(obj, pl.LazyFrame) else obj
         if not isinstance(frame, pl.DataFrame):
             raise TypeError(f"{context.asset_key.to_user_string()}: expected a polars frame, got {type(obj).__name__}")
-        table = self.lake.lake.table(context.asset_key.path[-1])
+        table = self._lake.table(context.asset_key.path[-1])
         days = _days(context) if context.has_asset_partitions else []
-        commit = table.commit(frame, days=days, info={"dagster_run_id": context.run_id})
+        recorded = {name: context.output_metadata[name].value for name in RECORDED if name in context.output_metadata}
+        info = {"dagster_run_id": context.run_id} | (commit_info(days[0], **recorded) if len(days) == 1 else {})
+        commit = table.commit(frame, days=days, info=info)
         context.add_output_metadata(commit_metadata(table, commit, days))
         for day in commit.other_days:
             # What rests there is news for whoever comes after it, as if that day had been run.
@@ -48,8 +59,8 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         upstream = context.upstream_output
         name = upstream.asset_key.path[-1] if upstream else context.asset_key.path[-1]
         if context.dagster_type.typing_type is DeltaTable:
-            return self.lake.delta_table(name).load()
-        table = self.lake.lake.table(name)
+            return delta_table_resource(self._lake, name).load()
+        table = self._lake.table(name)
         if not context.has_asset_partitions:
             frame = table.scan()
         else:
@@ -57,6 +68,21 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             # A weekly reader of a daily table gets its whole window, and a set of single days just those.
             frame = table.scan(min(days), max(days)).filter(pl.col("day").is_in(days))
         return frame if context.dagster_type.typing_type is pl.LazyFrame else frame.collect()
+
+
+def delta_table_resource(lake: Lake, name: str) -> "DeltaTableResource":
+    """dagster-deltalake's resource for one of the lake's tables."""
+    # Its package imports pandas, 0.4 CPU-s that no stage should pay: the stages' tables are `lake.table(name)`.
+    from dagster_deltalake import DeltaTableResource, LocalConfig, S3Config
+    from dagster_deltalake.config import ClientConfig
+
+    options = dict(lake.storage_options)
+    plain_http = options.pop("allow_http", None)
+    return DeltaTableResource(
+        url=lake.table(name).uri,
+        storage_options=S3Config.model_validate(options) if lake.url.startswith("s3://") else LocalConfig(),
+        client_options=ClientConfig(allow_http=True if plain_http else None),
+    )
 
 
 def commit_metadata(table: LakeTable, commit: Commit, days: Sequence[date]) -> dict[str, Any]:

@@ -6,40 +6,29 @@ from datetime import date
 
 import dagster as dg
 
-from shelf_assets.defs.resources.lake import LakeResource
 from shelf_assets.lake.tensor_store import Tensor, TensorDay, TensorFailure, Written
-from shelf_assets.pipeline.models import geometry_of
+from shelf_assets.pipeline.tensors import Tensors
 from shelf_assets.vision.engine import StageTimer
-from shelf_assets.vision.preprocess import Geometry
 
 
 @dataclass(frozen=True)
 class TensorStream:
-    """The value of `image_tensors`: tensors and failures one by one, as the decoder makes them. Read once, timed by `clock`."""
+    """The value of `image_tensors`: tensors and failures one by one, as the decoder makes them. Read once, timed by `timer`."""
 
     items: Iterable[Tensor | TensorFailure]
     on_written: Callable[[Written], None] = lambda written: None
-    clock: StageTimer = field(default_factory=StageTimer)
+    timer: StageTimer = field(default_factory=StageTimer)
 
 
-class TensorIOManager(dg.ConfigurableIOManager):
-    """Writes a TensorStream of one day in the geometry of the settings; loads a `TensorDay`.
+class TensorIOManager(dg.IOManager):
+    """Writes a TensorStream of one day; loads a `TensorDay`."""
 
-    The geometry is no part of the configuration: changed for one run in the UI, predictions would not know of it.
-    """
-
-    lake: dg.ResourceDependency[LakeResource]
-
-    @property
-    def geometry(self) -> Geometry:
-        return geometry_of(self.lake.settings)
-
-    def day(self, day: date) -> TensorDay:
-        return self.lake.lake.tensors(day, self.geometry.digest(), self.geometry.size_px)
+    def __init__(self, tensors: Tensors) -> None:
+        self._tensors = tensors
 
     def handle_output(self, context: dg.OutputContext, obj: TensorStream) -> None:
-        tensor_day = self.day(_one_day(context))
-        written = tensor_day.write(obj.items, self.lake.settings.vision.shard_images)
+        tensor_day = self._tensors.day(_one_day(context))
+        written = tensor_day.write(obj.items, self._tensors.shard_images)
         obj.on_written(written)
         context.add_output_metadata(
             {
@@ -48,13 +37,13 @@ class TensorIOManager(dg.ConfigurableIOManager):
                 "failures_new": written.failures,
                 "shards_new": written.shards,
                 "bytes_written": written.bytes_written,
-                "geometry_digest": self.geometry.digest(),
-                **obj.clock.metrics(),
+                "geometry_digest": self._tensors.geometry.digest(),
+                **obj.timer.metrics(),
             }
         )
 
     def load_input(self, context: dg.InputContext) -> TensorDay:
-        return self.day(_one_day(context))
+        return self._tensors.day(_one_day(context))
 
 
 def _one_day(context: dg.InputContext | dg.OutputContext) -> date:

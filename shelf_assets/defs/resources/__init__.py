@@ -1,1 +1,1 @@
-"""One resource per outside thing: the lake, its IO managers, the models, the tracking server."""
+"""Outside tools as Dagster resources. The other resources are plain objects, made in `shelf_assets.build`."""

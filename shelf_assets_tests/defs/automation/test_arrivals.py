@@ -7,18 +7,17 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
+from shelf_assets.build import build_defs
 from shelf_assets.days import today_utc
-from shelf_assets.definitions import build_defs
 from shelf_assets.defs.automation import arrivals
 from shelf_assets.defs.automation.arrivals import build_arrivals_sensor, s3_client
-from shelf_assets.defs.resources.lake import LakeResource
 from shelf_assets.defs.running import run_days
 from shelf_assets.intake.put_photos import land
-from shelf_assets.settings import load_settings
+from shelf_assets.lake.settings import LakeSettings
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.defs.automation.ticks import Ticks, only
 from shelf_assets_tests.graph import Graph
-from shelf_assets_tests.stories.fakes import stand_ins
+from shelf_assets_tests.stories.fakes import fakes
 
 LOOKBACK_DAYS = 8
 TODAY = today_utc()
@@ -31,8 +30,9 @@ class Sensor:
 
     def __init__(self, lake: LakeUnderTest) -> None:
         self.objects, self.url = lake.lake.objects, lake.url
-        self._resource = LakeResource(url=lake.url)
-        self._sensor = build_arrivals_sensor(load_settings(dagster__arrivals_lookback_days=LOOKBACK_DAYS))
+        self._lake, self._settings = lake.lake, lake.settings
+        dagster = lake.settings.replace(dagster__arrivals_lookback_days=LOOKBACK_DAYS).dagster
+        self._sensor = build_arrivals_sensor(dagster, lake.settings.lake)
         self._cursor: str | None = None
         self.instance = dg.DagsterInstance.ephemeral()
 
@@ -41,7 +41,7 @@ class Sensor:
 
     def look(self) -> list[dg.AssetMaterialization] | str:
         """The reported materializations, or the reason why there are none."""
-        context = dg.build_sensor_context(self.instance, self._cursor, resources={"lake": self._resource})
+        context = dg.build_sensor_context(self.instance, self._cursor, resources={"lake": self._lake})
         result = self._sensor(context)
         if isinstance(result, dg.SkipReason):
             self._cursor = context.cursor
@@ -55,7 +55,7 @@ class Sensor:
 
     def run(self, day: date) -> None:
         """A run of the day, which somebody started without waiting for the sensor."""
-        defs = build_defs(load_settings(lake__url=self.url), stand_ins())
+        defs = build_defs(self._settings, fakes(self._settings))
         assert run_days(defs, self.instance, [day], {dg.AssetKey("raw_images")})
 
     def reported(self) -> dict[str, str]:
@@ -161,9 +161,9 @@ def test_what_is_reported_requests_the_day(disk_lake: LakeUnderTest, graph: Grap
     assert ticks.tick() == only(OLD_DAY, "raw_images")
 
 
-def test_temporary_keys_lose_their_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_keys_lose_their_token() -> None:
     """The lake would work and the sensor be refused, so that no late photo were ever seen."""
-    for name, value in {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "SESSION_TOKEN": "token"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    credentials = s3_client(load_settings(lake__url="s3://photos"))._request_signer._credentials
+    access = {"access_key_id": "key", "secret_access_key": "secret", "session_token": "token"}
+    settings = LakeSettings.model_validate({"url": "s3://photos", "s3": access})
+    credentials = s3_client(settings)._request_signer._credentials
     assert (credentials.access_key, credentials.token) == ("key", "token")

@@ -9,9 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from shelf_assets.defs.automation.maintenance import MAINTENANCE_JOB, build_maintenance_schedule
-from shelf_assets.defs.resources.lake import LakeResource
 from shelf_assets.lake.lake import Lake
-from shelf_assets.settings import load_settings
+from shelf_assets.lake.maintenance import Policy
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.defs.automation.ticks import OLD_DAY, Ticks
 from shelf_assets_tests.graph import Graph
@@ -28,7 +27,9 @@ def used(lake: Lake) -> Lake:
 
 def run_job(lake: LakeUnderTest, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     return MAINTENANCE_JOB.execute_in_process(
-        instance=instance, resources={"lake": LakeResource(url=lake.url)}, raise_on_error=False
+        instance=instance,
+        resources={"lake": lake.lake, "maintenance": Policy.of(lake.settings.lake)},
+        raise_on_error=False,
     )
 
 
@@ -76,7 +77,7 @@ def test_upkeep_of_a_table_opens_its_days_again(graph: Graph, disk_lake: LakeUnd
 
 
 def test_the_hour_of_upkeep_follows_the_nightly_run_and_means_utc() -> None:
-    schedule = build_maintenance_schedule(load_settings(dagster__nightly_hour_utc=23))
+    schedule = build_maintenance_schedule(23)
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("45 0 * * 0", "UTC")
 
 

@@ -8,12 +8,11 @@ import dagster as dg
 import pytest
 
 from shelf_assets.defs.automation.schedules import build_nightly_schedule
-from shelf_assets.settings import load_settings
 
 
 def asked_for(moment: datetime) -> dg.RunRequest:
     context = dg.build_schedule_context(scheduled_execution_time=moment)
-    request = build_nightly_schedule(load_settings())(context)
+    request = build_nightly_schedule(1)(context)
     assert isinstance(request, dg.RunRequest)
     return request
 
@@ -35,5 +34,5 @@ def test_no_run_key_swallows_a_second_request_for_a_day() -> None:
 
 
 def test_the_hour_is_a_setting_and_means_utc() -> None:
-    schedule = build_nightly_schedule(load_settings(dagster__nightly_hour_utc=4))
+    schedule = build_nightly_schedule(4)
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("15 4 * * *", "UTC")

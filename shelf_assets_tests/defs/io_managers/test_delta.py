@@ -10,7 +10,6 @@ from deltalake import DeltaTable
 
 from shelf_assets.defs.io_managers.delta import DeltaIOManager
 from shelf_assets.defs.partitions import daily
-from shelf_assets.defs.resources.lake import LakeResource
 from shelf_assets.lake import delta, schemas
 from shelf_assets.lake.schemas import SchemaError
 from shelf_assets_tests.conftest import LakeUnderTest
@@ -52,10 +51,9 @@ def run(
         tags = {"dagster/asset_partition_range_start": str(day), "dagster/asset_partition_range_end": str(last_day)}
     elif day:
         partition_key = str(day)
-    resource = LakeResource(url=lake.url)
     return dg.materialize(
         assets,
-        resources={"lake": resource, "delta_io": DeltaIOManager(lake=resource)},
+        resources={"delta_io": DeltaIOManager(lake.lake)},
         partition_key=partition_key,
         tags=tags,
         selection=selection,
