@@ -14,10 +14,12 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export SHELF_HOME ?= $(CURDIR)/.shelf
 
-.PHONY: help setup demo test check dev bench fuzz lambda lock programs
+FAST := not server and not browser and not kill and not training and not slow
+
+.PHONY: help setup demo test test-fast check dev bench fuzz lambda lock programs
 
 help:  ## list the verbs
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
 
 setup: $(STAMP)  ## make .venv from the pinned, hashed requirements
 
@@ -36,7 +38,10 @@ demo: $(STAMP)  ## land photos (PHOTOS=folder, else the package's drawn ones), r
 
 test: $(STAMP) programs  ## every test; what a machine lacks is skipped with a sentence
 	@# A process that dies ends the run and is told with its test: xdist 3.8 that starts another loses count of its files, or waits for ever.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 -q -rs
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 -q -rs --durations=40
+
+test-fast: $(STAMP)  ## the tests without a server, a browser, killed processes, training or long runs: about three minutes
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 -q -m "$(FAST)"
 
 programs:  # what the tests start and no wheel has: Chromium, and Redis on Pythons that its wheel is not made for
 	@missing=""; \

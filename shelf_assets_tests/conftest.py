@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from shelf_assets_tests.lanes import pytest_collection_modifyitems  # noqa: F401
 from shelf_assets_tests.servers import S3Server, redis_binary, redis_server, seaweedfs, weed_binary
 
 if TYPE_CHECKING:
