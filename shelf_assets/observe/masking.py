@@ -1,4 +1,4 @@
-"""Masks passwords in text for people. A leaf: imports nothing of ours."""
+"""Masks passwords in text for people. Imports nothing of this package."""
 
 from __future__ import annotations
 
