@@ -29,15 +29,15 @@ def page(result: Mapping[str, Any]) -> str:
         "## No vector is read that nobody asked for",
         _narrow(result["narrow"]),
         "## Maintenance of every table",
-        "After all of the above: what `shelf maintain` finds in a lake that was never maintained. A second run finds nothing to do.",
+        "After all of the above: what `shelf maintain` finds in a lake without maintenance so far. A second run finds nothing.",
         _maintenance(result["maintenance"]["tables"]),
         _costs(result["maintenance"]["cost of every day, DuckDB"]),
         "## A day of small appends",
         _small_appends(result["small_appends"]),
         "## Opening a table of many commits",
         _rows(("", "ms"), [(name, _ms(figure)) for name, figure in result["log"].items()]),
-        "delta-rs writes a checkpoint every 100 commits by itself, so that no table of ours has more than that to read; maintenance "
-        "writes one for what came since.",
+        "delta-rs writes a checkpoint every 100 commits by itself, so that no table of ours has more than that to read; "
+        "maintenance writes one for what came since.",
     ]
     return "\n\n".join(paragraphs) + "\n"
 

@@ -58,7 +58,9 @@ def report_metadata(report: MaintenanceReport) -> dict[str, Any]:
 
 
 # All in one process: a table takes seconds, and a process or pod of its own would take as long to start.
-MAINTENANCE_JOB = dg.GraphDefinition("table_maintenance", node_defs=[build_maintenance_op(name) for name in TABLES]).to_job(
+MAINTENANCE_JOB = dg.GraphDefinition(
+    "table_maintenance", node_defs=[build_maintenance_op(name) for name in TABLES]
+).to_job(
     executor_def=dg.in_process_executor,
     tags=CPU_POD,
     description="Packs each table's small files, deletes files that no version needs, and writes a checkpoint of the log.",
