@@ -30,7 +30,7 @@ $(STAMP): requirements/all.txt requirements/uv.txt pyproject.toml
 	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## land photos (PHOTOS=folder, else drawn ones), run DAYS=n days through Dagster, show the result
+demo: $(STAMP)  ## land photos (PHOTOS=folder, else the package's drawn ones), run DAYS=n days through Dagster, show the result
 	$(BIN)/shelf demo --days $(DAYS) $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: $(STAMP) programs  ## every test; what a machine lacks is skipped with a sentence

@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -71,20 +70,14 @@ def with_comment(jpeg: bytes, comment: bytes) -> bytes:
 
 
 def _drawn(kind: Kind, count: int) -> Iterator[bytes]:
-    from shelf_assets.demo.draw import draw_day
+    from tools.drawn_products.draw import draw_product
+    from tools.drawn_products.products import PRODUCTS
 
-    wanted = count if kind == "small" else min(count, 4)
-    found = 0
-    # A drawn day holds a few broken files on purpose; they are passed over here and more are drawn.
-    for photo in draw_day(DRAWN_SEED, date(2026, 1, 1), wanted * 2 + 8):
-        try:
-            picture = Image.open(io.BytesIO(photo.data)).convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue
-        yield _enlarged(picture, found) if kind == "large" else _jpeg(_fitted(picture), quality=90)
-        found += 1
-        if found == wanted:
-            return
+    for number in range(count if kind == "small" else min(count, 4)):
+        rng = np.random.default_rng([DRAWN_SEED, number])
+        size_px = (960, 720) if number % 2 else (720, 960)
+        picture = draw_product(PRODUCTS[number % len(PRODUCTS)], rng, size_px)
+        yield _enlarged(picture, number) if kind == "large" else _jpeg(_fitted(picture), quality=90)
 
 
 def _fitted(picture: Image.Image) -> Image.Image:

@@ -1,1 +1,1 @@
-"""Drawn shelf products, for a demo and for tests without anyone's photos. Nothing of the pipeline belongs here."""
+"""The demo: shipped or own photos through the whole graph, with a summary and a contact sheet."""

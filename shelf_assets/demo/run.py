@@ -16,19 +16,19 @@ from shelf_assets.days import days_between, today_utc
 from shelf_assets.defs.instance import open_instance
 from shelf_assets.defs.running import run_days, select_assets
 from shelf_assets.demo.contact_sheet import SheetPhoto, contact_sheet
-from shelf_assets.demo.draw import draw_day
+from shelf_assets.demo.shipped_photos import shipped_photos_of
 from shelf_assets.intake.put_photos import Folder, land, open_folder
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.object_store import ObjectGone
 from shelf_assets.observe.terminal import watching
 from shelf_assets.settings import Settings
 
-SEED = 7
+SHEET_SEED = 7
 SHEET_PHOTOS = 42
 STAGES = ["raw_images", "image_tensors", "classifications", "clip_embeddings"]
 
 
-def run_demo(settings: Settings, console: Console, folder: Path | None, days: int, photos_per_day: int) -> None:
+def run_demo(settings: Settings, console: Console, folder: Path | None, days: int) -> None:
     started = time.perf_counter()
     lake = open_lake(settings)
     last = today_utc() - timedelta(days=1)
@@ -38,7 +38,7 @@ def run_demo(settings: Settings, console: Console, folder: Path | None, days: in
         console.print(opened.notice, end="\n" if opened.notice else "", markup=False)
         landed = land_folder(lake, span, opened)
     else:
-        landed = land_drawn(lake, span, photos_per_day)
+        landed = land_shipped(lake, span)
     with console.status("landing photos"):
         count = sum(1 for _ in landed)
     console.print(f"{count:,} photos landed for {span[0]} to {span[-1]} in {lake.url}")
@@ -50,11 +50,10 @@ def run_demo(settings: Settings, console: Console, folder: Path | None, days: in
     console.print(f"{time.perf_counter() - started:.0f} s altogether; look at it with: make dev")
 
 
-def land_drawn(lake: Lake, days: list[date], photos: int) -> Iterator[str]:
-    """Land drawn photos; the same days give the same keys, so that the demo run again lands nothing new."""
-    for day in days:
-        drawn = draw_day(SEED, day, photos)
-        yield from land(lake.objects, day, ((photo.name, photo.data) for photo in drawn))
+def land_shipped(lake: Lake, days: list[date]) -> Iterator[str]:
+    """Deal the shipped photos out over the days; the same days give the same keys, so a second run lands nothing new."""
+    for position, day in enumerate(days):
+        yield from land(lake.objects, day, shipped_photos_of(position, len(days)))
 
 
 def land_folder(lake: Lake, days: list[date], folder: Folder) -> Iterator[str]:
@@ -121,7 +120,7 @@ def _sheet_photos(lake: Lake, photos: pl.DataFrame, predictions: pl.DataFrame) -
     order = {"rejected": 0, "duplicate": 1, "accepted": 2}
     others = photos.filter(pl.col("status") != "accepted").unique(["status", "reason"], maintain_order=True)
     accepted = photos.filter(status="accepted")
-    accepted = accepted.sample(min(accepted.height, SHEET_PHOTOS - others.height), seed=SEED, shuffle=True)
+    accepted = accepted.sample(min(accepted.height, SHEET_PHOTOS - others.height), seed=SHEET_SEED, shuffle=True)
     chosen = pl.concat([accepted, others]).sort(
         pl.col("status").replace_strict(order, return_dtype=pl.Int8), descending=True
     )

@@ -43,15 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     towers = _towers(asked.work)
     recipe = Recipe(seed=asked.seed)
     sources = [grocery(asked.grocery, towers)]
-    if asked.drawn_per_product:
-        sources.append(drawn(asked.drawn_per_product, asked.seed, towers))
+    if asked.drawn:
+        sources.append(drawn(asked.drawn, towers))
     words = towers.imagenet_words()
     projection = _store(fit(sources, words, recipe), asked.out)
     card = {
         "sha256": file_digest(asked.out / PROJECTION),
         "command": (
             "python -m shelf_assets.training.clip_projection --grocery GroceryStoreDataset "
-            f"--drawn-per-product {asked.drawn_per_product} --seed {asked.seed}"
+            f"{'--drawn DrawnProducts ' if asked.drawn else ''}--seed {asked.seed}"
         ),
         "seed": asked.seed,
         "recipe": asdict(recipe),
@@ -67,7 +67,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--grocery", type=Path, required=True, help="folder of GroceryStoreDataset")
     parser.add_argument("--out", type=Path, default=PACKAGED, help="where the projection and its card go")
     parser.add_argument("--work", type=Path, default=Path("build/clip_projection"), help="where features are kept")
-    parser.add_argument("--drawn-per-product", type=int, default=24, help="drawn photos of each product; 0: none")
+    parser.add_argument("--drawn", type=Path, help="folder of drawn products (tools.drawn_products.training_set)")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
@@ -101,7 +101,7 @@ def _store(projection: Projection, folder: Path) -> Projection:
 
 
 def _data(sources: Sequence[Source]) -> dict[str, dict[str, int]]:
-    names = ("GroceryStoreDataset (MIT; Klasson et al., WACV 2019)", "drawn products of shelf_assets.demo")
+    names = ("GroceryStoreDataset (MIT; Klasson et al., WACV 2019)", "drawn products of tools.drawn_products")
     return {
         name: {
             "train_photos": len(source.train.fine),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ log = logging.getLogger(__name__)
 # A name alone and in three sentences that people write: the projection shall not hang on one wording.
 TEMPLATES = ("{}", "a photo of {}", "{} on a shop shelf", "fresh {} in a grocery store")
 _BATCH = 32
-_DRAWN_PX = 320
 
 
 @dataclass(frozen=True)
@@ -82,42 +80,25 @@ def grocery(folder: Path, towers: Towers) -> Source:
     # "golden delicious" is no word of its own: the coarse name is said with it.
     full = [name if coarse[of] in name else f"{name} {coarse[of]}" for name, of in zip(fine, coarse_of, strict=True)]
     words = towers.vocabulary(full, list(coarse.values()), coarse_of)
-    splits = []
-    for split in ("train", "val"):
-        listed = [line.split(", ") for line in (folder / f"{split}.txt").read_text().splitlines()]
-        paths = [folder / path for path, _, _ in listed]
-        key = canonical_digest([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
-        views, imagenet = towers.features(key, len(paths), (path.read_bytes() for path in paths))
-        labels = np.array([[int(fine_class), int(coarse_class)] for _, fine_class, coarse_class in listed])
-        splits.append(Photos(views, imagenet, labels[:, 0], labels[:, 1]))
-    return Source(splits[0], splits[1], words)
+    return Source(_split(folder, "train", towers), _split(folder, "val", towers), words)
 
 
-def drawn(per_product: int, seed: int, towers: Towers) -> Source:
-    """The products that the demo draws, `per_product` photos of each; validation is drawn with another seed."""
-    from shelf_assets.demo.draw import draw_product
-    from shelf_assets.demo.products import PRODUCTS
+def drawn(folder: Path, towers: Towers) -> Source:
+    """Drawn products as `python -m tools.drawn_products.training_set` writes them: a fine and a coarse name for each."""
+    with (folder / "classes.csv").open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    words = towers.vocabulary([row[0].lower() for row in rows], [row[1].lower() for row in rows], np.arange(len(rows)))
+    return Source(_split(folder, "train", towers), _split(folder, "val", towers), words)
 
-    def photos(count: int, split_seed: int) -> Iterator[bytes]:
-        rng = np.random.default_rng(split_seed)
-        for _ in range(count):
-            for product in PRODUCTS:
-                file = io.BytesIO()
-                draw_product(product, rng, (_DRAWN_PX, _DRAWN_PX)).save(file, "PNG")
-                yield file.getvalue()
 
-    classes = np.arange(len(PRODUCTS))
-    fine = [product.words[0].lower() for product in PRODUCTS]
-    words = towers.vocabulary([product.name.lower() for product in PRODUCTS], fine, classes)
-    splits = []
-    for split_seed, count in ((seed, per_product), (seed + 1, max(1, per_product // 4))):
-        # Drawing is part of what is cached, so its key is what a first picture of each product looks like.
-        look = hashlib.sha256(b"".join(photos(1, split_seed))).hexdigest()
-        key = canonical_digest(["drawn", count, split_seed, look])
-        views, imagenet = towers.features(key, count * len(classes), photos(count, split_seed))
-        labels = np.tile(classes, count)
-        splits.append(Photos(views, imagenet, labels, labels))
-    return Source(splits[0], splits[1], words)
+def _split(folder: Path, split: str, towers: Towers) -> Photos:
+    """The photos that `<split>.txt` lists, one a line: relative path, fine class, coarse class."""
+    listed = [line.split(", ") for line in (folder / f"{split}.txt").read_text().splitlines()]
+    paths = [folder / path for path, _, _ in listed]
+    key = canonical_digest([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
+    views, imagenet = towers.features(key, len(paths), (path.read_bytes() for path in paths))
+    labels = np.array([[int(fine_class), int(coarse_class)] for _, fine_class, coarse_class in listed])
+    return Photos(views, imagenet, labels[:, 0], labels[:, 1])
 
 
 class Towers:

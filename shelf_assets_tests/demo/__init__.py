@@ -1,1 +1,1 @@
-"""Tests of the drawn shelf."""
+"""Tests of the demo."""

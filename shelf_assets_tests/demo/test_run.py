@@ -1,4 +1,4 @@
-"""`make demo` from its command to its last line: what it says is what rests, and the picture is there."""
+"""`shelf demo` from its command to its last line: its summary agrees with the tables, and its contact sheet is there."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
-from shelf_assets.days import today_utc
 from shelf_assets.build import open_lake
+from shelf_assets.days import today_utc
+from shelf_assets.demo.shipped_photos import shipped_photos
 from shelf_assets.settings import load_settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -41,21 +42,28 @@ def assert_shown(said: str) -> None:
         assert line in said, line
 
 
-def test_a_demo_of_drawn_photos_that_does_not_show_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    result, said = demo("--days", "1", "--photos-per-day", "8")
+def test_demo_shows_the_shipped_photos_and_a_second_one_survives_a_cleared_folder(tmp_path: Path) -> None:
+    shipped = shipped_photos()
+    result, said = demo("--days", "1")
     assert result.exit_code == 0, result.output
-    assert f"8 photos landed for {today_utc()}" not in said, "today's photos are still arriving"
-    assert "8 photos landed" in said
+    assert f"photos landed for {today_utc()}" not in said, "today's photos are still arriving"
+    assert f"{len(shipped)} photos landed" in said
+    for reason in ("empty", "not_an_image", "too_many_pixels", "truncated", "unsupported_format"):
+        assert f"│ {reason} │" in said, reason
     assert_shown(said)
 
-    # Rows outlive objects: somebody cleared the folder, and the demo is run once more.
+    # Rows outlive objects: the folder was cleared, and the demo is run once more with a few photos.
     shutil.rmtree(load_settings().lake.folder / "images")
-    again, said = demo("--days", "1", "--photos-per-day", "4")
+    own = tmp_path / "own"
+    own.mkdir()
+    for name, data in shipped[:4]:
+        (own / name).write_bytes(data)
+    again, said = demo("--days", "1", "--photos", str(own))
     assert again.exit_code == 0, again.output
     assert_shown(said)
 
 
-def test_real_photos_of_one_s_own_that_do_not_get_through(shared_data: Path, tmp_path: Path) -> None:
+def test_own_photos_are_accepted_except_for_a_copy(shared_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     groceries, phones = (sorted((shared_data / name).rglob("*.jpg")) for name in ("grocery/val", "phone-photos"))

@@ -74,9 +74,9 @@ def test_embedder_tells_groceries_apart_by_their_names(
 def test_embedder_finds_a_drawn_product_by_its_name(embedder: Embedder) -> None:
     from io import BytesIO
 
-    from shelf_assets.demo.draw import draw_product
-    from shelf_assets.demo.products import PRODUCTS
     from shelf_assets.vision.preprocess import Geometry, to_tensor
+    from tools.drawn_products.draw import draw_product
+    from tools.drawn_products.products import PRODUCTS
 
     products = PRODUCTS[::3]
     rng = np.random.default_rng(20)

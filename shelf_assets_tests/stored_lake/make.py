@@ -101,7 +101,6 @@ def make() -> None:
 def drawn() -> list[bytes]:
     """Six small drawn photos."""
     import numpy as np
-
     from shelf_assets.demo.draw import draw_product, encode
     from shelf_assets.demo.products import PRODUCTS
 

@@ -1,4 +1,4 @@
-"""Small photos for stories: each number has its own picture and its own bytes. Drawn scenes belong in shelf_assets.demo."""
+"""Small photos for stories: each number has its own picture and its own bytes. Drawn scenes belong in tools.drawn_products."""
 
 from __future__ import annotations
 

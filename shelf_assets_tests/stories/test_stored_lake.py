@@ -31,20 +31,25 @@ from deltalake import DeltaTable
 from PIL import Image
 from starlette.testclient import TestClient
 
-from shelf_assets.defs.instance import ensure_instance
+from shelf_assets.defs.instance import open_instance
 from shelf_assets.defs.running import FinishedRun, marts_keys, run_days
 from shelf_assets.http.keys import ApiKey, Keys
 from shelf_assets.intake.app import build_app
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.stories.fakes import NoTracking
-from shelf_assets_tests.stories.support import WORKING, Shop, stage_keys
+from shelf_assets_tests.stories.support import WORKING, Platform, stage_keys
 
 STORED = repo_root / "shelf_assets_tests" / "stored_lake"
 DAY, NEXT_DAY, NEW_DAY = date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)
 PREDICTIONS = ("classifications", "clip_embeddings")
 # The models are the real embedded ones, so that their digests are those of the stored predictions on every machine.
-SETTINGS = {"MODELS": "embedded", "BACKEND": "torch", "PRECISION": "fp32", "DEVICE": "cpu"}
+SETTINGS = {
+    "models__set": "embedded",
+    "models__backend": "torch",
+    "models__precision": "fp32",
+    "models__device": "cpu",
+}
 
 
 @dataclass
@@ -54,7 +59,7 @@ class StoredHome:
     folder: Path
     sent: Path
     expected: dict[str, Any]
-    shop: Shop
+    shop: Platform
 
     def keys(self) -> Keys:
         return Keys(self.shop.lake.objects)
@@ -64,7 +69,7 @@ class StoredHome:
 
     def client(self, token: str = "in_force") -> TestClient:
         """The upload API over this home, asked on the day after the last stored one."""
-        app = build_app(load_settings(), now=lambda: datetime(2026, 3, 3, 10, tzinfo=UTC))
+        app = build_app(self.shop.settings, now=lambda: datetime(2026, 3, 3, 10, tzinfo=UTC))
         return TestClient(app, headers={"Authorization": f"Bearer {self.expected['tokens'][token]}"})
 
     def run_with_marts(self, day: date) -> FinishedRun:
@@ -120,19 +125,17 @@ def as_json(value: Any) -> Any:
 
 
 @pytest.fixture
-def unpacked(parsed_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoredHome]:
+def unpacked(parsed_home: Path, tmp_path: Path) -> Iterator[StoredHome]:
     """The stored home as it was packed, opened by the code of today. In a folder an entity tag names the inode: see `home`."""
     with tarfile.open(STORED / "home_1e6d190.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     folder = tmp_path / "home"
     shutil.copytree(parsed_home, folder, dirs_exist_ok=True)
-    for name, value in (SETTINGS | {"HOME": str(folder)}).items():
-        monkeypatch.setenv(f"SHELF_{name}", value)
-    settings = load_settings()
-    ensure_instance(settings)
+    settings = load_settings({}, home=folder, **SETTINGS)
     expected = json.loads((STORED / "home_1e6d190.json").read_text())
-    with dg.DagsterInstance.get() as instance:
-        yield StoredHome(folder, tmp_path / "sent", expected, Shop(settings, {"tracking": NoTracking()}, instance))
+    with open_instance(settings) as instance:
+        shop = Platform(settings, {"tracking": NoTracking("")}, instance)
+        yield StoredHome(folder, tmp_path / "sent", expected, shop)
 
 
 @pytest.fixture

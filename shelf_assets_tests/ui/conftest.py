@@ -12,7 +12,7 @@ import pytest
 
 from shelf_assets.build import build_dbt_project, open_lake
 from shelf_assets.days import days_between, today_utc
-from shelf_assets.demo.draw import draw_day
+from shelf_assets.demo.shipped_photos import shipped_photos_of
 from shelf_assets.intake.put_photos import land
 from shelf_assets.lake.lake import Lake
 from shelf_assets.settings import load_settings
@@ -69,9 +69,8 @@ def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materiali
     lake = open_lake(settings)
     *backfilled, whole_day = days = days_between(today_utc() - timedelta(days=4), today_utc() - timedelta(days=1))
     nobodys = days[0] - timedelta(days=2)
-    for day in [nobodys, *days]:
-        drawn = draw_day(day.toordinal(), day, PHOTOS_PER_DAY)
-        list(land(lake.objects, day, ((photo.name, photo.data) for photo in drawn)))
+    for position, day in enumerate([nobodys, *days]):
+        list(land(lake.objects, day, shipped_photos_of(position, len(days) + 1)[:PHOTOS_PER_DAY]))
     build_dbt_project(settings).manifest_path()  # else webserver and daemon parse dbt's project at the same time
     with dagster_ui(settings, home / "logs") as ui:
         run = ui.launch(ui.assets(), whole_day)
