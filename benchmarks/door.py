@@ -162,7 +162,7 @@ def _decode_and_encode(photos: list[bytes], seconds: int) -> float:
     """Photos a second of one process."""
     import simplejpeg
 
-    from shelf_assets.photos.sanitizer import upright
+    from shelf_assets.photos.sanitizer import decode_upright
     from shelf_assets.settings import load_settings
     from shelf_assets.vision.headers import read_header
 
@@ -171,7 +171,7 @@ def _decode_and_encode(photos: list[bytes], seconds: int) -> float:
     while time.perf_counter() - begun < seconds:
         data = photos[count % len(photos)]
         simplejpeg.encode_jpeg(
-            upright(data, read_header(data, "jpeg")), quality=quality, colorspace="RGB", colorsubsampling="420"
+            decode_upright(data, read_header(data, "jpeg")), quality=quality, colorspace="RGB", colorsubsampling="420"
         )
         count += 1
     return count / (time.perf_counter() - begun)
@@ -181,6 +181,7 @@ def _decode_and_encode(photos: list[bytes], seconds: int) -> float:
 def _server(home: Path) -> Iterator[tuple[str, str, psutil.Process]]:
     """The door on a free port over a lake in a folder: its URL, a token, its process."""
     from shelf_assets.defs.resources.lake import lake_of
+
     from shelf_assets.http.keys import Keys
     from shelf_assets.settings import load_settings
 

@@ -1,4 +1,7 @@
-"""Builds the function's package: pinned wheels for Lambda's Python, and the modules of ours that it imports. Deploys nothing."""
+"""Build the Lambda package: pinned wheels for Lambda's Python, and the modules of this project that the functions import.
+
+Deployment is done with `sam deploy` and template.yaml.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +15,30 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REQUIREMENTS = REPOSITORY / "serverless" / "requirements.txt"
-# Amazon Linux 2023, below the runtimes from Python 3.12 on, has glibc 2.34; 3.11 has Amazon Linux 2's 2.26, for which
-# NumPy makes no wheels any more.
+ARCHIVE = "upload-api.zip"
+# Lambda's runtimes from Python 3.12 on run on Amazon Linux 2023 with glibc 2.34. Python 3.11 runs on Amazon Linux 2 with
+# glibc 2.26, for which NumPy has no wheels any more.
 PYTHON, PLATFORM = "3.12", "x86_64-manylinux_2_28"
-# Of ours: the door, and what it stands on. Weights and tables stay at home.
-MODULES = ("__init__.py", "machine.py", "settings.py", "intake", "lake", "vision/*.py")
-# What AWS takes: above the second a package goes by way of a bucket, as `sam deploy` does anyway.
+# Modules of the upload API. `settings.py` composes the settings of all rooms, so those are in the package as well.
+MODULES = (
+    *("__init__.py", "machine.py", "urls.py", "settings.py", "*/__init__.py", "*/settings.py"),
+    *("http/**/*.py", "intake/**/*.py", "lake/**/*.py", "photos/**/*.py", "vision/*.py"),
+)
+# Lambda's limits. A zip above the second one must be uploaded through a bucket, as `sam deploy` does anyway.
 MAX_UNZIPPED_BYTES, MAX_DIRECT_ZIP_BYTES = 250 << 20, 50 << 20
 
 
 class TooLarge(RuntimeError):
-    """Lambda would refuse the package."""
+    """The package exceeds Lambda's limit."""
 
 
 class NotFetched(RuntimeError):
-    """uv could not put the wheels there; the message is uv's."""
+    """uv could not install the wheels; the message is uv's."""
 
 
 def build(folder: Path, uv: Path, python: str = PYTHON) -> tuple[int, int]:
-    """Make `folder`/package and `folder`/door.zip anew; their sizes, in bytes. Raises NotFetched."""
-    package, archive = folder / "package", folder / "door.zip"
+    """Build `folder`/package and `folder`/upload-api.zip; returns their sizes in bytes. Raises NotFetched."""
+    package = folder / "package"
     shutil.rmtree(package, ignore_errors=True)
     package.mkdir(parents=True)
     fetched = subprocess.run(
@@ -45,39 +52,35 @@ def build(folder: Path, uv: Path, python: str = PYTHON) -> tuple[int, int]:
     if fetched.returncode:
         raise NotFetched(fetched.stderr.strip())
     _copy_modules(package / "shelf_assets")
-    return sum(path.stat().st_size for path in _files(package)), _zip(package, archive)
+    return sum(path.stat().st_size for path in _files(package)), _zip(package, folder / ARCHIVE)
 
 
 def require_fit(unzipped_bytes: int) -> None:
     """Raise TooLarge above Lambda's limit."""
     if unzipped_bytes > MAX_UNZIPPED_BYTES:
         raise TooLarge(
-            f"the package has {unzipped_bytes:,} bytes, Lambda takes {MAX_UNZIPPED_BYTES:,}: `du -sm` in it shows what grew; "
-            "serverless/requirements.in says what goes in"
+            f"the package has {unzipped_bytes:,} bytes, more than Lambda's {MAX_UNZIPPED_BYTES:,}: run `du -sm` in it to see "
+            "what grew; serverless/requirements.in lists its packages"
         )
 
 
 def _copy_modules(target: Path) -> None:
     source = REPOSITORY / "shelf_assets"
-    for pattern in MODULES:
-        for found in source.glob(pattern):
-            place = target / found.relative_to(source)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if found.is_dir():
-                shutil.copytree(found, place, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copyfile(found, place)
-    # By which the app knows its own version.
+    for module in {found for pattern in MODULES for found in source.glob(pattern)}:
+        place = target / module.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(module, place)
+    # The app reads its version from this metadata.
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    about = target.with_name(f"shelf_assets-{project['version']}.dist-info")
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    metadata = target.with_name(f"shelf_assets-{project['version']}.dist-info") / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
 
 
 def _zip(package: Path, archive: Path) -> int:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
         for path in _files(package):
-            # One date for all: the same package gives the same archive, and nothing is deployed that has not changed.
+            # A fixed date makes the archive reproducible, so that an unchanged package is not deployed again.
             entry = zipfile.ZipInfo(str(path.relative_to(package)), (2020, 1, 1, 0, 0, 0))
             entry.external_attr = 0o644 << 16
             file.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
@@ -89,16 +92,16 @@ def _files(folder: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Build, tell the sizes, and fail where Lambda would. Raises NotFetched and TooLarge."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--python", default=PYTHON, help="for another Python than the template's runtime")
-    told = arguments.parse_args()
-    folder = told.folder.resolve()
-    unzipped_bytes, zipped_bytes = build(folder, Path(sys.executable).with_name("uv"), told.python)
-    way = "may be uploaded as it is" if zipped_bytes <= MAX_DIRECT_ZIP_BYTES else "goes by way of a bucket"
+    """Build the package, print its sizes, and fail if Lambda would reject it. Raises NotFetched and TooLarge."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--python", default=PYTHON, help="another Python version than that of template.yaml")
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    unzipped_bytes, zipped_bytes = build(folder, Path(sys.executable).with_name("uv"), options.python)
+    upload = "can be uploaded directly" if zipped_bytes <= MAX_DIRECT_ZIP_BYTES else "must be uploaded through a bucket"
     sys.stdout.write(
-        f"{folder / 'door.zip'}: {zipped_bytes / 1e6:,.1f} MB, {way}; "
+        f"{folder / ARCHIVE}: {zipped_bytes / 1e6:,.1f} MB, {upload}; "
         f"unzipped {unzipped_bytes / 1e6:,.1f} of {MAX_UNZIPPED_BYTES / 1e6:,.1f} MB\n"
     )
     require_fit(unzipped_bytes)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from shelf_assets.bi.dbt_project import DbtProjectHere
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.near_duplicates import NearDuplicates
+from shelf_assets.lake.rules.near_duplicates import NearDuplicates
+from shelf_assets.lake.rules.registry import build_rules
 from shelf_assets.lake.store_options import store_options
 from shelf_assets.observe.tracking import Tracking
 from shelf_assets.pipeline.ingest import Ingest
@@ -28,7 +29,7 @@ def open_lake(settings: Settings) -> Lake:
     near = NearDuplicates(
         bits=photos.near_duplicate_bits, days=photos.near_duplicate_days, skip=photos.near_duplicates == "skip"
     )
-    return Lake(settings.lake.url, store_options(settings.lake), near)
+    return Lake(settings.lake.url, store_options(settings.lake), build_rules(near))
 
 
 def build_ingest(settings: Settings, lake: Lake) -> Ingest:
@@ -56,16 +57,17 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
     from shelf_assets.defs.assets.raw_images import raw_images
     from shelf_assets.defs.automation.arrivals import build_arrivals_sensor
     from shelf_assets.defs.automation.freshness import due_in_the_morning, with_freshness
+    from shelf_assets.defs.automation.jobs import NIGHTLY_JOB, STAGES_JOB
     from shelf_assets.defs.automation.maintenance import MAINTENANCE_JOB, build_maintenance_schedule
     from shelf_assets.defs.automation.run_status import run_failures
-    from shelf_assets.defs.automation.schedules import NIGHTLY_JOB, build_nightly_schedule
-    from shelf_assets.defs.checks.contracts import contract_checks
-    from shelf_assets.defs.checks.quality import quality_checks
+    from shelf_assets.defs.automation.schedules import build_nightly_schedule
+    from shelf_assets.defs.checks import asset_checks
     from shelf_assets.defs.executor import build_executor
     from shelf_assets.defs.io_managers.delta import DeltaIOManager
     from shelf_assets.defs.io_managers.tensors import TensorIOManager
     from shelf_assets.defs.resources.dbt import Dbt
     from shelf_assets.lake.maintenance import Policy
+    from shelf_assets.pipeline.plan import photos_of_work
 
     dagster = settings.dagster
     dbt_project = build_dbt_project(settings)
@@ -90,8 +92,8 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
             [landing, raw_images, image_tensors, predictions, build_marts(dbt_project)],
             due_in_the_morning(dagster.nightly_hour_utc),
         ),
-        asset_checks=[*contract_checks, *quality_checks],
-        jobs=[NIGHTLY_JOB, MAINTENANCE_JOB],
+        asset_checks=asset_checks,
+        jobs=[NIGHTLY_JOB, STAGES_JOB, MAINTENANCE_JOB],
         schedules=[
             build_nightly_schedule(dagster.nightly_hour_utc),
             build_maintenance_schedule(dagster.nightly_hour_utc),
@@ -104,5 +106,5 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
             ),
         ],
         resources=built | resources,
-        executor=build_executor(dagster),
+        executor=build_executor(dagster, lambda days: photos_of_work(ingest.tensors, models, days)),
     )

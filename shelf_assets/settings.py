@@ -22,10 +22,10 @@ from shelf_assets.http.settings import HttpSettings
 from shelf_assets.intake.settings import IntakeSettings
 from shelf_assets.lake.settings import LakeSettings
 from shelf_assets.models.settings import ModelSettings
-from shelf_assets.observe.masking import without_password
 from shelf_assets.observe.settings import TrackingSettings
 from shelf_assets.photos.settings import PhotoSettings
 from shelf_assets.pipeline.settings import PipelineSettings
+from shelf_assets.urls import without_password
 from shelf_assets.vision.settings import VisionSettings
 
 PREFIX = "SHELF_"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from shelf_assets.build import open_lake
-from shelf_assets.settings import SettingsError, leaves, load_settings, without_password
+from shelf_assets.settings import SettingsError, leaves, load_settings
+from shelf_assets.urls import without_password
 
 
 @pytest.mark.parametrize(

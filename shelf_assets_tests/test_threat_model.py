@@ -32,13 +32,13 @@ def test_a_promise_rests_on_a_test_that_is_not_there(file: str, name: str) -> No
 
 
 def test_a_promise_without_a_proof() -> None:
-    promises = rows("What is promised")
+    promises = rows("Promises")
     assert len(promises) > 10
     for promise, proof in promises:
         assert NAMED.search(proof), promise
 
 
 def test_a_gap_that_nobody_answers_for() -> None:
-    gaps = rows("What is not promised")
+    gaps = rows("Known gaps")
     assert len(gaps) > 5
     assert all(answer for _, answer in gaps)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from shelf_assets.http.keys import CACHE_SECONDS, ApiKey
+from shelf_assets.http.api_key import ApiKey
+from shelf_assets.http.keys import CACHE_SECONDS
 
 COLUMNS = ("id", "owner", "scopes", "limits", "created", "state")
 

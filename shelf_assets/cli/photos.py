@@ -29,16 +29,16 @@ def land(
 
     from shelf_assets.build import open_lake
     from shelf_assets.intake.land_folder import landed_files
-    from shelf_assets.intake.put_photos import open_folder
+    from shelf_assets.intake.photo_folder import open_folder
 
     target = parse_day(day) if day else today_utc()
     settings = console.prepared_settings()
     lake = open_lake(settings)
     opened = open_folder(folder, settings.photos.max_bytes)
     console.err.print(opened.notice, end="\n" if opened.notice else "", markup=False)
-    landed = landed_files(settings, lake.objects, target, opened.read(), as_is)
+    landed = landed_files(settings.photos, settings.vision.decode_slots, lake.objects, target, opened.read(), as_is)
     files = list(track(landed, "landing", total=len(opened.files), console=console.err, transient=True))
-    refused = [(each.name, each.refused) for each in files if each.refused]
+    refused = [(each.name, each.refusal) for each in files if each.refusal]
     if refused:
         table = console.table("file", "reason", "detail")
         for name, refusal in refused:

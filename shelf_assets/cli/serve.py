@@ -21,10 +21,11 @@ def intake(
     """Serve the upload API. SIGTERM or Ctrl-C stops it after the uploads in flight."""
     settings = console.prepared_settings()
     try:
-        from shelf_assets.http.server import open_socket, ready_app, serve
+        from shelf_assets.http.server import open_socket, serve
+        from shelf_assets.intake.app import build_app
     except ModuleNotFoundError as missing:
         raise SettingsError(f"{missing.name} is not installed: install the extra `door`") from None
-    api = ready_app(settings)
+    api = build_app(settings)
     listening = open_socket(host, port)
     console.out.print(
         f"the upload API of {settings.lake.url} is on http://{host}:{listening.getsockname()[1]}, its OpenAPI at /docs; "
@@ -32,4 +33,4 @@ def intake(
         highlight=False,
         soft_wrap=True,
     )
-    serve(api, settings, listening)
+    serve(api, settings.http, listening)

@@ -1,24 +1,103 @@
-"""How the steps of a run are started: in this process, forked, or in pods. Shapes of pods and pools belong in `compute.py`."""
+"""How the steps of a run are started: a small day's in the run's own process, others each in a process or pod of its own.
+
+Shapes of pods and pools are in `compute`.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import Any, cast
 
 import dagster as dg
 
+from shelf_assets.days import days_between
+from shelf_assets.defs.running import RANGE_END, RANGE_START
 from shelf_assets.defs.settings import DagsterSettings
+from shelf_assets.lake.errors import StoreUnavailable
+from shelf_assets.models.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+# Photos that a run of these days would work on.
+PhotosOfWork = Callable[[Sequence[date]], int]
 
 
-def build_executor(settings: DagsterSettings) -> dg.ExecutorDefinition:
+def build_executor(settings: DagsterSettings, photos_of_work: PhotosOfWork) -> dg.ExecutorDefinition:
+    """The executor of the settings, with small runs in one process."""
+    if settings.executor == "in_process":
+        return dg.in_process_executor
+    apart = _one_process_a_step(settings)
+    most_photos = settings.most_photos_in_process
+
+    def create(context: dg.InitExecutorContext) -> dg.Executor:
+        here = context._replace(executor_config={"retries": {"enabled": {}}})
+        return _BySize(_created(dg.in_process_executor, here), _created(apart, context), most_photos, photos_of_work)
+
+    return dg.ExecutorDefinition(
+        name=apart.name,
+        config_schema=cast(Any, apart.config_schema),
+        requirements=dg.multiple_process_executor_requirements(),
+        executor_creation_fn=create,
+        description=apart.description,
+    )
+
+
+def _created(executor: dg.ExecutorDefinition, context: dg.InitExecutorContext) -> dg.Executor:
+    assert executor.executor_creation_fn is not None  # both are Dagster's own, which have one
+    return executor.executor_creation_fn(context)
+
+
+class _BySize(dg.Executor):
+    """Chooses for each run. One late photo would otherwise start a process for every step of its day."""
+
+    def __init__(
+        self, together: dg.Executor, apart: dg.Executor, most_photos: int, photos_of_work: PhotosOfWork
+    ) -> None:
+        self._together, self._apart = together, apart
+        self._most_photos, self._photos_of_work = most_photos, photos_of_work
+
+    @property
+    def retries(self) -> Any:
+        return self._apart.retries
+
+    @property
+    def step_dependency_config(self) -> Any:
+        return self._apart.step_dependency_config
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+        chosen = self._together if self._is_small(_days(plan_context.dagster_run.tags)) else self._apart
+        return chosen.execute(plan_context, execution_plan)
+
+    def _is_small(self, days: Sequence[date]) -> bool:
+        if not (self._most_photos and days):
+            return False
+        try:
+            return self._photos_of_work(days) <= self._most_photos
+        except (StoreUnavailable, ModelError) as error:
+            # The steps meet the same error, and report it with their own words.
+            log.warning("the size of the run is unknown: %s", error)
+            return False
+
+
+def _days(tags: dict[str, str]) -> list[date]:
+    if first := tags.get(RANGE_START):
+        return days_between(date.fromisoformat(first), date.fromisoformat(tags[RANGE_END]))
+    partition = tags.get("dagster/partition")
+    return [date.fromisoformat(partition)] if partition else []
+
+
+def _one_process_a_step(settings: DagsterSettings) -> dg.ExecutorDefinition:
     if settings.executor == "k8s":
         # The Kubernetes client costs nearly as much as Dagster itself, and every process imports this module.
         from dagster_k8s import k8s_job_executor
 
         config: dict[str, object] = {"job_image": settings.k8s_image} if settings.k8s_image else {}
         return k8s_job_executor.configured(config)
-    if settings.executor == "in_process":
-        return dg.in_process_executor
     multiprocess: dict[str, object] = {
         # Unset, it counts the node's cores; two steps hold two models in memory at most.
         "max_concurrent": settings.max_concurrent_steps,
-        # Steps fork from one process that has imported Dagster and dagster-dbt, else each of a day's twelve does so anew. No
-        # more may be imported there: polars starts threads as it is imported, and a fork does not carry those over.
+        # Steps fork from one process that has imported Dagster and dagster-dbt, else each step does so anew. No more may be
+        # imported there: polars starts threads as it is imported, and a fork does not carry those over.
         "start_method": {"forkserver": {"preload_modules": ["shelf_assets.defs.resources.dbt"]}},
     }
     return dg.multiprocess_executor.configured(multiprocess)

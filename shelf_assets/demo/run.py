@@ -17,7 +17,8 @@ from shelf_assets.defs.instance import open_instance
 from shelf_assets.defs.running import run_days, select_assets
 from shelf_assets.demo.contact_sheet import SheetPhoto, contact_sheet
 from shelf_assets.demo.shipped_photos import shipped_photos_of
-from shelf_assets.intake.put_photos import Folder, land, open_folder
+from shelf_assets.intake.photo_folder import PhotoFolder, open_folder
+from shelf_assets.intake.put_photos import land
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.object_store import ObjectGone
 from shelf_assets.observe.terminal import watching
@@ -57,7 +58,7 @@ def land_shipped(lake: Lake, days: list[date]) -> Iterator[str]:
         yield from land(lake.objects, day, shipped_photos_of(position, len(days)))
 
 
-def land_folder(lake: Lake, days: list[date], folder: Folder) -> Iterator[str]:
+def land_folder(lake: Lake, days: list[date], folder: PhotoFolder) -> Iterator[str]:
     """Deal a folder's photos out over the days, in turn."""
     for position, day in enumerate(days):
         yield from land(lake.objects, day, folder.read(first=position, step=len(days)))

@@ -1,4 +1,4 @@
-"""What every HTTP server of the project shares: API keys, rate limits, problem answers, middleware, metrics, the server itself.
+"""One piece for every HTTP server of the project: API keys, scopes, rate limits, problem answers, middleware, metrics, server.
 
-Routes belong in the rooms that serve them. No Dagster and no torch.
+`app.build_app` puts an app together. Routes belong in the rooms that serve them. Imports no other room than `lake`.
 """

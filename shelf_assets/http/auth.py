@@ -1,4 +1,4 @@
-"""Who asks, and may they: the key of a request, its scope, and its count. What a key is belongs in `intake.keys`."""
+"""Authentication and authorization of a request: its API key, the scope of the key, and the count against its limits."""
 
 from __future__ import annotations
 
@@ -9,33 +9,40 @@ from fastapi import Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from shelf_assets.http.keys import ApiKey, Scope
-from shelf_assets.http.problems import Problem
+from shelf_assets.http.api_key import ApiKey
+from shelf_assets.http.problems import (
+    MISSING_SCOPE,
+    NO_KEY,
+    OVER_QUOTA,
+    QUOTAS_UNAVAILABLE,
+    STORE_UNAVAILABLE,
+    Problem,
+)
 from shelf_assets.http.request_context import request_context_of
-from shelf_assets.intake.app_state import app_state_of
-from shelf_assets.intake.upload_store import owner_hash
+from shelf_assets.http.scopes import Scope
+from shelf_assets.http.state import HttpStateDependency
 
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="A token of `shelf keys create`.")
 _HEADER = APIKeyHeader(
     name="X-API-Key",
     auto_error=False,
     scheme_name="header",
-    description="The same token, where Authorization is taken.",
+    description="The same token, for clients whose Authorization header is in use.",
 )
-ACCESS_REASONS = ("no_key", "missing_scope", "over_quota", "store_unavailable", "quotas_unavailable")
+# The problems of a route that requires a scope, for its documentation.
+ACCESS_KINDS = (NO_KEY, MISSING_SCOPE, OVER_QUOTA, STORE_UNAVAILABLE, QUOTAS_UNAVAILABLE)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. `owner` is the keyed hash of the owner's name, as the lake knows it."""
+    """The sender of a request, by its key and address."""
 
     key: ApiKey
-    owner: str
     address: str
 
 
 class Requires:
-    """A dependency: the caller, if its key has the scope.
+    """A dependency of a route: the caller, if its key has the scope. Counts the request.
 
     Raises Problem, RateLimitExceeded, StoreUnavailable and RateLimitsUnavailable.
     """
@@ -46,19 +53,19 @@ class Requires:
     async def __call__(
         self,
         request: Request,
+        state: HttpStateDependency,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
         header: Annotated[str | None, Security(_HEADER)],
     ) -> Caller:
-        door = app_state_of(request)
         address = request.client.host if request.client else "unknown"
         token = bearer.credentials if bearer else header
-        key = (door.keys.remembered(token) or await run_in_threadpool(door.keys.find, token)) if token else None
+        key = (state.keys.find_cached(token) or await run_in_threadpool(state.keys.find, token)) if token else None
         if key is None:
             # Counted, so that guessing is slow.
-            await door.quotas.spend(None, address, requests=1)
-            raise Problem("no_key", 'send "Authorization: Bearer TOKEN"; `shelf keys create` makes tokens')
+            await state.rate_limits.consume(None, address, requests=1)
+            raise Problem(NO_KEY, 'send "Authorization: Bearer TOKEN"; `shelf keys create` makes tokens')
         request_context_of(request).key_id = key.key_id
-        await door.quotas.spend(key, address, requests=1)
+        await state.rate_limits.consume(key, address, requests=1)
         if self._scope not in key.scopes:
-            raise Problem("missing_scope", f"it lacks the scope {self._scope}")
-        return Caller(key, owner_hash(key.owner, door.owner_key), address)
+            raise Problem(MISSING_SCOPE, f"it lacks the scope {self._scope}")
+        return Caller(key, address)

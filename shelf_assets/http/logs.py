@@ -1,4 +1,4 @@
-"""Logs as lines of JSON on stderr, ours and the libraries'. What is in the line of a request says `observing`."""
+"""Logs as lines of JSON on stderr, the project's and the libraries'. `access_log` writes the line of a request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHARED: list[Any] = [
 
 
 def request_log() -> Any:
-    """Where the requests' lines go."""
+    """The logger of requests and uploads."""
     return structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
         processors=[*_SHARED, structlog.processors.JSONRenderer()],
@@ -24,7 +24,7 @@ def request_log() -> Any:
 
 
 def log_in_json() -> None:
-    """Have what libraries log come out the same way; for a process that is a server and nothing else."""
+    """Format what libraries log in the same way. For processes that are nothing but a server."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -37,5 +37,5 @@ def log_in_json() -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    # It quotes forms.
+    # Its messages quote forms.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)

@@ -1,54 +1,40 @@
-"""Which of those that the door stands on do not answer. However many ask, they are asked every two seconds at most."""
+"""Report which dependencies of a server are unavailable; cached for two seconds."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
-
-from starlette.concurrency import run_in_threadpool
-
-from shelf_assets.http.keys import KEYS
-from shelf_assets.http.rate_limits import RateLimits, RateLimitsUnavailable
-from shelf_assets.lake.errors import StoreUnavailable
-from shelf_assets.lake.object_store import ObjectStore
-from shelf_assets.photos.decoder_pool import DecoderPool, ImageSanitizer
+from collections.abc import Awaitable, Callable, Mapping
 
 _CACHE_SECONDS = 2.0
-_ANSWER_SECONDS = 3.0
+_TIMEOUT_SECONDS = 3.0
+
+# Returns whether a dependency is available.
+ReadinessCheck = Callable[[], Awaitable[bool]]
 
 
 class Readiness:
-    """Asks the store and whoever counts the limits, and looks at the decoders."""
+    """Runs the checks of a server, all at once, however many clients ask."""
 
-    def __init__(self, store: ObjectStore, quotas: RateLimits) -> None:
-        self._store, self._quotas = store, quotas
-        self._found: tuple[str, ...] = ()
-        self._found_at = float("-inf")
+    def __init__(self, checks: Mapping[str, ReadinessCheck]) -> None:
+        self._checks = checks
+        self._unavailable: tuple[str, ...] = ()
+        self._checked_at = float("-inf")
         self._lock = asyncio.Lock()
 
-    async def lacking(self, sanitizer: ImageSanitizer | None) -> tuple[str, ...]:
-        """What does not answer; empty where all is well."""
+    async def unavailable(self) -> tuple[str, ...]:
+        """The names of the dependencies that are unavailable; empty if the server is ready."""
         async with self._lock:
-            if time.monotonic() - self._found_at >= _CACHE_SECONDS:
-                checks = (
-                    _lacks("the store", run_in_threadpool(self._list_one_key)),
-                    _lacks("the counting of limits", self._quotas.ready()),
-                )
-                self._found = tuple(name for name in await asyncio.gather(*checks) if name)
-                self._found_at = time.monotonic()
-        down = sanitizer is None or (isinstance(sanitizer, DecoderPool) and not sanitizer.ready)
-        return (*self._found, "the decoders") if down else self._found
-
-    def _list_one_key(self) -> None:
-        # A listing, not a look at one object: of a bucket that does not exist the latter says "not there", like any other.
-        next(self._store.list(f"{KEYS}/"), None)
+            if time.monotonic() - self._checked_at >= _CACHE_SECONDS:
+                available = await asyncio.gather(*(_within_time(check) for check in self._checks.values()))
+                self._unavailable = tuple(name for name, ok in zip(self._checks, available, strict=True) if not ok)
+                self._checked_at = time.monotonic()
+        return self._unavailable
 
 
-async def _lacks(name: str, check: Awaitable[None]) -> str | None:
+async def _within_time(check: ReadinessCheck) -> bool:
     try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            await check
-    except (StoreUnavailable, RateLimitsUnavailable, TimeoutError):
-        return name
-    return None
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            return await check()
+    except TimeoutError:
+        return False

@@ -1,18 +1,20 @@
-"""Settings that every HTTP server of the project shares: time limits, rate limits, proxies."""
+"""Settings of every HTTP server: time limits, rate limits, proxies."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
+from shelf_assets.http.limit_text import parse_limits
+
 
 class HttpSettings(BaseModel):
-    """How a server serves, and how much a key or an address may send."""
+    """How a server runs, and how much a key or an address may send."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     body_seconds: float = Field(60.0, gt=0, description="Longest time for a request's body to arrive.")
-    silence_seconds: float = Field(10.0, gt=0, description="Longest time without a byte from the sender.")
-    drain_seconds: int = Field(20, ge=0, description="How long a server that is told to stop finishes what it has.")
+    silence_seconds: float = Field(10.0, gt=0, description="Longest time without a byte from the client.")
+    drain_seconds: int = Field(20, ge=0, description="How long a stopping server finishes the requests that it has.")
 
     key_requests: str = Field("600/minute", description="Requests of one API key: amount/period, several by ';'.")
     key_bytes: str = Field("20000000000/day", description="Bytes of one API key.")
@@ -28,18 +30,13 @@ class HttpSettings(BaseModel):
         description="Redis that replicas share their rate limits through, redis://host:port/0; none: this process alone.",
     )
     trusted_proxies: str = Field(
-        "", description="Addresses whose X-Forwarded-For is believed, by commas; none: the peer is the sender."
+        "", description="Addresses whose X-Forwarded-For is trusted, by commas; none: the peer is the client."
     )
 
     @field_validator("key_requests", "key_bytes", "key_pixels", "address_requests", "address_bytes", "address_pixels")
     @classmethod
     def _is_a_limit(cls, text: str, field: ValidationInfo) -> str:
         if text == cls.model_fields[str(field.field_name)].default:
-            return text  # every process reads the settings, and few count: the library costs 50 ms to import
-        from limits import parse_many
-
-        try:
-            parse_many(text)
-        except ValueError:
-            raise ValueError("must be like 600/minute or 600/minute;20000/day") from None
+            return text  # saves the import of the library in processes that count nothing
+        parse_limits(text)
         return text

@@ -1,4 +1,4 @@
-"""What one process counts by itself, as a storage of `limits`. Which windows there are belongs in `quotas`."""
+"""Counts of sliding windows in the memory of one process, as a storage of `limits`. `rate_limits` names the windows."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ MAX_WINDOWS = 100_000
 
 
 class WindowCounts(MemoryStorage):
-    """Sliding windows in memory: each hit costs the same, and so many windows are held at most.
+    """Sliding windows in memory: each hit costs the same, and at most `max_windows` are held.
 
     The storage that this replaces walks through all windows at every hit: 10,000 addresses cost it 19 ms a request, and it
-    holds every address of the last two days. Here those that are unused the longest are forgotten.
+    holds every address of the last two days. Here the windows that are unused the longest are dropped.
     """
 
     def __init__(self, max_windows: int = MAX_WINDOWS) -> None:
         super().__init__()
-        # By key: the number of its period since the clock began, then the counts of the period before it and of its own.
+        # By key: the number of its period since the clock's zero, the count of the period before it, and its own count.
         self._windows: LRUCache[str, tuple[int, int, int]] = LRUCache(max_windows)
 
     async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Count `amount` where the window has room for it."""
+        """Count `amount` and return True, if the window has room for it."""
         period, before, now, left = self._read(key, expiry)
         if math.floor(before * left) + now + amount > limit:
             return False
@@ -33,7 +33,7 @@ class WindowCounts(MemoryStorage):
         return True
 
     async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        """Count of the period before and the seconds it still weighs; count of this one and the seconds it will."""
+        """Count of the previous period and the seconds until it weighs nothing; the same of the current period."""
         _, before, now, left = self._read(key, expiry)
         return before, left * expiry, now, left * expiry + expiry
 
@@ -41,8 +41,8 @@ class WindowCounts(MemoryStorage):
         self._windows.pop(key, None)
 
     def _read(self, key: str, expiry: int) -> tuple[int, int, int, float]:
-        """Number of the period that runs, count of the one before, count of this one, share of it that is left."""
-        # Not the time of day, which may be set back.
+        """Number of the current period, count of the previous one, count of the current one, the share of it that is left."""
+        # Monotonic, because the time of day may be set back.
         elapsed = time.monotonic() / expiry
         period = math.floor(elapsed)
         last, before, now = self._windows.get(key, (period, 0, 0))

@@ -1,6 +1,5 @@
-"""The door: what is a photo that we take, and how it comes in. No Dagster and no torch; the graph begins behind it.
+"""Intake: how photos come into the lake. No Dagster and no torch; the graph starts from the objects that intake stores.
 
-`rules` says what is refused and what people are told, `validator` asks the rules, `rebuild` makes the file that is kept,
-`decoders` are the processes in which both happen, `receipts` is what rests of an upload; `keys` and `quotas` say who may
-send how much. The doors themselves are `api` (HTTP), `serverless` (Lambda) and `shelf land`.
+Ways in: the HTTP upload API (`app` and its routes), presigned forms (`presigned`, validated by `incoming`), AWS Lambda
+(`lambda_function`) and `shelf land` (`land_folder`). `upload_store` keeps the results; `photos` holds the rules.
 """

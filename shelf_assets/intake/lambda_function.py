@@ -1,7 +1,7 @@
-"""The door as a Lambda function: `handler` takes API Gateway's requests to the HTTP door, and the bucket's events to `incoming`.
+"""The upload API on AWS Lambda: `handler` passes API Gateway's requests to the HTTP app and the bucket's events to `incoming`.
 
-Every container of Lambda serves one event at a time, and ends without harm to others: photos are decoded right here.
-Settings are read once, when a container serves its first event. How the function is made and what it may is in `serverless/`.
+Lambda runs one event at a time in each container and replaces a container that dies, so photos are decoded in this process.
+Settings are read with a container's first event. `serverless/` holds the deployment and the permissions.
 """
 
 from __future__ import annotations
@@ -28,38 +28,38 @@ Event = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Door:
-    """What a container keeps from one event to the next. `loop` is one for all: connections belong to their loop."""
+class ContainerState:
+    """State that a container keeps between events. `loop` serves all of them, because connections belong to one loop."""
 
     settings: Settings
     sanitizer: InProcessSanitizer
-    receipts: UploadStore
+    uploads: UploadStore
     loop: asyncio.AbstractEventLoop
 
 
 def handler(event: Event, context: Any) -> dict[str, Any] | None:
-    """Serve one event; the answer of an HTTP request, nothing for the bucket's events.
+    """Serve one event; returns the response to an HTTP request, and None for the bucket's events.
 
-    Raises an ExceptionGroup of what kept uploads from being judged, after all others were: Lambda then sends the event
-    again. Raises ValueError for an event of anybody else.
+    Raises an ExceptionGroup if uploads could not be validated, after all others were; Lambda then sends the event again.
+    Raises ValueError for events of other services.
     """
-    # Of S3 itself: what another service wraps its events in would be passed over, and the uploads with it.
+    # Direct S3 events only: uploads in an S3 event that another service has wrapped must not be skipped silently.
     if all(record.get("eventSource") == "aws:s3" for record in event.get("Records", [{}])):
-        _judge_uploads(event["Records"], str(getattr(context, "aws_request_id", "")))
+        _validate_uploads(event["Records"], str(getattr(context, "aws_request_id", "")))
         return None
-    if event.get("Event") == "s3:TestEvent":  # told when a bucket learns where to send its events
+    if event.get("Event") == "s3:TestEvent":  # S3 sends it when notifications are configured
         return None
     if "requestContext" not in event:
         raise ValueError(
-            "an event neither of S3 nor of API Gateway: this function serves no others, nor what wraps one"
+            "the event is neither of S3 nor of API Gateway: this function does not serve other or wrapped events"
         )
-    asyncio.set_event_loop(door().loop)
-    return http_door()(dict(event), context)
+    asyncio.set_event_loop(container_state().loop)
+    return http_adapter()(dict(event), context)
 
 
 @cache
-def door() -> Door:
-    """What this container serves with. Raises SettingsError and StoreUnavailable."""
+def container_state() -> ContainerState:
+    """Make the container's state. Raises SettingsError and StoreUnavailable."""
     settings = load_settings()
     if settings.photos.max_adult_score is not None:
         try:
@@ -67,52 +67,52 @@ def door() -> Door:
         except ModerationMissing as missing:
             raise SettingsError(str(missing)) from None
     sanitizer = InProcessSanitizer(sanitizer_options(settings.photos))
-    return Door(settings, sanitizer, UploadStore(open_object_store(settings.lake)), asyncio.new_event_loop())
+    return ContainerState(settings, sanitizer, UploadStore(open_object_store(settings.lake)), asyncio.new_event_loop())
 
 
 @cache
-def http_door() -> Mangum:
-    """The HTTP door's own app. Uploads are judged without it: they need not wait for its imports."""
+def http_adapter() -> Mangum:
+    """The HTTP app behind Mangum. It is made with the first request, so that uploads are validated without its imports."""
     from mangum import Mangum
 
     from shelf_assets.intake.app import build_app
 
     return Mangum(
-        build_app(door().settings, sanitizer=door().sanitizer),
-        # The app begins and ends with every request, which costs it no more than the sanitizer's place and Redis' connections.
+        build_app(container_state().settings, sanitizer=container_state().sanitizer),
+        # The app starts and stops with every request; that costs only the sanitizer's registration and Redis connections.
         lifespan="on",
-        # All that it answers. What is not named goes out as base64, which a REST API may hand on as it is.
+        # All content types of responses. Others would be sent as base64, which a REST API may pass on undecoded.
         text_mime_types=["application/json", "application/problem+json", "text/"],
     )
 
 
-def _judge_uploads(records: list[Event], request_id: str) -> None:
+def _validate_uploads(records: list[Event], request_id: str) -> None:
     failed: list[Exception] = []
     for record in records:
         log = request_log().bind(request_id=request_id, event_name=record.get("eventName"))
         try:
-            key = uploaded_key(record, door().settings.lake.url)
-            outcome = Outcome("ignored") if key is None else door().loop.run_until_complete(_judged(key))
-        except Exception as error:  # noqa: BLE001 - raised below, when the other uploads have been judged
-            log.error("upload not judged", error=type(error).__name__, detail=str(error))
+            key = uploaded_key(record, container_state().settings.lake.url)
+            outcome = Outcome("ignored") if key is None else container_state().loop.run_until_complete(_validate(key))
+        except Exception as error:  # noqa: BLE001 - raised below, after the other uploads have been validated
+            log.error("upload not validated", error=type(error).__name__, detail=str(error))
             failed.append(error)
         else:
-            log.info("upload judged", ending=outcome.ending, image_id=outcome.image_id, reason=outcome.reason)
+            log.info("upload validated", ending=outcome.ending, image_id=outcome.image_id, reason=outcome.reason)
     if failed:
-        raise ExceptionGroup(f"{len(failed)} of {len(records)} uploads were not judged", failed)
+        raise ExceptionGroup(f"{len(failed)} of {len(records)} uploads were not validated", failed)
 
 
-async def _judged(key: str) -> Outcome:
-    here = door()
-    return await validate_incoming(here.receipts, here.sanitizer, key, here.settings.photos.max_bytes)
+async def _validate(key: str) -> Outcome:
+    state = container_state()
+    return await validate_incoming(state.uploads, state.sanitizer, key, state.settings.photos.max_bytes)
 
 
 def uploaded_key(record: Event, lake_url: str) -> str | None:
-    """The key that the lake knows a created object by; None for all other records, such as other buckets'."""
+    """Key of a created object, relative to the lake; None for other records, such as those of other buckets."""
     lake = urlsplit(lake_url)
     s3 = record.get("s3", {})
-    created = str(record.get("eventName", "")).removeprefix("s3:").startswith("ObjectCreated:")
-    if not created or s3.get("bucket", {}).get("name") != lake.netloc:
+    is_created = str(record.get("eventName", "")).removeprefix("s3:").startswith("ObjectCreated:")
+    if not is_created or s3.get("bucket", {}).get("name") != lake.netloc:
         return None
     key = unquote_plus(s3.get("object", {}).get("key", ""))
     prefix = f"{lake.path.strip('/')}/".removeprefix("/")

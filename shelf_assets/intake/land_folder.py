@@ -1,4 +1,4 @@
-"""`shelf land`: a folder of photos through the door, without HTTP. Listing the folder, and landing as it is, are `lake.landing`."""
+"""`shelf land`: sanitize the photos of a folder and put them under a day's prefix, without HTTP."""
 
 from __future__ import annotations
 
@@ -7,34 +7,31 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 from shelf_assets.intake.put_photos import land, landed_key
 from shelf_assets.lake.object_store import ObjectStore, day_prefix
 from shelf_assets.lake.object_writer import ObjectWriter
 from shelf_assets.photos.decoder_pool import DecoderPool, ImageSanitizer, sanitizer_options
 from shelf_assets.photos.moderation import require_moderation
-from shelf_assets.photos.sanitizer import Refused
-
-if TYPE_CHECKING:
-    from shelf_assets.settings import Settings
+from shelf_assets.photos.sanitizer import Refusal
+from shelf_assets.photos.settings import PhotoSettings
 
 
 @dataclass(frozen=True)
 class Landed:
-    """One file: under `key`, or refused."""
+    """One file: stored under `key`, or refused."""
 
     name: str
     key: str
-    refused: Refused | None = None
+    refusal: Refusal | None = None
 
 
 async def land_sanitized(
-    store: ObjectStore, day: date, files: Iterable[tuple[str, bytes]], sanitizer: ImageSanitizer, at_once: int
+    store: ObjectStore, day: date, files: Iterable[tuple[str, bytes]], sanitizer: ImageSanitizer, concurrency: int
 ) -> AsyncGenerator[Landed, None]:
-    """Judge and rebuild (name, bytes), put what is accepted under the day's prefix, and yield each, in order.
+    """Sanitize (name, bytes), put accepted photos under the day's prefix, and yield each file in order.
 
-    What was landed before is not sanitized again: landing a folder twice changes nothing. `at_once` files are held.
+    Files that were landed before are not sanitized again. At most `concurrency` files are in memory.
     """
     object_writer = ObjectWriter(store)
     present = {stored.key for stored in store.list(day_prefix(day))}
@@ -43,30 +40,35 @@ async def land_sanitized(
         key = landed_key(day, name, data)
         if key in present:
             return Landed(name, key)
-        sanitized = await sanitizer.sanitize(data)
-        if isinstance(sanitized, Refused):
-            return Landed(name, key, sanitized)
-        facts = {"upload-sha256": sanitized.upload_sha256} | dict(sanitized.facts)
-        await asyncio.to_thread(object_writer.put, key, sanitized.jpeg, facts)
+        result = await sanitizer.sanitize(data)
+        if isinstance(result, Refusal):
+            return Landed(name, key, result)
+        metadata = {"upload-sha256": result.upload_sha256} | dict(result.metadata)
+        await asyncio.to_thread(object_writer.put, key, result.jpeg, metadata)
         return Landed(name, key)
 
-    under_way: list[asyncio.Task[Landed]] = []
+    running: list[asyncio.Task[Landed]] = []
     try:
         for name, data in files:
-            if len(under_way) == at_once:
-                yield await under_way.pop(0)
-            under_way.append(asyncio.create_task(land_one(name, data)))
-        while under_way:
-            yield await under_way.pop(0)
+            if len(running) == concurrency:
+                yield await running.pop(0)
+            running.append(asyncio.create_task(land_one(name, data)))
+        while running:
+            yield await running.pop(0)
     finally:
-        for task in under_way:
+        for task in running:
             task.cancel()
 
 
 def landed_files(
-    settings: Settings, store: ObjectStore, day: date, files: Iterable[tuple[str, bytes]], as_is: bool
+    photos: PhotoSettings,
+    decoders: int,
+    store: ObjectStore,
+    day: date,
+    files: Iterable[tuple[str, bytes]],
+    as_is: bool,
 ) -> Iterator[Landed]:
-    """Land (name, bytes) by the settings, sanitized unless `as_is`; yields each file in order.
+    """Land (name, bytes), sanitized by `decoders` processes unless `as_is`; yields each file in order.
 
     Raises ModerationMissing, DecodersUnavailable and StoreUnavailable.
     """
@@ -81,11 +83,10 @@ def landed_files(
         for key in land(store, day, named()):
             yield Landed(names.popleft(), key)
         return
-    if settings.photos.max_adult_score is not None:
+    if photos.max_adult_score is not None:
         require_moderation()
-    count = settings.vision.decode_slots
-    with DecoderPool(sanitizer_options(settings.photos), count) as decoders, asyncio.Runner() as runner:
-        landing = land_sanitized(store, day, files, decoders, at_once=2 * count)
+    with DecoderPool(sanitizer_options(photos), decoders) as pool, asyncio.Runner() as runner:
+        landing = land_sanitized(store, day, files, pool, concurrency=2 * decoders)
         try:
             while (landed := runner.run(anext(landing, None))) is not None:
                 yield landed

@@ -1,4 +1,7 @@
-"""The owner as the lake knows one, by a keyed hash. Its key is a setting or, for a lake in a folder, made once beside it."""
+"""Owners: the key of the hash that represents them in the lake, and the owner in an object's metadata.
+
+The key is a setting or, for a lake in a folder, a file that is made on first use.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,26 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from shelf_assets.settings import Settings
+from shelf_assets.intake.settings import IntakeSettings
 
 _OWNER_HASH = re.compile(r"[0-9a-f]{32}")
 
 
 class OwnerHashKeyMissing(ValueError):
-    """A lake that replicas share needs a key that they share."""
+    """A lake on S3 needs a configured key, which all replicas share."""
 
 
-def owner_hash_key(settings: Settings) -> bytes:
-    """The key of `receipts.owner_hash`. Raises OwnerHashKeyMissing on S3 without SHELF_INTAKE_OWNER_HASH_KEY."""
-    if settings.intake.owner_hash_key is not None:
-        return settings.intake.owner_hash_key.get_secret_value().encode()
-    if settings.lake.on_s3:
+def owner_hash_key(intake: IntakeSettings, home: Path, lake_on_s3: bool) -> bytes:
+    """The key of `upload_store.owner_hash`. Raises OwnerHashKeyMissing on S3 without SHELF_INTAKE_OWNER_HASH_KEY."""
+    if intake.owner_hash_key is not None:
+        return intake.owner_hash_key.get_secret_value().encode()
+    if lake_on_s3:
         raise OwnerHashKeyMissing(
-            "SHELF_INTAKE_OWNER_HASH_KEY is not set: on S3 every door needs the same one, or an owner's photos are a stranger's "
-            "to the next replica. Make it with: openssl rand -hex 32"
+            "SHELF_INTAKE_OWNER_HASH_KEY is not set: on S3 all replicas of the upload API need the same key, or they do not "
+            "recognise one another's owners. Make it with: openssl rand -hex 32"
         )
-    path = settings.home / "owner-hash.key"
+    path = home / "owner-hash.key"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         _make_key(path)
@@ -35,7 +36,7 @@ def owner_hash_key(settings: Settings) -> bytes:
 
 
 def _make_key(path: Path) -> None:
-    """Whole and readable by its user alone from the first moment, and the same for all who make it at once."""
+    """Create the key file atomically, readable by its user only; concurrent callers all get the first one's key."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     temporary.touch(mode=0o600, exist_ok=False)
     try:
@@ -47,10 +48,10 @@ def _make_key(path: Path) -> None:
         temporary.unlink()
 
 
-def uploader_of(facts: Mapping[str, str]) -> str | None:
-    """The hash of the owner in an object's facts; None where no door has written one.
+def uploader_of(metadata: Mapping[str, str]) -> str | None:
+    """The owner's hash in an object's metadata; None for objects that were not stored by the upload API.
 
-    Others than the doors may write to the bucket: a name that is no hash goes no further.
+    Other programs may write to the bucket, so a value that is not a hash is ignored.
     """
-    owner = facts.get("owner", "")
+    owner = metadata.get("owner", "")
     return owner if _OWNER_HASH.fullmatch(owner) else None

@@ -1,4 +1,4 @@
-"""The photo in a multipart form, taken out while the form comes in: no file on disk, no name of a file looked at."""
+"""Take the photo out of a multipart form while the form arrives. Writes no file and ignores file names."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from shelf_assets.http.problems import Problem
+from shelf_assets.intake.problems import BAD_FORM, NO_PHOTO, SEVERAL_PHOTOS, TOO_LARGE
 
 FIELD = "file"
-# What a form may have beside its photo: boundaries, heads of parts, a few fields that nobody reads.
+# What a form may hold beside its photo: boundaries, headers of parts, a few fields, which are ignored.
 FORM_BYTES = 64 << 10
-_MOST_PARTS = 16
-_MOST_HEADERS, _MOST_HEADER_BYTES = 8, 4_096
+_MAX_PARTS = 16
+_MAX_HEADERS, _MAX_HEADER_BYTES = 8, 4_096
 
 
 def boundary_of(content_type: str) -> bytes | None:
-    """The boundary of a form; None for every other body. Raises Problem for a form without, and for other multiparts."""
+    """The boundary of a form; None if the body is no multipart. Raises Problem for a form without, and for other multiparts."""
     kind, options = parse_options_header(content_type)
     if not kind.startswith(b"multipart/"):
         return None
     if kind != b"multipart/form-data":
-        raise Problem("bad_form", "of multipart bodies only multipart/form-data is taken")
+        raise Problem(BAD_FORM, "the only multipart body accepted is multipart/form-data")
     if not options.get(b"boundary"):
-        raise Problem("bad_form", "its Content-Type names no boundary")
+        raise Problem(BAD_FORM, "its Content-Type names no boundary")
     return options[b"boundary"]
 
 
 class PhotoForm:
-    """A form as it comes in; the photo is the field `file`. Raises Problem."""
+    """An incremental parser of one form, whose photo is the field `file`. Every method raises Problem."""
 
-    def __init__(self, boundary: bytes, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, boundary: bytes, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._photo: io.BytesIO | None = None
         self._parts, self._files = 0, 0
         self._is_photo, self._is_ended = False, False
@@ -49,29 +50,29 @@ class PhotoForm:
                     "on_part_data": self._on_part_data,
                     "on_end": self._on_end,
                 },
-                max_header_count=_MOST_HEADERS,
-                max_header_size=_MOST_HEADER_BYTES,
+                max_header_count=_MAX_HEADERS,
+                max_header_size=_MAX_HEADER_BYTES,
             )
         except FormParserError:
-            raise Problem("bad_form", "its boundary is too long") from None
+            raise Problem(BAD_FORM, "its boundary is too long") from None
 
     def feed(self, chunk: bytes) -> None:
         try:
             self._parser.write(chunk)
         except FormParserError:
-            raise Problem("bad_form", "it is not laid out as multipart/form-data is") from None
+            raise Problem(BAD_FORM, "it is no valid multipart/form-data") from None
 
     def photo(self) -> bytes:
         if not self._is_ended:
-            raise Problem("bad_form", "it ends before its closing boundary")
+            raise Problem(BAD_FORM, "it ends before its closing boundary")
         if self._photo is None:
-            raise Problem("no_photo", f'send the photo as the field "{FIELD}"')
+            raise Problem(NO_PHOTO, f'send the photo as the field "{FIELD}"')
         return self._photo.getvalue()
 
     def _on_part_begin(self) -> None:
         self._parts += 1
-        if self._parts > _MOST_PARTS:
-            raise Problem("bad_form", f"more than {_MOST_PARTS} fields")
+        if self._parts > _MAX_PARTS:
+            raise Problem(BAD_FORM, f"more than {_MAX_PARTS} fields")
         self._is_photo, self._disposition = False, b""
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -92,15 +93,15 @@ class PhotoForm:
             return
         self._files += 1
         if self._files > 1:
-            raise Problem("several_photos", "send each photo in a request of its own")
+            raise Problem(SEVERAL_PHOTOS, "send each photo in a request of its own")
         if is_named:
             self._is_photo, self._photo = True, io.BytesIO()
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if not self._is_photo or self._photo is None:
             return
-        if self._photo.tell() + end - start > self._most_bytes:
-            raise Problem("too_large", f"more bytes came, more than {self._most_bytes:,}")
+        if self._photo.tell() + end - start > self._max_bytes:
+            raise Problem(TOO_LARGE, f"more bytes came, more than {self._max_bytes:,}")
         self._photo.write(memoryview(data)[start:end])
 
     def _on_end(self) -> None:

@@ -1,6 +1,6 @@
-"""What became of a photo: from its objects, and from the rows of the daily graph. Only to its owner; changes nothing.
+"""The state of an uploaded photo, from its objects and from the tables of the daily graph. Only owners see their photos.
 
-Where polars and delta-rs are not installed, as on Lambda, rows are not read, and a photo is `received` to the end.
+Without polars and delta-rs, as on Lambda, the tables are not read, and an accepted photo stays `received`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from shelf_assets.intake.upload_store import INCOMING, UploadStore, photo_key, quarantine_key, received_at_of
-from shelf_assets.lake.errors import StoreUnavailable, explained
-from shelf_assets.lake.store_options import store_options
+from shelf_assets.lake.errors import StoreUnavailable, store_errors
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from shelf_assets.settings import Settings
 
 State = Literal["received", "processed", "refused", "erasure_requested"]
 
 
 @dataclass(frozen=True)
 class Label:
+    """The class that a model found, with its confidence from 0 to 1."""
+
     label: str
     confidence: float
     model_id: str
@@ -32,7 +31,7 @@ class Label:
 
 @dataclass(frozen=True)
 class ImageState:
-    """`reason` is given for `refused`, the label for `processed`, `asked_at` for `erasure_requested`."""
+    """`refused` has a `reason`, `processed` a label, `erasure_requested` an `asked_at`."""
 
     image_id: str
     received_at: datetime
@@ -43,66 +42,68 @@ class ImageState:
 
 
 @dataclass(frozen=True)
-class _Resting:
-    """Where the photo of an upload is, under which image_id."""
+class _StoredUpload:
+    """Where the photo of an upload is stored, under which image_id, with its object metadata."""
 
     photo_id: str
     place: Literal["photo", "incoming", "quarantine"]
-    facts: Mapping[str, str]
+    metadata: Mapping[str, str]
 
 
-class States:
-    """Answers block: they wait for the store."""
+class PhotoStates:
+    """Finds states of photos. Every method blocks while it waits for the store, and raises StoreUnavailable."""
 
-    def __init__(self, receipts: UploadStore, settings: Settings) -> None:
-        self._receipts = receipts
-        self._rows = _Rows(settings) if find_spec("polars") and find_spec("deltalake") else None
+    def __init__(self, upload_store: UploadStore, lake_url: str, store_options: Mapping[str, str]) -> None:
+        self._upload_store = upload_store
+        has_tables = find_spec("polars") and find_spec("deltalake")
+        self._tables = _Tables(lake_url, store_options) if has_tables else None
 
-    def of(self, image_id: str, owner: str) -> ImageState | None:
-        """What became of an image; None where this owner has none of that id. Raises StoreUnavailable."""
-        resting = self._owned(image_id, owner)
-        if resting is None:
+    def find(self, image_id: str, owner: str) -> ImageState | None:
+        """The state of an image; None if the owner (a hash) has no image of this id."""
+        stored = self._find_owned(image_id, owner)
+        if stored is None:
             return None
-        received_at = received_at_of(resting.photo_id)
-        if (asked_at := self._receipts.erasure_of(resting.photo_id)) is not None:
+        received_at = received_at_of(stored.photo_id)
+        if (asked_at := self._upload_store.erasure_of(stored.photo_id)) is not None:
             return ImageState(image_id, received_at, "erasure_requested", asked_at=asked_at)
-        if resting.place == "quarantine":
-            return ImageState(image_id, received_at, "refused", reason=resting.facts.get("reason"))
-        if resting.place == "incoming" or self._rows is None:
+        if stored.place == "quarantine":
+            return ImageState(image_id, received_at, "refused", reason=stored.metadata.get("reason"))
+        if stored.place == "incoming" or self._tables is None:
             return ImageState(image_id, received_at, "received")
-        return self._rows.state_of(image_id, resting.photo_id)
+        return self._tables.state_of(image_id, stored.photo_id)
 
-    def ask_erasure(self, image_id: str, owner: str, now: datetime) -> datetime | None:
-        """Record that an owner wants a photo erased, and since when; None as above. Raises StoreUnavailable."""
-        resting = self._owned(image_id, owner)
-        return None if resting is None else self._receipts.ask_erasure(resting.photo_id, owner, now)
+    def request_erasure(self, image_id: str, owner: str, now: datetime) -> datetime | None:
+        """Record that an owner requests a photo's erasure. The time of the first request; None as in `find`."""
+        stored = self._find_owned(image_id, owner)
+        return None if stored is None else self._upload_store.ask_erasure(stored.photo_id, owner, now)
 
-    def _owned(self, image_id: str, owner: str) -> _Resting | None:
+    def _find_owned(self, image_id: str, owner: str) -> _StoredUpload | None:
         try:
             received_at_of(image_id)
         except ValueError:
             return None
-        # A photo may move while it is looked for: from incoming/ to where it was not a moment ago.
-        resting = self._find(image_id) or self._find(image_id)
-        return resting if resting and resting.facts.get("owner") == owner else None
+        # Twice, because a photo may move between the look-ups: from incoming/ to a place that was looked at before.
+        stored = self._find(image_id) or self._find(image_id)
+        return stored if stored and stored.metadata.get("owner") == owner else None
 
-    def _find(self, image_id: str) -> _Resting | None:
-        photo_id = self._receipts.photo_of(image_id)
-        object_writer = self._receipts.object_writer
-        if (facts := object_writer.facts(photo_key(photo_id))) is not None:
-            return _Resting(photo_id, "photo", facts)
-        if (facts := object_writer.facts(f"{INCOMING}/{photo_id}")) is not None:
-            return _Resting(photo_id, "incoming", facts)
-        if (facts := object_writer.facts(quarantine_key(received_at_of(photo_id).date(), photo_id))) is not None:
-            return _Resting(photo_id, "quarantine", facts)
+    def _find(self, image_id: str) -> _StoredUpload | None:
+        photo_id = self._upload_store.photo_of(image_id)
+        object_writer = self._upload_store.object_writer
+        if (metadata := object_writer.metadata(photo_key(photo_id))) is not None:
+            return _StoredUpload(photo_id, "photo", metadata)
+        if (metadata := object_writer.metadata(f"{INCOMING}/{photo_id}")) is not None:
+            return _StoredUpload(photo_id, "incoming", metadata)
+        quarantined = quarantine_key(received_at_of(photo_id).date(), photo_id)
+        if (metadata := object_writer.metadata(quarantined)) is not None:
+            return _StoredUpload(photo_id, "quarantine", metadata)
         return None
 
 
-class _Rows:
-    """The lake's tables, a day at a time. Loaded when somebody first asks: whoever only sends never pays for it."""
+class _Tables:
+    """The lake's tables, a day at a time. Imported at the first request for a state, so that uploads never pay for it."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._url, self._options = settings.lake.url, store_options(settings.lake)
+    def __init__(self, lake_url: str, store_options: Mapping[str, str]) -> None:
+        self._url, self._options = lake_url, dict(store_options)
 
     def state_of(self, image_id: str, photo_id: str) -> ImageState:
         received_at = received_at_of(photo_id)
@@ -120,6 +121,7 @@ class _Rows:
         return None if row is None else Label(row["label"], row["confidence"], row["model_id"])
 
     def _newest(self, table: str, day: date, image_id: str, by: str) -> dict[str, Any] | None:
+        """The newest row of an image, by the column `by`."""
         import polars as pl
 
         from shelf_assets.lake.lake import Lake
@@ -131,15 +133,15 @@ class _Rows:
     def _collected(self, rows: pl.LazyFrame, table: str, day: date) -> pl.DataFrame:
         import polars as pl
 
-        with explained(f"reading {table} of {day}", self._url):
+        with store_errors(f"reading {table} of {day}", self._url):
             try:
                 return rows.collect()
-            except pl.exceptions.ComputeError as error:  # what polars makes of a store's errors
+            except pl.exceptions.ComputeError as error:  # what polars raises for errors of the store
                 raise StoreUnavailable(f"reading {table} of {day} in {self._url} failed") from error
 
 
 def _original(row: Mapping[str, Any], day: date) -> tuple[date, str]:
-    """Day and image_id of the photo that a duplicate is one of; a photo that no door has named is looked for on its own day."""
+    """Day and image_id of the photo that a duplicate repeats. An id that names no time is looked for on the same day."""
     original: str = row["duplicate_of"]
     try:
         return received_at_of(original).date(), original

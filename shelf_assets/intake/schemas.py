@@ -1,4 +1,4 @@
-"""The bodies of answers that are no errors, as OpenAPI tells them. Errors are `problems`."""
+"""The bodies of successful answers, for OpenAPI. Problem answers belong in `http.problem_answers`."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from shelf_assets.intake.photo_states import ImageState, State
 ImageId = Annotated[
     str,
     Field(
-        description="A UUIDv7 made by the door.",
+        description="A UUIDv7 made by the server.",
         examples=["019abf2e-5c00-7d3a-9c41-0c6f4a1b2c3d"],
         json_schema_extra={"format": "uuid"},
     ),
 ]
 Day = Annotated[date, Field(description="UTC day of the photo.", examples=["2026-11-24"])]
 ReceivedAt = Annotated[
-    datetime, Field(description="When the door took it, by its own clock.", examples=["2026-11-24T10:41:30.432Z"])
+    datetime,
+    Field(description="When the server received the upload, by its own clock.", examples=["2026-11-24T10:41:30.432Z"]),
 ]
 Px = Annotated[int, Field(ge=1, examples=[3024])]
 
 
 class ReceivedPhoto(BaseModel):
-    """The photo is in the store, and readable."""
+    """The photo is in the store and readable."""
 
     image_id: ImageId
     day: Day
     state: Literal["received"] = "received"
     received_at: ReceivedAt
-    width_px: Annotated[Px, Field(description="Width of the kept photo, upright.")]
-    height_px: Annotated[Px, Field(description="Height of the kept photo, upright.")]
+    width_px: Annotated[Px, Field(description="Width of the stored photo, upright.")]
+    height_px: Annotated[Px, Field(description="Height of the stored photo, upright.")]
 
 
 class UploadForm(BaseModel):
-    """POST `fields` to `url` as multipart/form-data, as they are, then the photo as the last field, `file`."""
+    """POST all `fields`, unchanged, to `url` as multipart/form-data, then the photo as the last field, `file`."""
 
     image_id: ImageId
     url: str = Field(examples=["https://bucket.s3.eu-central-1.amazonaws.com/"])
@@ -46,24 +47,24 @@ class UploadForm(BaseModel):
 
 
 class Image(BaseModel):
-    """What became of a photo."""
+    """The state of a photo."""
 
     image_id: ImageId
     day: Day
     state: State = Field(
-        description="received: kept, not yet classified. processed: it has a label. refused: it has a reason. "
-        "erasure_requested: as it says."
+        description="received: stored, not yet classified. processed: it has a label. refused: it has a reason. "
+        "erasure_requested: its owner requested its erasure."
     )
     received_at: ReceivedAt
-    label: str | None = Field(description="What is on it, for `processed`.", examples=["carton"])
+    label: str | None = Field(description="What the photo shows, if `processed`.", examples=["carton"])
     confidence: float | None = Field(description="0 to 1.", examples=[0.93])
-    model_id: str | None = Field(description="Which model says so.", examples=["resnet50.a1_in1k"])
-    reason: str | None = Field(description="Why it was refused: a reason code.", examples=[None])
-    asked_at: datetime | None = Field(description="When its erasure was asked for.", examples=[None])
+    model_id: str | None = Field(description="The model that made the label.", examples=["resnet50.a1_in1k"])
+    reason: str | None = Field(description="Reason code, if `refused`.", examples=[None])
+    asked_at: datetime | None = Field(description="When the erasure was requested.", examples=[None])
 
 
-class AskedErasure(BaseModel):
-    """The request is recorded, durably; the erasure itself comes later."""
+class RequestedErasure(BaseModel):
+    """The request is durable; the erasure itself comes later."""
 
     image_id: ImageId
     state: Literal["erasure_requested"] = "erasure_requested"
@@ -71,6 +72,7 @@ class AskedErasure(BaseModel):
 
 
 def image_of(found: ImageState) -> Image:
+    """The answer for a photo's state."""
     label = found.label
     return Image(
         image_id=found.image_id,

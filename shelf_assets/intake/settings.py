@@ -1,12 +1,19 @@
-"""Settings of the upload API: how many uploads at once, how owners are hashed, how presigned uploads come in."""
+"""Settings of uploads: concurrency, hashing of owners, and presigned upload forms."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Protocol
+
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from shelf_assets.http.settings import HttpSettings
+from shelf_assets.lake.settings import LakeSettings
+from shelf_assets.photos.settings import PhotoSettings
 
 
 class IntakeSettings(BaseModel):
-    """How uploads come in."""
+    """Settings of uploads by HTTP and by presigned forms."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -15,17 +22,32 @@ class IntakeSettings(BaseModel):
     )
     owner_hash_key: SecretStr | None = Field(
         None,
-        description="Key of the hash that stands for an owner in the lake; a folder makes its own, S3 must be given one.",
+        description="Key of the hash that represents an owner in the lake; made on first use for a folder, required on S3.",
     )
     form_seconds: int = Field(600, ge=10, le=604_800, description="How long a presigned upload form may be used.")
     form_endpoint_url: str | None = Field(
         None,
-        description="Endpoint named in upload forms, where senders reach the store by another than AWS_ENDPOINT_URL.",
+        description="Endpoint named in upload forms, if senders reach the store by another address than AWS_ENDPOINT_URL.",
     )
     validate_incoming_seconds: int = Field(
         0,
         ge=0,
         le=86_400,
-        description="Interval at which the server validates uploads that came by forms; 0: never, for deployments where "
-        "Lambda does it on the bucket's events. Where neither does, they stay in incoming/.",
+        description="Interval at which the server validates presigned uploads; 0: never, for deployments where Lambda does it "
+        "on the bucket's events. Without either, uploads stay in incoming/.",
     )
+
+
+class UploadApiSettings(Protocol):
+    """The groups of settings that the upload API is assembled from; the whole settings have them."""
+
+    @property
+    def home(self) -> Path: ...
+    @property
+    def lake(self) -> LakeSettings: ...
+    @property
+    def photos(self) -> PhotoSettings: ...
+    @property
+    def http(self) -> HttpSettings: ...
+    @property
+    def intake(self) -> IntakeSettings: ...

@@ -1,4 +1,4 @@
-"""Photos come in: POST /v1/images, and forms for uploads past the door. The order of the checks is the order of their cost."""
+"""The route that receives a photo. The checks come in the order of their cost."""
 
 from __future__ import annotations
 
@@ -8,24 +8,37 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from shelf_assets.http.auth import ACCESS_REASONS, Caller, Requires
-from shelf_assets.http.problems import Problem, documented
-from shelf_assets.http.rate_limits import RateLimitExceeded, RateLimitsUnavailable
+from shelf_assets.http.auth import ACCESS_KINDS, Caller, Requires
+from shelf_assets.http.problem_answers import documented
+from shelf_assets.http.problems import INVALID_REQUEST, Problem
+from shelf_assets.http.rate_limits import RateLimitExceeded, RateLimits, RateLimitsUnavailable
 from shelf_assets.http.request_context import request_context_of
-from shelf_assets.intake.app_state import Door, app_state_of
-from shelf_assets.intake.photo_body import Body
-from shelf_assets.intake.presigned import presign
-from shelf_assets.intake.schemas import ReceivedPhoto, UploadForm
+from shelf_assets.http.state import HttpStateDependency
+from shelf_assets.intake.photo_body import PhotoBody
+from shelf_assets.intake.problems import (
+    BAD_FORM,
+    BUSY,
+    DECODERS_UNAVAILABLE,
+    ERASED,
+    IDEMPOTENCY_KEY_REUSED,
+    NO_PHOTO,
+    PHOTO_KINDS,
+    SEVERAL_PHOTOS,
+    TOO_SLOW_TO_ARRIVE,
+)
+from shelf_assets.intake.schemas import ReceivedPhoto
+from shelf_assets.intake.upload_state import UploadStateDependency
 from shelf_assets.intake.upload_store import new_image_id
-from shelf_assets.photos.rules import RULES
-from shelf_assets.photos.sanitizer import Accepted, Refused
+from shelf_assets.photos.decoder_pool import ImageSanitizer
+from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto
 
 router = APIRouter(tags=["photos"])
-_OF_THE_BYTES = tuple(rule.reason for rule in RULES if rule.reason not in ("no_owner", "gone"))
+# The other reasons are of photos that do not come by a request.
+_REFUSALS = tuple(kind for reason, kind in PHOTO_KINDS.items() if reason not in ("no_owner", "unsupported_key", "gone"))
 _PHOTO: dict[str, Any] = {"type": "string", "format": "binary"}
 _REQUEST_BODY: dict[str, Any] = {
     "required": True,
-    "description": "The photo's bytes; what its Content-Type says of them is not believed. A form only as multipart/form-data.",
+    "description": "The photo's bytes; their Content-Type is ignored, except for multipart/form-data.",
     "content": {
         "image/*": {"schema": _PHOTO},
         "application/octet-stream": {"schema": _PHOTO},
@@ -34,7 +47,7 @@ _REQUEST_BODY: dict[str, Any] = {
         },
     },
 }
-_LOCATION = {"Location": {"description": "Where to ask what became of it.", "schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "Address of the photo's state.", "schema": {"type": "string"}}}
 
 
 @router.post(
@@ -42,7 +55,7 @@ _LOCATION = {"Location": {"description": "Where to ask what became of it.", "sch
     status_code=201,
     response_model=ReceivedPhoto,
     response_description="A new photo, durable in the store.",
-    summary="Send a photo",
+    summary="Upload a photo",
     responses={
         200: {
             "model": ReceivedPhoto,
@@ -51,102 +64,81 @@ _LOCATION = {"Location": {"description": "Where to ask what became of it.", "sch
         },
         201: {"headers": _LOCATION},
         **documented(
-            *ACCESS_REASONS,
-            *("bad_form", "too_slow_to_arrive", "erased", "no_photo", "several_photos", "invalid_request"),
-            *("idempotency_key_reused", "busy", "decoders_unavailable"),
-            *_OF_THE_BYTES,
+            *ACCESS_KINDS,
+            *(BAD_FORM, TOO_SLOW_TO_ARRIVE, ERASED, NO_PHOTO, SEVERAL_PHOTOS, INVALID_REQUEST),
+            *(IDEMPOTENCY_KEY_REUSED, BUSY, DECODERS_UNAVAILABLE),
+            *_REFUSALS,
         ),
     },
     openapi_extra={"requestBody": _REQUEST_BODY},
 )
-async def send_photo(
+async def upload_photo(
     request: Request,
     response: Response,
     caller: Annotated[Caller, Depends(Requires("upload"))],
+    http: HttpStateDependency,
+    state: UploadStateDependency,
     idempotency_key: Annotated[
         str | None,
         Header(
             min_length=1,
             max_length=255,
             pattern=r"^[\x21-\x7e]+$",
-            description="Any visible ASCII. Under one key an owner sends one photo; without one, too, the same bytes are one.",
+            description="Any visible ASCII. An owner sends one photo under one key. Without a key, too, the same bytes are one "
+            "photo.",
         ),
     ] = None,
 ) -> ReceivedPhoto:
-    """Take one photo, as the body or as the field `file` of a form. The answer comes when it is durable."""
-    door = app_state_of(request)
-    body = Body(request, door.settings.photos.max_bytes, door.settings.http)
-    asked = body.most_bytes if body.declared_bytes is None else min(body.declared_bytes, body.most_bytes)
-    await door.quotas.check_room(caller.key, caller.address, requests=0, bytes_=max(1, asked))
-    body.require_declared_size()
-    # Until it is stored: before a store that hangs, photos would pile up in memory.
-    with door.places.one(caller.owner):
-        sanitized = await _sanitized(request, body, door, caller)
-        del body  # its bytes, as they came
-        await _count_pixels(door, caller, sanitized.pixels)
+    """Receive one photo, as the body or as the field `file` of a form. The answer comes when the photo is durable."""
+    body = PhotoBody(request, state.max_photo_bytes, state.body_limits)
+    expected_bytes = body.max_bytes if body.declared_bytes is None else min(body.declared_bytes, body.max_bytes)
+    await http.rate_limits.check(caller.key, caller.address, requests=0, bytes_=max(1, expected_bytes))
+    body.check_declared_size()
+    owner = state.owner_of(caller)
+    # Until it is stored: otherwise photos would pile up in memory before a store that hangs.
+    with state.concurrency.slot(owner):
+        photo = await _sanitized(request, body, state.running_sanitizer, http.rate_limits, caller)
+        del body  # frees the bytes that were sent
+        await _count_pixels(http.rate_limits, caller, photo.pixels)
         receipt = await run_in_threadpool(
-            door.receipts.take, sanitized, caller.owner, new_image_id(door.now()), idempotency_key
+            state.upload_store.accept, photo, owner, new_image_id(http.now()), idempotency_key
         )
-    door.metrics.pixels.inc(sanitized.pixels)
-    door.metrics.photos.labels("new" if receipt.is_new else "same").inc()
+    state.metrics.pixels.inc(photo.pixels)
+    state.metrics.photos.labels("new" if receipt.is_new else "same").inc()
     response.headers["Location"] = f"/v1/images/{receipt.image_id}"
     response.status_code = 201 if receipt.is_new else 200
     return ReceivedPhoto(
         image_id=receipt.image_id,
         day=receipt.day,
         received_at=receipt.received_at,
-        width_px=sanitized.width_px,
-        height_px=sanitized.height_px,
+        width_px=photo.width_px,
+        height_px=photo.height_px,
     )
 
 
-async def _sanitized(request: Request, body: Body, door: Door, caller: Caller) -> Accepted:
-    """The rebuilt photo of a request; its bytes as they came are let go of here."""
+async def _sanitized(
+    request: Request, body: PhotoBody, sanitizer: ImageSanitizer, rate_limits: RateLimits, caller: Caller
+) -> SanitizedPhoto:
+    """Read and sanitize the photo of a request. Does not keep the bytes that were sent. Raises Problem for a refused one."""
+    context = request_context_of(request)
     try:
         data = await body.read()
     except BaseException:
-        # What was read is counted whatever came of it; the answer is about what came of it.
+        # The bytes that were read count whatever the error is; the answer is about that error.
         with suppress(RateLimitExceeded, RateLimitsUnavailable):
-            await door.quotas.spend(caller.key, caller.address, bytes_=request_context_of(request).body_bytes)
+            await rate_limits.consume(caller.key, caller.address, bytes_=context.body_bytes)
         raise
-    await door.quotas.spend(caller.key, caller.address, bytes_=request_context_of(request).body_bytes)
-    sanitized = await door.decoders.sanitize(data)
-    if isinstance(sanitized, Refused):
-        raise Problem(sanitized.reason, sanitized.detail)
-    return sanitized
+    await rate_limits.consume(caller.key, caller.address, bytes_=context.body_bytes)
+    result = await sanitizer.sanitize(data)
+    if isinstance(result, Refusal):
+        raise Problem(PHOTO_KINDS[result.reason], result.detail)
+    return result
 
 
-async def _count_pixels(door: Door, caller: Caller, pixels: int) -> None:
+async def _count_pixels(rate_limits: RateLimits, caller: Caller, pixels: int) -> None:
     try:
-        await door.quotas.spend(caller.key, caller.address, pixels=pixels)
+        await rate_limits.consume(caller.key, caller.address, pixels=pixels)
     except RateLimitExceeded:
-        # It was decoded all the same: with what is left gone, the next is refused before it is read.
-        await door.quotas.exhaust(caller.key, caller.address, pixels=pixels)
+        # The photo was decoded all the same. With the limit exhausted, the next one is refused before it is read.
+        await rate_limits.exhaust(caller.key, caller.address, pixels=pixels)
         raise
-
-
-@router.post(
-    "/v1/uploads",
-    status_code=201,
-    summary="Ask for a form to upload one photo with",
-    response_description="A form, good for one photo and some minutes.",
-    responses=documented(*ACCESS_REASONS, "invalid_request", "needs_s3"),
-)
-async def ask_for_form(request: Request, caller: Annotated[Caller, Depends(Requires("upload"))]) -> UploadForm:
-    """A presigned POST to the store itself, for photos that no server of ours is to carry.
-
-    The photo is judged when it is there: ask GET /v1/images/{image_id} what became of it.
-    """
-    door = app_state_of(request)
-    # Nobody counts what comes by a form: it counts as the most that it may be.
-    await door.quotas.spend(caller.key, caller.address, bytes_=door.settings.photos.max_bytes)
-    now = door.now()
-    image_id = new_image_id(now)
-    form = await run_in_threadpool(presign, door.settings, image_id, caller.owner, now)
-    return UploadForm(
-        image_id=image_id,
-        url=form.url,
-        fields=dict(form.fields),
-        expires_at=form.expires_at,
-        max_bytes=form.max_bytes,
-    )

@@ -1,7 +1,6 @@
-"""The model catalogue: which two models run here, and where each comes from. Looks at files and the hub,
-never at tensors.
+"""The model catalogue: decide which two models run, and where their files come from, without loading tensors.
 
-Loading is in `classifier` and `embedder`. This module and all that it imports work without torch.
+`classifier` and `embedder` load models. This module and its imports work without torch.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from shelf_assets.models import hub
 from shelf_assets.models.embedded import embedded_spec
 from shelf_assets.models.errors import ModelError, SilentFallbackRefused, WeightsUnavailable
 from shelf_assets.models.precision import (
-    AskedBackend,
-    AskedPrecision,
     Precision,
+    RequestedBackend,
+    RequestedPrecision,
     require_together,
     resolve_backend,
     resolve_precision,
 )
 from shelf_assets.models.record import DigestRecord
-from shelf_assets.models.registry import Facts
+from shelf_assets.models.registry import RegisteredModel
 from shelf_assets.models.spec import ModelSpec, TaskName, WeightsFile
 from shelf_assets.vision.digests import file_digest
 
@@ -36,7 +35,7 @@ _RANDOM_SEED = 0
 
 @dataclass(frozen=True)
 class ResolvedModels:
-    """The two models that run. `warning` is a sentence for every surface: log, metadata, summary."""
+    """The two models that run. `warning` is shown in the log, in metadata and in summaries."""
 
     classifier: ModelSpec
     embedder: ModelSpec
@@ -52,35 +51,35 @@ def resolve_models(
     cache_dir: Path | None = None,
     on_cluster: bool,
     require_offline: bool = False,
-    precision: AskedPrecision = "auto",
-    backend: AskedBackend = "auto",
+    precision: RequestedPrecision = "auto",
+    backend: RequestedBackend = "auto",
     device: str = "auto",
     digest_record: Path | None = None,
 ) -> ResolvedModels:
     """Decide which models run, in which precision and on which backend.
 
-    `production` runs the two names, from the hub's cache (`cache_dir`, default the hub's own) or from the
-    hub. `embedded` runs the packaged models and ignores the names. `auto` is production where both models can
-    be had, else embedded with a warning; on a cluster it is refused. A name is timm's (`resnet50.a1_in1k`),
-    or open_clip's ARCHITECTURE/PRETRAINED; with `@random` behind it the architecture gets seeded random
-    weights, for timing and tests. `digest_record` is a JSON file that pins each hub model's sha256 on first
-    use.
+    `production` runs the two named models, from the hub's cache (`cache_dir`, default the hub's own) or from the hub.
+    `embedded` runs the packaged models and ignores the names. `auto` is production if both models are available, else
+    embedded with a warning; it is refused on a cluster. A name is timm's (`resnet50.a1_in1k`), or open_clip's
+    ARCHITECTURE/PRETRAINED; the suffix `@random` gives the architecture seeded random weights, for timing and tests.
+    `digest_record` is a JSON file that pins each hub model's sha256 on first use.
 
     Raises UnknownModel, WeightsUnavailable, SilentFallbackRefused, ModelDigestMismatch, and ModelError for a backend or a
     precision that cannot run here.
     """
     if model_set == "auto" and on_cluster:
         raise SilentFallbackRefused(
-            "models=auto is refused on a cluster, where nothing falls back in silence: choose production or embedded."
+            "SHELF_MODELS_SET=auto is refused on a cluster, where no model may be replaced silently: choose production or embedded."
         )
-    chosen = resolve_precision(precision, device=device, on_cluster=on_cluster)
-    computes = resolve_backend(backend, device=device, on_cluster=on_cluster)
-    require_together(computes, chosen, device)
-    found = _resolve(model_set, (classifier_name, embedder_name), cache_dir, require_offline, chosen, digest_record)
+    resolved_precision = resolve_precision(precision, device=device, on_cluster=on_cluster)
+    resolved_backend = resolve_backend(backend, device=device, on_cluster=on_cluster)
+    require_together(resolved_backend, resolved_precision, device)
+    names = (classifier_name, embedder_name)
+    models = _resolve(model_set, names, cache_dir, require_offline, resolved_precision, digest_record)
     return replace(
-        found,
-        classifier=replace(found.classifier, backend=computes),
-        embedder=replace(found.embedder, backend=computes),
+        models,
+        classifier=replace(models.classifier, backend=resolved_backend),
+        embedder=replace(models.embedder, backend=resolved_backend),
     )
 
 
@@ -89,29 +88,30 @@ def _resolve(
     names: tuple[str, str],
     cache_dir: Path | None,
     require_offline: bool,
-    chosen: Precision,
+    precision: Precision,
     digest_record: Path | None,
 ) -> ResolvedModels:
     if model_set == "embedded":
-        return _embedded(chosen, None)
-    online = not (require_offline or hub.offline())
-    # The defaults exist, so where nothing can be had the registries, and with them torch, need not be asked.
+        return _embedded(precision, None)
+    online = not (require_offline or hub.is_offline())
+    # The default names are known to exist. If no weights are available, the registries, and with them torch, are not needed.
     if (
         model_set == "auto"
         and names == (PRODUCTION_CLASSIFIER, PRODUCTION_EMBEDDER)
-        and _nothing_to_be_had(cache_dir, online)
+        and not hub.has_cached_models(cache_dir)
+        and not (online and hub.is_reachable())
     ):
-        return _embedded(chosen, _fell_back(names, "none of their weights are cached"))
+        return _embedded(precision, _fallback_warning(names, "none of their weights are cached"))
     record = DigestRecord(digest_record)
     try:
-        classifier = _named("classifier", names[0], chosen, cache_dir, online, record)
-        embedder = _named("embedder", names[1], chosen, cache_dir, online, record)
+        classifier = _named("classifier", names[0], precision, cache_dir, online, record)
+        embedder = _named("embedder", names[1], precision, cache_dir, online, record)
     except WeightsUnavailable as unavailable:
         if model_set == "production":
             raise
-        return _embedded(chosen, _fell_back(names, str(unavailable)))
+        return _embedded(precision, _fallback_warning(names, str(unavailable)))
     random = [spec.model_id for spec in (classifier, embedder) if spec.source == "random"]
-    warning = f"{' and '.join(random)}: weights are random, so what is predicted means nothing." if random else None
+    warning = f"{' and '.join(random)}: weights are random, so predictions are meaningless." if random else None
     return ResolvedModels(classifier, embedder, "production", warning)
 
 
@@ -121,72 +121,67 @@ def _embedded(precision: Precision, warning: str | None) -> ResolvedModels:
     )
 
 
-def _fell_back(names: tuple[str, str], why: str) -> str:
+def _fallback_warning(names: tuple[str, str], reason: str) -> str:
     return (
         f"The small embedded models run instead of {names[0]} and {names[1]}, and their labels and search are weaker: "
-        f"{why.rstrip('.')}, and models=auto allows it."
+        f"{reason.rstrip('.')}, and SHELF_MODELS_SET=auto allows it."
     )
-
-
-def _nothing_to_be_had(cache_dir: Path | None, online: bool) -> bool:
-    return not hub.holds_anything(cache_dir) and not (online and hub.answers())
 
 
 def _named(
     task: TaskName, name: str, precision: Precision, cache_dir: Path | None, online: bool, record: DigestRecord
 ) -> ModelSpec:
     if name.endswith(RANDOM):
-        facts = record.facts(task, name.removesuffix(RANDOM))
-        return _spec(task, facts, precision, "random", ())
-    facts = record.facts(task, name)
-    if not facts.repo:
+        return _spec(task, record.registered(task, name.removesuffix(RANDOM)), precision, "random", ())
+    model = record.registered(task, name)
+    if not model.repo:
         raise ModelError(
             f"{name} has no weights on the hub that can be checked; choose another name, or {name}{RANDOM} for timing."
         )
-    file = _weights(facts, cache_dir, online)
-    record.check(facts.name, file.filename, file.sha256)
-    return _spec(task, facts, precision, "hub", (file,))
+    file = _weights(model, cache_dir, online)
+    record.check(model.name, file.filename, file.sha256)
+    return _spec(task, model, precision, "hub", (file,))
 
 
-def _weights(facts: Facts, cache_dir: Path | None, online: bool) -> WeightsFile:
-    path = hub.cached_file(facts.repo, facts.filenames, cache_dir)
+def _weights(model: RegisteredModel, cache_dir: Path | None, online: bool) -> WeightsFile:
+    path = hub.cached_file(model.repo, model.filenames, cache_dir)
     if path is not None:
-        return WeightsFile("weights", path.name, file_digest(path), path, facts.repo)
+        return WeightsFile("weights", path.name, file_digest(path), path, model.repo)
     if not online:
         raise WeightsUnavailable(
-            f"the weights of {facts.name} ({facts.repo}) are not in the hub's cache, and the hub is switched off. "
-            "Fetch them where there is a network, or choose the embedded models."
+            f"the weights of {model.name} ({model.repo}) are not in the hub's cache, and the hub is switched off. "
+            "Fetch them on a machine with a network, or choose the embedded models."
         )
-    said = hub.ask(facts.repo, facts.filenames)
-    if said is None:
+    file = hub.find_file(model.repo, model.filenames)
+    if file is None:
         raise WeightsUnavailable(
-            f"the weights of {facts.name} ({facts.repo}) are not in the hub's cache, and the hub does not give them. "
-            "Fetch them where there is a network, or choose the embedded models."
+            f"the weights of {model.name} ({model.repo}) are not in the hub's cache, and the hub does not provide them. "
+            "Fetch them on a machine with a network, or choose the embedded models."
         )
-    if said.sha256 is None:
-        path = hub.fetch(said.repo, said.filename, said.revision, cache_dir)
-        return WeightsFile("weights", said.filename, file_digest(path), path, said.repo, said.revision)
-    return WeightsFile("weights", said.filename, said.sha256, None, said.repo, said.revision, cache_dir)
+    if file.sha256 is None:
+        path = hub.fetch(file.repo, file.filename, file.revision, cache_dir)
+        return WeightsFile("weights", file.filename, file_digest(path), path, file.repo, file.revision)
+    return WeightsFile("weights", file.filename, file.sha256, None, file.repo, file.revision, cache_dir)
 
 
 def _spec(
     task: TaskName,
-    facts: Facts,
+    model: RegisteredModel,
     precision: Precision,
     source: Literal["hub", "random"],
     files: tuple[WeightsFile, ...],
 ) -> ModelSpec:
     return ModelSpec(
         task=task,
-        model_id=facts.name + (RANDOM if source == "random" else ""),
-        architecture=facts.architecture,
-        pretrained="" if source == "random" else facts.pretrained,
+        model_id=model.name + (RANDOM if source == "random" else ""),
+        architecture=model.architecture,
+        pretrained="" if source == "random" else model.pretrained,
         source=source,
         files=files,
         precision=precision,
-        mean=facts.mean,
-        std=facts.std,
-        interpolation=facts.interpolation,
-        image_size_px=facts.image_size_px,
+        mean=model.mean,
+        std=model.std,
+        interpolation=model.interpolation,
+        image_size_px=model.image_size_px,
         random_seed=_RANDOM_SEED if source == "random" else None,
     )

@@ -1,6 +1,4 @@
-"""Classifiers: a loaded timm model that turns pixels into labels with scores. Which model it is was decided
-in `catalogue`.
-"""
+"""Classifiers: load a timm model, and turn pixels into labels with scores. `catalogue` chooses the model."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import numpy as np
 from shelf_assets.models.device import PixelInput, at_precision, memory_format_of, pick_device, to_dtype
 from shelf_assets.models.hub import local_path
 from shelf_assets.models.labels import class_names
-from shelf_assets.models.precision import AskedPrecision
+from shelf_assets.models.precision import RequestedPrecision
 from shelf_assets.models.spec import ModelSpec
 from shelf_assets.models.weights import in_order, load_tensors
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassifierOutput:
-    """Of N photos the k best labels, best first, and their softmax scores (float32, N × k)."""
+    """The k best labels of N photos, best first, and their softmax scores (float32, N × k)."""
 
     labels: list[list[str]]
     scores: np.ndarray
@@ -38,7 +36,7 @@ class Classifier:
         self.pixels = PixelInput(spec, device, layout)
 
     def predict(self, batch: np.ndarray | torch.Tensor, top_k: int = 5) -> ClassifierOutput:
-        """Labels of a batch (uint8, N × 3 × 224 × 224). Raises ValueError for any other kind of batch."""
+        """Labels of a batch (uint8, N × 3 × 224 × 224). Raises ValueError for other arrays."""
         probabilities = self.probabilities(batch)
         scores, classes = probabilities.topk(min(top_k, len(self.names)), dim=1)
         labels = [[self.names[number] for number in row] for row in classes.tolist()]
@@ -53,18 +51,18 @@ class Classifier:
             return self.outputs(pixels) if len(pixels) else torch.zeros(0, len(self.names), device=self.device)
 
     def outputs(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Probabilities of bytes that lie on the device, as plain torch operations: what is compiled or exported."""
+        """Probabilities of pixels on the device, in plain torch operations, so that it can be compiled and exported."""
         return self.model(self.pixels.normalised(pixels)).float().softmax(dim=1)
 
 
-def load_classifier(spec: ModelSpec, device: str = "auto", precision: AskedPrecision = "auto") -> Classifier:
-    """Load a classifier; its files are fetched if need be and their sha256 checked first.
+def load_classifier(spec: ModelSpec, device: str = "auto", precision: RequestedPrecision = "auto") -> Classifier:
+    """Load a classifier; missing files are fetched, and their sha256 is checked before loading.
 
-    `precision` "auto" is the spec's; another gives the classifier a spec, and so a digest, of its own.
+    `precision` "auto" is the spec's; another one gives the classifier a spec, and a digest, of its own.
     Raises WeightsUnavailable, ModelDigestMismatch, UnsafeWeights.
     """
     if spec.task != "classifier":
-        raise ValueError(f"{spec.model_id} is no classifier but an {spec.task}")
+        raise ValueError(f"{spec.model_id} is not a classifier but an {spec.task}")
     spec = at_precision(spec, precision, device)
     model = _build(spec)
     names = class_names(model.pretrained_cfg, model.num_classes)
@@ -84,7 +82,6 @@ def _build(spec: ModelSpec) -> Any:
         model = timm.create_model(spec.architecture, pretrained=False)
         model.load_state_dict(in_order(load_tensors(path), model))
         return model
-    # timm's own loader, so that its conversions of older checkpoints apply; it reads safetensors, or tensors
-    # alone.
-    here = {"file": str(path), "custom_load": False}
-    return timm.create_model(f"{spec.architecture}.{spec.pretrained}", pretrained=True, pretrained_cfg_overlay=here)
+    # timm's own loader, which converts older checkpoints; it reads safetensors, or tensors only.
+    overlay = {"file": str(path), "custom_load": False}
+    return timm.create_model(f"{spec.architecture}.{spec.pretrained}", pretrained=True, pretrained_cfg_overlay=overlay)

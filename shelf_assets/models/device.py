@@ -1,7 +1,6 @@
-"""From a batch of stored pixels to what a model eats, on the device: the last step of preprocessing, alike
-for every model.
+"""The last step of preprocessing, on the device: from a batch of stored pixels to a model's normalised input.
 
-Decoding and cutting photos is in `preprocess`; this sees uint8 tensors alone.
+`vision.preprocess` decodes and cuts photos; this module sees uint8 tensors only.
 """
 
 from __future__ import annotations
@@ -11,25 +10,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shelf_assets.models.precision import AskedPrecision, resolve_precision
+from shelf_assets.models.precision import RequestedPrecision, resolve_precision
 from shelf_assets.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
 
 
-def pick_device(asked: str) -> torch.device:
-    """The torch device of a setting: `auto` is CUDA where there is one, else the CPU."""
+def pick_device(setting: str) -> torch.device:
+    """The torch device of a setting: `auto` is CUDA if available, else the CPU."""
     import torch
 
-    if asked == "auto":
+    if setting == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(asked)
+    return torch.device(setting)
 
 
-def at_precision(spec: ModelSpec, asked: AskedPrecision, device: str) -> ModelSpec:
-    """The spec at another precision, and so with another digest; `auto` keeps the spec's own."""
-    return spec if asked == "auto" else replace(spec, precision=resolve_precision(asked, device=device))
+def at_precision(spec: ModelSpec, requested: RequestedPrecision, device: str) -> ModelSpec:
+    """The spec with another precision, and thus another digest; `auto` keeps the spec's own."""
+    return spec if requested == "auto" else replace(spec, precision=resolve_precision(requested, device=device))
 
 
 def to_dtype(spec: ModelSpec) -> torch.dtype:
@@ -42,8 +41,8 @@ def to_dtype(spec: ModelSpec) -> torch.dtype:
 def memory_format_of(model: torch.nn.Module) -> torch.memory_format:
     """The memory format in which a model runs fastest on a CPU.
 
-    Measured on two Zen 3 cores: ResNet-50 takes a quarter less time in channels_last, ViT-B/32, whose one convolution cuts
-    the patches, a tenth more.
+    Measured on two Zen 3 cores: channels_last makes ResNet-50 a quarter faster, and ViT-B/32, which has one convolution only,
+    a tenth slower.
     """
     import torch
 
@@ -52,10 +51,10 @@ def memory_format_of(model: torch.nn.Module) -> torch.memory_format:
 
 
 class PixelInput:
-    """Turns uint8 N × 3 × H × W (RGB) into the normalised input of one model, in the memory format that it wants.
+    """Turns uint8 N × 3 × H × W (RGB) into the normalised input of one model, in the model's memory format.
 
-    Only the bytes travel to the device. A batch whose side is not the model's is resized there (antialiased,
-    with the model's interpolation), because the stored tensors have one size for all models.
+    Only bytes are copied to the device. A batch whose side is not the model's is resized there (antialiased, with the model's
+    interpolation), because stored tensors have one size for all models.
     """
 
     def __init__(self, spec: ModelSpec, device: torch.device, memory_format: torch.memory_format) -> None:
@@ -76,7 +75,7 @@ class PixelInput:
         return self.normalised(self.on_device(batch))
 
     def on_device(self, batch: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """The bytes of a batch where the model is. Raises ValueError for anything but uint8, N × 3 × H × W."""
+        """Copy a batch to the device. Raises ValueError for anything but uint8, N × 3 × H × W."""
         import torch
 
         pixels = torch.from_numpy(np.ascontiguousarray(batch)) if isinstance(batch, np.ndarray) else batch
@@ -85,7 +84,7 @@ class PixelInput:
         return pixels.to(self.device, non_blocking=True)
 
     def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What the model eats, from bytes on its device."""
+        """The model's input, from bytes on its device."""
         import torch
 
         floats = pixels.to(torch.float32, memory_format=self.memory_format)

@@ -1,7 +1,7 @@
-"""The embedded models: which installed files they are made of, and their pinned digests. Imports no torch.
+"""The embedded models: installed files and their pinned digests. Imports no torch.
 
-EfficientNet-Lite0 (ImageNet) classifies; the same tower with a trained projection beside the MiniLM text
-tower embeds. How they are loaded is in `classifier` and `embedder`.
+EfficientNet-Lite0 (ImageNet) classifies. The same tower with a trained projection, next to the MiniLM text tower, embeds.
+`classifier` and `embedder` load them.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ PROJECTION_CARD = PACKAGED / "clip_projection.json"
 
 @lru_cache(maxsize=1)
 def embedded_config() -> dict[str, Any]:
-    """The description of both models, open_clip's configuration of the embedder included."""
+    """Description of both models, with open_clip's configuration of the embedder."""
     config: dict[str, Any] = json.loads((PACKAGED / "embedded.json").read_text())
     return config
 
 
 def embedded_spec(task: TaskName, precision: Precision, projection: WeightsFile | None = None) -> ModelSpec:
-    """The embedded model of a task; `projection` replaces the packaged one, for training.
+    """The embedded model of a task; `projection` replaces the packaged one in training.
 
-    Raises WeightsUnavailable when a package is missing, ModelDigestMismatch when a file was altered.
+    Raises WeightsUnavailable for a missing package, ModelDigestMismatch for a changed file.
     """
     config = embedded_config()
     model, preprocess = config[task], config["preprocess"]
@@ -55,18 +55,18 @@ def embedded_spec(task: TaskName, precision: Precision, projection: WeightsFile 
 
 
 def projection_file() -> WeightsFile:
-    """The projection that this project trained; its digest is on its card."""
+    """The projection that this project has trained; its card has its digest."""
     card = json.loads(PROJECTION_CARD.read_text())
     return WeightsFile("projection", PROJECTION, card["sha256"], PACKAGED / PROJECTION)
 
 
 def _pinned(role: str, model_id: str) -> WeightsFile:
     described = embedded_config()["files"][role]
-    # Found without being imported: the package's code has no part in this.
+    # find_spec does not import the package: only its files are used.
     package = find_spec(described["package"])
     if package is None or not package.submodule_search_locations:
         raise WeightsUnavailable(
-            f"the package {described['package']} holds the weights of {model_id} and is not installed; "
+            f"the package {described['package']} with the weights of {model_id} is not installed; "
             "install the project's requirements again."
         )
     path = Path(package.submodule_search_locations[0]) / described["filename"]
@@ -74,7 +74,7 @@ def _pinned(role: str, model_id: str) -> WeightsFile:
 
 
 def _checked(model_id: str, file: WeightsFile) -> WeightsFile:
-    assert file.path is not None  # packaged files lie on this machine
+    assert file.path is not None  # packaged files are on this machine
     if not file.path.is_file():
         raise WeightsUnavailable(
             f"{file.path}, a file of {model_id}, is missing; install the project's requirements again."

@@ -1,6 +1,4 @@
-"""Embedders: a loaded open_clip model that puts pictures and words into one space. Which it is was decided in
-`catalogue`.
-"""
+"""Embedders: load an open_clip model, which maps pictures and texts into one vector space. `catalogue` chooses the model."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ import numpy as np
 from shelf_assets.models.device import PixelInput, at_precision, memory_format_of, pick_device, to_dtype
 from shelf_assets.models.embedded import embedded_config
 from shelf_assets.models.hub import local_path
-from shelf_assets.models.precision import AskedPrecision
+from shelf_assets.models.precision import RequestedPrecision
 from shelf_assets.models.spec import ModelSpec
 from shelf_assets.models.weights import in_order, load_tensors
 
@@ -25,7 +23,7 @@ _TEXTS_PER_PASS = 64
 
 
 class Embedder:
-    """An open_clip model in eval mode on its device. Every vector it gives is float32 and of unit length."""
+    """An open_clip model in eval mode on its device. All vectors are float32 of unit length."""
 
     def __init__(
         self, spec: ModelSpec, model: Any, tokenize: Callable[[list[str]], torch.Tensor], device: torch.device
@@ -37,9 +35,7 @@ class Embedder:
         self.pixels = PixelInput(spec, device, layout)
 
     def embed_images(self, batch: np.ndarray | torch.Tensor) -> np.ndarray:
-        """Vectors (float32, N × D) of a batch (uint8, N × 3 × 224 × 224). Raises ValueError for other
-        batches.
-        """
+        """Vectors (float32, N × D) of a batch (uint8, N × 3 × 224 × 224). Raises ValueError for other arrays."""
         import torch
 
         with torch.inference_mode():
@@ -49,7 +45,7 @@ class Embedder:
             return self.outputs(pixels).cpu().numpy()
 
     def outputs(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Vectors of bytes that lie on the device, as plain torch operations: what is compiled or exported."""
+        """Vectors of pixels on the device, in plain torch operations, so that it can be compiled and exported."""
         return _unit(self.model.encode_image(self.pixels.normalised(pixels)))
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -73,14 +69,14 @@ class Embedder:
         return int(open_clip.get_model_config(self.spec.architecture)["embed_dim"])
 
 
-def load_embedder(spec: ModelSpec, device: str = "auto", precision: AskedPrecision = "auto") -> Embedder:
-    """Load an embedder; its files are fetched if need be and their sha256 checked first.
+def load_embedder(spec: ModelSpec, device: str = "auto", precision: RequestedPrecision = "auto") -> Embedder:
+    """Load an embedder; missing files are fetched, and their sha256 is checked before loading.
 
-    `precision` "auto" is the spec's; another gives the embedder a spec, and so a digest, of its own.
+    `precision` "auto" is the spec's; another one gives the embedder a spec, and a digest, of its own.
     Raises WeightsUnavailable, ModelDigestMismatch, UnsafeWeights.
     """
     if spec.task != "embedder":
-        raise ValueError(f"{spec.model_id} is no embedder but a {spec.task}")
+        raise ValueError(f"{spec.model_id} is not an embedder but a {spec.task}")
     spec = at_precision(spec, precision, device)
     model, tokenize = _packaged(spec) if spec.source == "packaged" else _named(spec)
     return Embedder(spec, model, tokenize, pick_device(device))
@@ -96,7 +92,7 @@ def _named(spec: ModelSpec) -> tuple[Any, Callable[[list[str]], torch.Tensor]]:
             torch.manual_seed(spec.random_seed or 0)
             return open_clip.create_model(spec.architecture, load_weights=False, pretrained_text=False), tokenize
     path = local_path(spec.model_id, spec.files[0])
-    # By path, so that what was checked is what is loaded; weights_only also for the older .bin files.
+    # Loaded by path, so that the loaded file is the checked one; weights_only protects older .bin files.
     model = open_clip.create_model(spec.architecture, pretrained=str(path), weights_only=True)
     return model, tokenize
 
@@ -123,7 +119,7 @@ def _packaged(spec: ModelSpec) -> tuple[Any, Callable[[list[str]], torch.Tensor]
 
     def tokenize(texts: list[str]) -> torch.Tensor:
         tokens = tokenizer(texts)
-        # Columns of padding alone are masked and cost time: most queries are a few words.
+        # Columns with padding only are masked and cost time: most queries have a few words.
         return tokens[:, : int((tokens != model.text.config.pad_token_id).sum(dim=1).max())]
 
     return model, tokenize

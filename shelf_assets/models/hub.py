@@ -1,7 +1,6 @@
-"""The model hub: is a file cached, does the hub answer, what is the file's digest, fetch it. Imports no
-torch.
+"""The model hub: look for files in its cache, ask it for a file's digest, and download files. Imports no torch.
 
-Which models are asked for, and what happens when the hub is silent, is decided in `catalogue`.
+`catalogue` decides which models are requested, and what happens if the hub does not answer.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from shelf_assets.models.errors import ModelDigestMismatch, WeightsUnavailable
 from shelf_assets.models.spec import WeightsFile
 from shelf_assets.vision.digests import file_digest
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-# Long enough for a slow line, short enough that a laptop on a plane does not seem to hang.
+# Long enough for a slow connection, short enough that a laptop without a network does not seem to hang.
 ANSWER_SECONDS = 3.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """One file the hub says it has. `sha256` is None for the small files for which the hub gives no sha256."""
+    """A file on the hub. `sha256` is None for small files, for which the hub gives none."""
 
     repo: str
     filename: str
@@ -34,15 +33,15 @@ class HubFile:
     sha256: str | None
 
 
-def offline() -> bool:
-    """Whether the hub's own switch (HF_HUB_OFFLINE) forbids asking it."""
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE, the hub client's own switch, is set."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
 
 
 def cached_file(repo: str, filenames: tuple[str, ...], cache_dir: Path | None) -> Path | None:
-    """The first of these files that is in the cache already, without asking the hub."""
+    """The first of these files that is in the cache, without a request to the hub."""
     from huggingface_hub import try_to_load_from_cache
 
     for filename in filenames:
@@ -52,34 +51,31 @@ def cached_file(repo: str, filenames: tuple[str, ...], cache_dir: Path | None) -
     return None
 
 
-def holds_anything(cache_dir: Path | None) -> bool:
-    """Whether any model at all is in the cache."""
+def has_cached_models(cache_dir: Path | None) -> bool:
+    """Whether any model is in the cache."""
     from huggingface_hub import constants
 
     return any(Path(cache_dir or constants.HF_HUB_CACHE).glob("models--*"))
 
 
-def answers() -> bool:
-    """Whether the hub answers at all, within ANSWER_SECONDS."""
-    return bool(_in_time(_head_of_hub))
+def is_reachable() -> bool:
+    """Whether the hub answers within ANSWER_SECONDS."""
+    return bool(_with_timeout(_head_of_hub))
 
 
-def ask(repo: str, filenames: tuple[str, ...]) -> HubFile | None:
-    """The first of these files that the hub has, or None when the hub does not answer in time or has none of
-    them.
-    """
-    found = _in_time(lambda: _heads(repo, filenames))
+def find_file(repo: str, filenames: tuple[str, ...]) -> HubFile | None:
+    """The first of these files that the hub has; None if it has none of them or does not answer in time."""
+    found = _with_timeout(lambda: _heads(repo, filenames))
     return found[0] if found else None
 
 
-def _in_time(question: Callable[[], list[Answer]]) -> list[Answer]:
-    # Resolving a name has no timeout of its own, so the question is asked beside this thread, which does not
-    # wait longer.
-    answer: list[Answer] = []
-    asking = threading.Thread(target=lambda: answer.extend(question()), name="ask-hub", daemon=True)
-    asking.start()
-    asking.join(ANSWER_SECONDS)
-    return list(answer)
+def _with_timeout(request: Callable[[], list[Result]]) -> list[Result]:
+    # Name resolution has no timeout, so the request runs in a thread that is not waited for any longer.
+    results: list[Result] = []
+    thread = threading.Thread(target=lambda: results.extend(request()), name="ask-hub", daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    return list(results)
 
 
 def _head_of_hub() -> list[bool]:
@@ -88,10 +84,10 @@ def _head_of_hub() -> list[bool]:
     from huggingface_hub.utils import get_session
 
     try:
-        said = get_session().head(constants.ENDPOINT, timeout=ANSWER_SECONDS)
+        response = get_session().head(constants.ENDPOINT, timeout=ANSWER_SECONDS)
     except (HTTPError, OSError):
         return []
-    return [True] if said.status_code < 400 else []
+    return [True] if response.status_code < 400 else []
 
 
 def _heads(repo: str, filenames: tuple[str, ...]) -> list[HubFile]:
@@ -100,18 +96,18 @@ def _heads(repo: str, filenames: tuple[str, ...]) -> list[HubFile]:
 
     for filename in filenames:
         try:
-            said = get_hf_file_metadata(hf_hub_url(repo, filename), timeout=ANSWER_SECONDS)
+            metadata = get_hf_file_metadata(hf_hub_url(repo, filename), timeout=ANSWER_SECONDS)
         except EntryNotFoundError:
             continue
         except (HTTPError, OSError):
             return []
-        sha256 = said.etag if said.etag and _SHA256.fullmatch(said.etag) else None
-        return [HubFile(repo, filename, said.commit_hash or "main", sha256)]
+        sha256 = metadata.etag if metadata.etag and _SHA256.fullmatch(metadata.etag) else None
+        return [HubFile(repo, filename, metadata.commit_hash or "main", sha256)]
     return []
 
 
 def fetch(repo: str, filename: str, revision: str | None, cache_dir: Path | None) -> Path:
-    """Download one file into the cache, or find it there. Raises WeightsUnavailable."""
+    """Download a file into the cache, or find it there. Raises WeightsUnavailable."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HTTPError
 
@@ -125,7 +121,7 @@ def fetch(repo: str, filename: str, revision: str | None, cache_dir: Path | None
 
 
 def local_path(name: str, file: WeightsFile) -> Path:
-    """Where a model's file lies on this machine, fetched if need be, after its sha256 was checked."""
+    """Path of a model's file on this machine; it is fetched if necessary, and its sha256 is checked."""
     path = file.path
     if path is None:
         assert file.repo is not None  # only hub files have no path

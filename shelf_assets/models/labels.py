@@ -1,4 +1,4 @@
-"""Class names in people's words, from the lists that ship inside timm. No model belongs here."""
+"""Readable class names, from the lists that ship with timm. No model belongs here."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def class_names(pretrained_config: Any, classes: int) -> list[str]:
-    """The name of each class of a timm model, by its pretrained configuration; no two are alike.
+    """The name of each class of a timm model, by its pretrained configuration; names are unique.
 
-    ImageNet's sets are known by their number of classes; of other sets the configuration's own names serve, and
-    where there are none the class's number ("class 17").
+    ImageNet's variants are recognised by their number of classes. Other models use the configuration's own names, or the number
+    of the class ("class 17") where it has none.
     """
     from timm.data import ImageNetInfo, infer_imagenet_subset
 
@@ -25,9 +25,9 @@ def class_names(pretrained_config: Any, classes: int) -> list[str]:
 
 
 def shortened(names: Sequence[str], detailed: Sequence[str]) -> list[str]:
-    """Each "tench, Tinca tinca" by its first synonym, and only as much longer as tells it from the other classes.
+    """The first synonym of each "tench, Tinca tinca", or a longer name where the first synonym is not unique.
 
-    Both cranes are "crane" and no more, so they get their definition ("crane: lifts and moves heavy objects; …").
+    Both cranes are only called "crane", so they get their definition ("crane: lifts and moves heavy objects; …").
     """
     first = [name.split(",")[0].strip() for name in names]
     times, whole_times = Counter(first), Counter(names)

@@ -1,8 +1,7 @@
-"""What timm's and open_clip's registries say of a name: architecture, hub repository, preprocessing, near
-matches.
+"""Look up model names in timm's and open_clip's registries: architecture, hub repository, preprocessing, near matches.
 
-Both libraries import torch, so a process that has not imported them asks a child process, once per name.
-Weights are not touched here.
+Both libraries import torch, so a process that has not imported them asks a child process, once per name. Weights are not
+touched here.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ _ALL_NAMES = {
     "classifier": "timm.list_models(pretrained=True)",
     "embedder": "open_clip.list_pretrained(), written ARCHITECTURE/PRETRAINED",
 }
-# The child imports torch on a cold disk of a busy machine.
+# The child imports torch, perhaps from a cold disk on a busy machine.
 _CHILD_SECONDS = 300
 _PACKAGE_ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Facts:
-    """One registered model. `repo` is "" when its weights are not on the hub; `filenames` are tried in order."""
+class RegisteredModel:
+    """A model in a registry. `repo` is "" if its weights are not on the hub; `filenames` are tried in order."""
 
     name: str
     architecture: str
@@ -46,45 +45,50 @@ class Facts:
     image_size_px: int
 
     @classmethod
-    def from_json(cls, said: dict[str, Any]) -> Facts:
-        lists = {key: tuple(said[key]) for key in ("filenames", "mean", "std")}
-        return cls(**{**said, **lists})
+    def from_json(cls, entry: dict[str, Any]) -> RegisteredModel:
+        lists = {key: tuple(entry[key]) for key in ("filenames", "mean", "std")}
+        return cls(**{**entry, **lists})
 
 
 def registry_key(task: TaskName, name: str) -> str:
-    """Key under which facts may be kept on disk: they are those of one version of the library."""
+    """Key for an entry on disk, which is valid for one version of the library."""
     return f"{_PACKAGE[task]}=={version(_PACKAGE[task])}/{name}"
 
 
 @lru_cache(maxsize=64)
-def facts_of(task: TaskName, name: str) -> Facts:
-    """The registry's facts about a model. Raises UnknownModel with near matches."""
-    answer = _answer(task, name) if _LIBRARY[task] in sys.modules else _ask_child(task, name)
+def registered_model(task: TaskName, name: str) -> RegisteredModel:
+    """The registry's entry of a model. Raises UnknownModel with near matches."""
+    answer = _look_up(task, name) if _LIBRARY[task] in sys.modules else _ask_child(task, name)
     if "unknown" in answer:
         raise UnknownModel(name, answer["near"], _ALL_NAMES[task])
     if "refused" in answer:
         raise ModelError(answer["refused"])
-    return Facts.from_json(answer)
+    return RegisteredModel.from_json(answer)
 
 
 def _ask_child(task: TaskName, name: str) -> dict[str, Any]:
-    command = [sys.executable, "-c", f"import sys; from {__name__} import tell; tell(*sys.argv[1:])", task, name]
-    # With -c the child looks for modules in its working directory, so it finds this package also when it is
-    # not installed.
+    command = [
+        sys.executable,
+        "-c",
+        f"import sys; from {__name__} import print_entry; print_entry(*sys.argv[1:])",
+        task,
+        name,
+    ]
+    # With -c the child imports modules from its working directory, so it finds this package even if it is not installed.
     child = subprocess.run(
         command, cwd=_PACKAGE_ROOT, capture_output=True, text=True, timeout=_CHILD_SECONDS, check=False
     )
     if child.returncode != 0:
-        raise ModelError(f"{_LIBRARY[task]} cannot be asked about {name!r}: {child.stderr.strip()[-500:]}")
+        raise ModelError(f"{_LIBRARY[task]} cannot look up {name!r}: {child.stderr.strip()[-500:]}")
     answer: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
     return answer
 
 
-def _answer(task: str, name: str) -> dict[str, Any]:
-    return _ask_timm(name) if task == "classifier" else _ask_open_clip(name)
+def _look_up(task: str, name: str) -> dict[str, Any]:
+    return _look_up_in_timm(name) if task == "classifier" else _look_up_in_open_clip(name)
 
 
-def _ask_timm(name: str) -> dict[str, Any]:
+def _look_up_in_timm(name: str) -> dict[str, Any]:
     import timm
     from timm.data import resolve_data_config
 
@@ -94,9 +98,9 @@ def _ask_timm(name: str) -> dict[str, Any]:
         return _unknown(name, names)
     config = timm.get_pretrained_cfg(name)
     if config is None or not config.num_classes:
-        return {"refused": f"{name} has no classes: it makes features. Choose a model with a classifier."}
+        return {"refused": f"{name} has no classes, only features: choose a model with a classifier."}
     data = resolve_data_config(pretrained_cfg=config.to_dict())
-    facts = Facts(
+    model = RegisteredModel(
         name=f"{architecture}.{config.tag}" if config.tag else architecture,
         architecture=architecture,
         pretrained=config.tag or "",
@@ -107,10 +111,10 @@ def _ask_timm(name: str) -> dict[str, Any]:
         interpolation=data["interpolation"],
         image_size_px=data["input_size"][-1],
     )
-    return asdict(facts)
+    return asdict(model)
 
 
-def _ask_open_clip(name: str) -> dict[str, Any]:
+def _look_up_in_open_clip(name: str) -> dict[str, Any]:
     import open_clip
     from open_clip.transform import PreprocessCfg
 
@@ -121,14 +125,14 @@ def _ask_open_clip(name: str) -> dict[str, Any]:
         return _unknown(name, names)
     pretrained = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
     if pretrained.get("quick_gelu", False) != model_config.get("quick_gelu", False) and tag:
-        # open_clip only warns, and the vectors are then subtly wrong.
+        # open_clip only warns, but the vectors would be slightly wrong.
         other = f"{architecture}-quickgelu" if pretrained.get("quick_gelu") else architecture.removesuffix("-quickgelu")
         return {"refused": f"the weights {tag} were trained with another activation; use {other}/{tag}."}
     preprocess = {**asdict(PreprocessCfg()), **pretrained}
     size = model_config["vision_cfg"].get("image_size", 224)
     repo, _, filename = str(pretrained.get("hf_hub", "")).rpartition("/")
     safetensors = f"{filename.rpartition('.')[0]}.safetensors" if filename else "open_clip_model.safetensors"
-    facts = Facts(
+    model = RegisteredModel(
         name=name,
         architecture=architecture,
         pretrained=tag,
@@ -139,7 +143,7 @@ def _ask_open_clip(name: str) -> dict[str, Any]:
         interpolation=preprocess["interpolation"],
         image_size_px=size if isinstance(size, int) else size[0],
     )
-    return asdict(facts)
+    return asdict(model)
 
 
 def _unknown(name: str, names: list[str]) -> dict[str, Any]:
@@ -148,6 +152,6 @@ def _unknown(name: str, names: list[str]) -> dict[str, Any]:
     return {"unknown": name, "near": [lower[match] for match in near]}
 
 
-def tell(task: str, name: str) -> None:
-    """Write the registry's answer as one line of JSON: what the child process does."""
-    sys.stdout.write(json.dumps(_answer(task, name)) + "\n")
+def print_entry(task: str, name: str) -> None:
+    """Run in the child process: print the registry's answer as one line of JSON."""
+    sys.stdout.write(json.dumps(_look_up(task, name)) + "\n")

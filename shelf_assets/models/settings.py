@@ -1,4 +1,4 @@
-"""Settings of the models: which ones run, on what, in which precision, and how true a backend must be to float32."""
+"""Settings of the models: names, backend, precision, device, and the limits of parity with float32."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ModelSettings(BaseModel):
-    """Which models run, and how."""
+    """The models and how they run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     set: Literal["auto", "production", "embedded"] = Field(
         "auto",
-        description="Which set of models runs. auto: production where its weights can be had, else embedded, with a warning.",
+        description="Set of models. auto: production if its weights are available, else embedded, with a warning.",
     )
     classifier: str = Field(
         "resnet50.a1_in1k", description="Production classifier: any timm model name, with its pretrained tag."
@@ -24,37 +24,37 @@ class ModelSettings(BaseModel):
     )
     backend: Literal["auto", "torch", "openvino"] = Field(
         "auto",
-        description="What runs the models. auto: torch on GPUs and clusters, OpenVINO on CPUs where it is installed.",
+        description="Library that runs the models. auto: torch on GPUs and clusters, OpenVINO on CPUs if it is installed.",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         "auto",
-        description="auto: bf16 where the hardware has it, else fp32. fp16: GPUs. int8: OpenVINO, after `shelf calibrate`.",
+        description="auto: bf16 if the hardware supports it, else fp32. fp16: GPUs. int8: OpenVINO, after `shelf calibrate`.",
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     batch_size: int = Field(
         0,
         ge=0,
         le=4096,
-        description="Photos in one forward pass; 0: 16 on CPUs, what memory and speed suggest on GPUs.",
+        description="Photos in one forward pass; 0: 16 on CPUs, on GPUs the fastest that fits into memory.",
     )
     torch_compile: bool = Field(
         False,
-        description="Hand models to torch.compile: minutes at the first batch of every process, some speed after it. "
+        description="Use torch.compile: minutes at the first batch of every process, perhaps faster afterwards. "
         "Experimental: not measured yet.",
     )
     parity_cosine: float = Field(
         0.995,
         ge=0,
         le=1,
-        description="Least mean cosine between a backend's outputs and float32's; below it is refused.",
+        description="Least mean cosine between a backend's outputs and float32's; below it the backend is refused.",
     )
     parity_cosine_labelled: float = Field(
-        0.98, ge=0, le=1, description="The same where accuracy on labelled photos is known, which then decides."
+        0.98, ge=0, le=1, description="The same if the accuracy on labelled photos is known, which then decides."
     )
     parity_top1: float = Field(
-        0.85, ge=0, le=1, description="Least share of photos on which a backend names float32's best label."
+        0.85, ge=0, le=1, description="Least share of photos whose top label in a backend is that of float32."
     )
     parity_accuracy_points: float = Field(
-        0.5, ge=0, le=100, description="Most points of accuracy on labelled photos that int8 may lose."
+        0.5, ge=0, le=100, description="Most percentage points of accuracy on labelled photos that int8 may lose."
     )
     top_k: int = Field(5, ge=1, le=100, description="Labels kept for each photo.")

@@ -1,8 +1,6 @@
-"""What a model is before it is loaded: its name, its files, what it wants of a photo, and the digest of all
-that.
+"""Specification of a model before it is loaded: name, files, preprocessing, and the digest of all of these.
 
-Where models come from is decided in `catalogue`; loading them is in `classifier` and `embedder`. Nothing here
-imports torch.
+`catalogue` makes specifications; `classifier` and `embedder` load the models. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -22,9 +20,7 @@ Source = Literal["hub", "packaged", "random"]
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """One file that a model is made of. `path` is None while the hub alone has it; `repo` is None for
-    packaged files.
-    """
+    """One file of a model. `path` is None while it is only on the hub; `repo` is None for packaged files."""
 
     role: str
     filename: str
@@ -37,11 +33,11 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model by name and digest, with the preprocessing that is the model's own.
+    """A model by name and digest, with the model's own preprocessing.
 
-    `mean` and `std` are of RGB pixels in 0..1; `image_size_px` is the side the model was made for.
+    `mean` and `std` are of RGB pixels in 0..1; `image_size_px` is the side of its input.
     `architecture` is timm's or open_clip's name, `pretrained` the tag of the weights ("" for packaged and
-    random ones). `calibration` is the sha256 of a quantized model's file: another calibration is another model.
+    random ones). `calibration` is the sha256 of a quantized model's files, so that another calibration is another model.
     """
 
     task: TaskName
@@ -63,7 +59,7 @@ class ModelSpec:
     def model_digest(self) -> str:
         """sha256 of architecture, the sha256 of each file, backend, precision, calibration, and the seed of random weights.
 
-        Whatever changes the numbers that come out changes the digest, so that rows of two kinds never mix.
+        Everything that changes a model's outputs changes the digest, so that rows of different models are never mixed.
         """
         described: dict[str, object] = {
             "task": self.task,
@@ -79,7 +75,7 @@ class ModelSpec:
         return canonical_digest(described)
 
     def preprocess_digest(self, geometry: Mapping[str, object]) -> str:
-        """Digest of the stored tensor's geometry together with this model's own preprocessing."""
+        """Digest of the stored tensor's geometry and this model's own preprocessing."""
         return preprocess_digest(
             geometry, self.mean, self.std, interpolation=self.interpolation, image_size_px=self.image_size_px
         )

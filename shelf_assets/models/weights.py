@@ -1,7 +1,6 @@
-"""Weights out of files, without running code: safetensors, or torch's restricted unpickler for tensors alone.
+"""Read weights from files without running code: safetensors, or torch's restricted unpickler, which accepts tensors only.
 
-Digests are checked before a file gets here (`hub.local_path`). Building models is in `classifier` and
-`embedder`.
+`hub.local_path` has checked the file's digest before. `classifier` and `embedder` build the models.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors by name, on the CPU. Raises UnsafeWeights for a file that holds anything else."""
+    """Tensors by name, on the CPU. Raises UnsafeWeights for a file with anything else."""
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -28,7 +27,7 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as refused:
         raise UnsafeWeights(
-            f"{path} holds more than tensors and is not loaded, since that could run code: "
+            f"{path} contains more than tensors and is not loaded, because that could run code: "
             f"{str(refused).splitlines()[0]} Convert it to safetensors where it comes from."
         ) from refused
     if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
@@ -37,10 +36,9 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def in_order(checkpoint: dict[str, torch.Tensor], model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The checkpoint's tensors under the model's names, for two implementations that list the same layers in
-    one order.
+    """The checkpoint's tensors under the model's names, for two implementations with the same layers in the same order.
 
-    Every pair must agree in shape and in the last part of its name (weight, running_mean …), else ValueError.
+    Raises ValueError unless every pair agrees in shape and in the last part of its name (weight, running_mean …).
     """
     wanted = model.state_dict()
     if len(wanted) != len(checkpoint):

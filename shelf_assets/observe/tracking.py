@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from shelf_assets.observe.masking import without_password
 from shelf_assets.observe.meter import Meter
+from shelf_assets.urls import without_password
 
 if TYPE_CHECKING:
     from shelf_assets.models.spec import ModelSpec

@@ -1,3 +1,4 @@
-"""What a photo is: the rules it must meet, the validator that applies them, the sanitizer that rebuilds it, and the processes in
-which strangers' bytes are decoded. No Dagster, no torch.
+"""Photos: limits and rules of acceptance, the validator that applies them, and the sanitizer that re-encodes accepted ones.
+
+`decoder_pool` runs the sanitizer in bounded processes. No Dagster, no torch; uploads are in `intake`.
 """

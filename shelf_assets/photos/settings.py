@@ -1,4 +1,4 @@
-"""Settings of photos: their limits, at every way in and in the graph; near-duplicates; how uploads are decoded and rebuilt."""
+"""Settings of photos: limits for every way in and for the graph, near-duplicates, and decoding of uploads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Format = Literal["jpeg", "png", "webp", "gif", "heic", "avif"]
 
 
 class PhotoSettings(BaseModel):
-    """What a photo may be, the same for the upload API, `shelf land` and `raw_images`, and how a sanitizer rebuilds it."""
+    """Limits of a photo, the same for the upload API, `shelf land` and `raw_images`, and options of the sanitizer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,8 +20,8 @@ class PhotoSettings(BaseModel):
     max_pixels: int = Field(
         Limits.max_pixels,
         ge=1_000,
-        description="Photos whose header claims more are rejected as too_many_pixels. So are those that would hold 512 MiB "
-        "to decode, whatever is set: AVIF above 29 megapixels, WebP 31, HEIC 25 to 53, progressive JPEG 59 to 89, PNG and GIF "
+        description="Photos whose header claims more are rejected as too_many_pixels. So are photos that need 512 MiB "
+        "to decode, whatever the setting: AVIF above 29 megapixels, WebP 31, HEIC 25 to 53, progressive JPEG 59 to 89, PNG and GIF "
         "67, other JPEG 178.",
     )
     max_side_px: int = Field(
@@ -37,7 +37,7 @@ class PhotoSettings(BaseModel):
         Limits.max_aspect, ge=1, description="Longer side over shorter; panoramas have up to 6, till receipts up to 20."
     )
     max_frames: int = Field(
-        Limits.max_frames, ge=1, description="Frames of an animation, of which the first is the photo; more are a film."
+        Limits.max_frames, ge=1, description="Most frames of an animation; the first frame is the photo."
     )
     formats: tuple[Format, ...] = Field(
         ("jpeg", "png", "webp", "gif", "heic", "avif"),
@@ -52,7 +52,7 @@ class PhotoSettings(BaseModel):
     )
     near_duplicates: Literal["process", "skip"] = Field(
         "process",
-        description="process: a near-duplicate is accepted, with its group. skip: it is a duplicate, and goes no further.",
+        description="process: a near-duplicate is accepted, with its group. skip: it is recorded as a duplicate and not processed.",
     )
     near_duplicate_bits: int = Field(
         4, ge=0, le=7, description="Bits of 64 in which the perceptual hashes of near-duplicates may differ."
@@ -79,9 +79,9 @@ class PhotoSettings(BaseModel):
 
     @property
     def limits(self) -> Limits:
-        """Limits for the graph: JPEG always, since the upload API stores every format as one.
+        """Limits of the graph, which always accept JPEG, because the upload API stores every photo as JPEG.
 
-        `decoder_pool.sanitizer_options` has those of the upload API.
+        Limits of the upload API: `decoder_pool.sanitizer_options`.
         """
         return Limits(
             max_bytes=self.max_bytes,

@@ -1,4 +1,4 @@
-"""Memory that this process and a child of it both see: a photo through a pipe is copied 64 kB at a time, and both wake for each."""
+"""Memory shared with a child process: photos go through it rather than through a pipe, which copies 64 kB at a time."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from typing import Any
 
 
 class SharedBytes:
-    """Room for `size_bytes`, of which a child that is given it while it is spawned sees the same ones.
+    """A buffer of `size_bytes` that a spawned child process sees as well.
 
-    Memory is taken by the largest that was put here, and is given back when the child has ended and this is closed or gone.
-    Who may put and who take is for the two to agree on: nothing is locked.
+    Physical memory is allocated on the first write of a page and freed when both processes have closed the buffer. There is
+    no lock: the two processes must agree on who writes when.
     """
 
     def __init__(self, size_bytes: int, handle: int | None = None) -> None:
-        """`handle` is of the file that another process made."""
+        """`handle` is the file descriptor of a buffer that another process made; None makes a new buffer."""
         if handle is None:
             handle = _memory_file()
             os.ftruncate(handle, size_bytes)
-        # Open as long as this is: a child that has died is spawned again.
-        self._let_go = weakref.finalize(self, os.close, handle)
+        # The descriptor stays open as long as the buffer: a child that replaces a dead one needs it.
+        self._close_handle = weakref.finalize(self, os.close, handle)
         self._handle, self._size_bytes = handle, size_bytes
         self._bytes = mmap.mmap(handle, size_bytes)
 
     def put(self, data: bytes) -> int:
-        """Leave `data` there; how many bytes it is. Raises ValueError where there is no room for so many."""
+        """Write `data` to the start of the buffer and return its size. Raises ValueError where it does not fit."""
         if len(data) > self._size_bytes:
             raise ValueError(f"{len(data):,} bytes do not fit into {self._size_bytes:,}")
         self._bytes[: len(data)] = data
         return len(data)
 
-    def take(self, size_bytes: int) -> bytes:
-        """A copy of the first `size_bytes`."""
+    def read(self, size_bytes: int) -> bytes:
+        """Return a copy of the first `size_bytes`."""
         return self._bytes[:size_bytes]
 
     def close(self) -> None:
-        """Nobody puts or takes any more."""
+        """Release the buffer in this process; it cannot be used afterwards."""
         self._bytes.close()
-        self._let_go()
+        self._close_handle()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _seen_by_a_child, (DupFd(self._handle), self._size_bytes)
+        return _open_in_child, (DupFd(self._handle), self._size_bytes)
 
 
-def _seen_by_a_child(handle: Any, size_bytes: int) -> SharedBytes:
+def _open_in_child(handle: Any, size_bytes: int) -> SharedBytes:
     return SharedBytes(size_bytes, handle.detach())
 
 

@@ -1,10 +1,10 @@
-"""Is this a photo we take? The rules are asked in their order; the first that objects is the result. Never raises, for any bytes.
+"""The validator: apply the rules in order and return the first violation, or acceptance. Returns a result for any bytes.
 
-One judge for every door and for the graph. Pixels for the models are made by the same decoder: what is accepted here can
-be decoded there.
+Uploads and the graph use the same validator. Pixels for the models come from the same decoder, so every accepted photo can be
+decoded there.
 
-Trailing bytes after a picture's end are accepted: motion photos, multi-picture and HDR files of common phones carry a
-video or further pictures there. Nobody reads them, and a file that a door has rebuilt has none.
+Bytes after the end of a picture are accepted: motion photos and multi-picture files of common phones store a video or further
+pictures there. They are ignored, and the sanitizer removes them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shelf_assets.photos.limits import Limits
-from shelf_assets.photos.rules import RULES, Decode, Photo, prove
+from shelf_assets.photos.rules import RULES, Decode, Photo, check_decodable
 from shelf_assets.vision.formats import sniff
 from shelf_assets.vision.headers import Header
 from shelf_assets.vision.perceptual_hash import perceptual_hash
@@ -25,10 +25,10 @@ from shelf_assets.vision.reasons import Undecodable
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """`width_px` and `height_px` as stored, before EXIF orientation (1 to 8; 1 where none is given).
+    """Acceptance, or the first violation: `reason` is a key of `rules.BY_REASON`, or None for an accepted photo.
 
-    `reason` is one of `rules.BY_REASON`, None for a photo that is taken. `format` is also given for formats that are not
-    taken, sizes wherever the header could be read.
+    `width_px` and `height_px` are as stored, before EXIF orientation (1 to 8; 1 where there is none); both are None where the
+    header could not be read. `format` is also given for formats that are not accepted.
     """
 
     format: str | None = None
@@ -43,43 +43,45 @@ class ValidationResult:
         return self.reason is None
 
 
-def validate_bytes(data: bytes, limits: Limits, decode: Decode = prove) -> ValidationResult:
-    """Judge a photo's bytes; see the module's first sentence.
+def validate_bytes(data: bytes, limits: Limits, decode: Decode = check_decodable) -> ValidationResult:
+    """Validate a photo's bytes.
 
-    `decode` is the proof that a picture is in them: who needs its pixels anyway takes them there, and decodes once.
+    `decode` must raise Undecodable for bytes without a picture. A caller that needs pixels passes its own decode function, so
+    that the photo is decoded once.
     """
     return validate_photo(Photo(data, decode), limits)
 
 
 def validate_photo(photo: Photo, limits: Limits) -> ValidationResult:
-    """The result on a photo, which keeps what was found in it."""
-    reason, detail = _objection(photo, limits)
-    found = vars(photo)  # only what some rule has asked for
-    header: Header | None = found.get("header")
+    """Validate a photo; what the checks have computed stays in it."""
+    reason, detail = _first_violation(photo, limits)
+    computed = vars(photo)  # cached properties that some check has used
+    header: Header | None = computed.get("header")
     if header is None:
         return ValidationResult(sniff(photo.data) if photo.data else None, reason=reason, detail=detail)
     return ValidationResult(header.format, header.width_px, header.height_px, header.exif_orientation, reason, detail)
 
 
-def _objection(photo: Photo, limits: Limits) -> tuple[str | None, str | None]:
+def _first_violation(photo: Photo, limits: Limits) -> tuple[str | None, str | None]:
     try:
         for rule in RULES:
-            if rule.question and (detail := rule.question(photo, limits)):
+            if rule.check and (detail := rule.check(photo, limits)):
                 return rule.reason, detail
-    except Undecodable as refused:
-        return str(refused.reason), refused.detail
+    except Undecodable as error:
+        return str(error.reason), error.detail
     return None, None
 
 
-_LOOKED_AT = Geometry()
+# Perceptual hashes of all settings are made from this geometry, so that they can be compared.
+_HASHED_GEOMETRY = Geometry()
 
 
 @dataclass(frozen=True)
 class ValidatedObject:
-    """What was found in one object of the lake: `sha256` is None when its bytes were not read.
+    """One validated object of the lake. `sha256` is None when its bytes were not read.
 
-    `pixels` is the tensor of a good photo (uint8, 3 × size × size) where one was asked for, `perceptual_hash` what it looks
-    like: None of a picture that is flat.
+    `pixels` is the tensor of an accepted photo (uint8, 3 × size × size) where a geometry was given. `perceptual_hash` is None
+    for rejected and for flat pictures.
     """
 
     sha256: str | None
@@ -88,12 +90,16 @@ class ValidatedObject:
     perceptual_hash: int | None = None
 
 
-def validate(size_bytes: int, data: bytes | None, limits: Limits, geometry: Geometry | None = None) -> ValidatedObject:
-    """Judge one listed object. `data` is None when it vanished before it was read, or is larger than the limit.
+def unsupported_key() -> ValidatedObject:
+    """The result for an object whose key the store's client does not support, so that it cannot be read."""
+    detail = "empty or dotted segments or control characters; store the photo under another key"
+    return ValidatedObject(None, ValidationResult(reason="unsupported_key", detail=detail))
 
-    With a `geometry` the decode that proves the photo also gives its tensor: one decode serves the ledger and the models. What
-    the photo looks like is said of the default geometry's tensor, whatever is asked for: hashes of different settings
-    could not be compared.
+
+def validate(size_bytes: int, data: bytes | None, limits: Limits, geometry: Geometry | None = None) -> ValidatedObject:
+    """Validate one listed object. `data` is None where the object is larger than the limit or was gone when it was read.
+
+    With a `geometry` the validating decode also gives the photo's tensor: one decode serves the table and the models.
     """
     if data is None:
         if size_bytes > limits.max_bytes:
@@ -103,12 +109,12 @@ def validate(size_bytes: int, data: bytes | None, limits: Limits, geometry: Geom
             None, ValidationResult(reason="gone", detail="listed, but no longer there when it was read")
         )
     sha256 = hashlib.sha256(data).hexdigest()
-    geometries = {_LOOKED_AT} if geometry is None else {_LOOKED_AT, geometry}
+    geometries = {_HASHED_GEOMETRY} if geometry is None else {_HASHED_GEOMETRY, geometry}
     photo = Photo(data, lambda data, header: cut_each(data, header, geometries))
     result = validate_photo(photo, limits)
     if not result.ok:
         return ValidatedObject(sha256, result)
     tensors = photo.decoded
     return ValidatedObject(
-        sha256, result, None if geometry is None else tensors[geometry], perceptual_hash(tensors[_LOOKED_AT])
+        sha256, result, None if geometry is None else tensors[geometry], perceptual_hash(tensors[_HASHED_GEOMETRY])
     )

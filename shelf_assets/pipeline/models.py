@@ -73,7 +73,7 @@ class Predictor:
     def facts(self) -> dict[str, object]:
         """What ran, for metadata: the device, and how true the backend is to float32."""
         parity = self.model.card.parity
-        return {"device": self.device, **(parity.facts() if parity else {})}
+        return {"device": self.device, **(parity.metrics() if parity else {})}
 
 
 def top_labels(probabilities: np.ndarray, labels: Sequence[str], top_k: int) -> pl.DataFrame:

@@ -52,6 +52,11 @@ def plan_days(
     return stages
 
 
+def photos_of_work(tensors: Tensors, models: PredictionModels, days: Sequence[date]) -> int:
+    """Photos that a run of the days would work on: the sum over the days of their busiest stage's."""
+    return sum(max((images for *_, images in _work_of(tensors, models, day)), default=0) for day in days)
+
+
 def measured_speeds(lake: Lake) -> dict[tuple[str, str | None], float]:
     """Median images/s of each (stage, model_id or None) over its newest thirty runs."""
     runs = lake.table("stage_runs").scan().filter(pl.col("wall_seconds") > 0).sort("finished_at").collect()

@@ -1,1 +1,1 @@
-"""Training: what makes the weights that this project keeps. Using them belongs to `vision`."""
+"""Training of the weights that this project ships. `models` uses them."""

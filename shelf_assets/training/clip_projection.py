@@ -1,7 +1,6 @@
-"""Train, score and store the projection of the embedded embedder: `python -m
-shelf_assets.training.clip_projection --help`.
+"""Train, score and store the projection of the embedded embedder: `python -m shelf_assets.training.clip_projection --help`.
 
-What it learns from is in `projection_data`, how in `projection_fit`, how good it is in `projection_scores`.
+`projection_data` makes its training data, `projection_fit` fits it, and `projection_scores` scores it.
 """
 
 from __future__ import annotations
@@ -30,35 +29,35 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A quarter of the coarse classes; three draws, because one draw of 11 moves the score by more than any knob.
+# A quarter of the coarse classes. Three draws, because the choice of 11 classes changes the score more than any parameter.
 _HELD_OUT_CLASSES = 11
 _HELD_OUT_DRAWS = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fit, score, and write clip_projection.safetensors with its card into the output folder."""
-    asked = _arguments(arguments)
+    """Fit, score, and write clip_projection.safetensors and its card into the output folder."""
+    options = _arguments(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    asked.work.mkdir(parents=True, exist_ok=True)
-    towers = _towers(asked.work)
-    recipe = Recipe(seed=asked.seed)
-    sources = [grocery(asked.grocery, towers)]
-    if asked.drawn:
-        sources.append(drawn(asked.drawn, towers))
+    options.work.mkdir(parents=True, exist_ok=True)
+    towers = _towers(options.work)
+    recipe = Recipe(seed=options.seed)
+    sources = [grocery(options.grocery, towers)]
+    if options.drawn:
+        sources.append(drawn(options.drawn, towers))
     words = towers.imagenet_words()
-    projection = _store(fit(sources, words, recipe), asked.out)
+    projection = _store(fit(sources, words, recipe), options.out)
     card = {
-        "sha256": file_digest(asked.out / PROJECTION),
+        "sha256": file_digest(options.out / PROJECTION),
         "command": (
             "python -m shelf_assets.training.clip_projection --grocery GroceryStoreDataset "
-            f"{'--drawn DrawnProducts ' if asked.drawn else ''}--seed {asked.seed}"
+            f"{'--drawn DrawnProducts ' if options.drawn else ''}--seed {options.seed}"
         ),
-        "seed": asked.seed,
+        "seed": options.seed,
         "recipe": asdict(recipe),
         "data": _data(sources),
         "scores": _scores(projection, sources, words, recipe),
     }
-    (asked.out / "clip_projection.json").write_text(json.dumps(card, indent=2) + "\n")
+    (options.out / "clip_projection.json").write_text(json.dumps(card, indent=2) + "\n")
     log.info("%s", json.dumps(card["scores"], indent=2))
 
 
@@ -73,7 +72,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _towers(work: Path) -> Towers:
-    """The frozen towers. The embedder is built with an empty projection: only its text tower is asked."""
+    """The frozen towers. The embedder gets an empty projection, because only its text tower is used."""
     config = embedded_config()["embedder"]["open_clip"]
     classifier = load_classifier(embedded_spec("classifier", "fp32"), device="cpu")
     empty = Projection(
@@ -88,13 +87,13 @@ def _towers(work: Path) -> Towers:
 
 
 def _store(projection: Projection, folder: Path) -> Projection:
-    """Write the projection in fp16 and return what was written: that, and not the fit, is what gets scored."""
+    """Write the projection in fp16 and return the written values, which are the ones to score."""
     from safetensors.numpy import load_file, save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     halves = {"weight": projection.weight.astype(np.float16), "bias": projection.bias.astype(np.float16)}
     save_file(halves, folder / PROJECTION)
-    # safetensors writes for the owner alone; a package is installed for everybody.
+    # safetensors makes the file readable by its owner only, but a package is installed for all users.
     (folder / PROJECTION).chmod(0o644)
     stored = load_file(folder / PROJECTION)
     return Projection(stored["weight"].astype(np.float32), stored["bias"].astype(np.float32))
@@ -130,9 +129,7 @@ def _scores(
 
 
 def _held_out(sources: Sequence[Source], words: np.ndarray, recipe: Recipe) -> dict[str, dict[str, float]]:
-    """Fits that never saw 11 coarse classes of grocery, scored on those; drawn products, some of the same
-    names, are left out.
-    """
+    """Fits without 11 coarse classes of grocery, scored on these; without drawn products, which share some names."""
     source = sources[0]
     fitted, baseline = [], []
     for draw in range(_HELD_OUT_DRAWS):

@@ -1,8 +1,6 @@
-"""Photos and words to fit the packaged projection on: their frozen features, their names as vectors. Fitting
-is elsewhere.
+"""Training data of the packaged projection: frozen features of photos, and vectors of their names.
 
-Features are kept as .npy in a working folder, keyed by what they were made of, and are never part of the
-project.
+Features are cached as .npy in a working folder, with keys made from their inputs; they are not part of the project.
 """
 
 from __future__ import annotations
@@ -27,17 +25,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A name alone and in three sentences that people write: the projection shall not hang on one wording.
+# The name alone and in three usual sentences, so that the projection does not depend on one wording.
 TEMPLATES = ("{}", "a photo of {}", "{} on a shop shelf", "fresh {} in a grocery store")
 _BATCH = 32
 
 
 @dataclass(frozen=True)
 class Photos:
-    """N photos as frozen features: `views` is V × N × 1280 (as taken, mirrored), `imagenet` N × 1000
-    probabilities.
+    """N photos as frozen features: `views` is V × N × 1280 (as taken, mirrored), `imagenet` N × 1000 probabilities.
 
-    `fine` and `coarse` are each photo's class numbers; their names are in a Vocabulary.
+    `fine` and `coarse` are class numbers of the photos; their names are in a Vocabulary.
     """
 
     views: np.ndarray
@@ -48,9 +45,7 @@ class Photos:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Class names of two levels as text vectors, templates × classes × 384; `coarse_of` is each fine class's
-    coarse one.
-    """
+    """Class names of two levels as text vectors, templates × classes × 384; `coarse_of` maps fine to coarse classes."""
 
     fine_names: tuple[str, ...]
     coarse_names: tuple[str, ...]
@@ -61,7 +56,7 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Source:
-    """One collection of photos with its names: photos of one source compete among that source's names alone."""
+    """One collection of photos with its class names; photos of a source are compared with that source's names only."""
 
     train: Photos
     val: Photos
@@ -69,15 +64,13 @@ class Source:
 
 
 def grocery(folder: Path, towers: Towers) -> Source:
-    """GroceryStoreDataset (Klasson et al., WACV 2019): 81 fine classes in 43 coarse ones, `train` and `val`
-    as published.
-    """
+    """GroceryStoreDataset (Klasson et al., WACV 2019): 81 fine classes in 43 coarse ones, with the published splits."""
     with (folder / "classes.csv").open(newline="") as file:
         rows = list(csv.reader(file))[1:]
-    coarse = dict(sorted((int(row[3]), _spoken(row[2])) for row in rows))
-    fine = [_spoken(row[0]) for row in rows]
+    coarse = dict(sorted((int(row[3]), _readable(row[2])) for row in rows))
+    fine = [_readable(row[0]) for row in rows]
     coarse_of = np.array([int(row[3]) for row in rows])
-    # "golden delicious" is no word of its own: the coarse name is said with it.
+    # "golden delicious" does not say that it is an apple, so the coarse name is added.
     full = [name if coarse[of] in name else f"{name} {coarse[of]}" for name, of in zip(fine, coarse_of, strict=True)]
     words = towers.vocabulary(full, list(coarse.values()), coarse_of)
     return Source(_split(folder, "train", towers), _split(folder, "val", towers), words)
@@ -102,16 +95,14 @@ def _split(folder: Path, split: str, towers: Towers) -> Photos:
 
 
 class Towers:
-    """The two frozen towers, and the folder where what they gave is kept."""
+    """The two frozen towers, with a folder in which their outputs are cached."""
 
     def __init__(self, classifier: Classifier, embedder: Embedder, cache: Path) -> None:
         self.classifier, self.embedder, self.cache = classifier, embedder, cache
         cache.mkdir(parents=True, exist_ok=True)
 
     def features(self, key: str, count: int, photos: Iterable[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """Features (2 × N × 1280, fp32) and ImageNet probabilities (N × 1000) of photos, through the
-        project's own decode.
-        """
+        """Features (2 × N × 1280, fp32) and ImageNet probabilities (N × 1000) of photos, decoded as in production."""
         geometry = Geometry()
         key = canonical_digest([key, geometry.digest(), self.classifier.spec.model_digest])[:16]
         paths = [self.cache / f"{key}-{name}.npy" for name in ("views", "imagenet")]
@@ -120,15 +111,15 @@ class Towers:
             imagenet = []
             for number, batch in enumerate(_batches(decode_each(photos, geometry))):
                 log.info("features %d of %d", min(count, (number + 1) * _BATCH), count)
-                seen, probabilities = self._look(batch)
+                seen, probabilities = self._features_of(batch)
                 views[0].append(seen)
-                views[1].append(self._look(batch[:, :, :, ::-1])[0])
+                views[1].append(self._features_of(batch[:, :, :, ::-1])[0])
                 imagenet.append(probabilities)
             np.save(paths[0], np.stack([np.concatenate(view) for view in views]))
             np.save(paths[1], np.concatenate(imagenet))
         return np.load(paths[0]), np.load(paths[1])
 
-    def _look(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _features_of(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import torch
 
         model = self.classifier.model
@@ -137,14 +128,14 @@ class Towers:
             return seen.float().numpy(), torch.softmax(model.get_classifier()(seen).float(), dim=1).numpy()
 
     def vocabulary(self, fine: Sequence[str], coarse: Sequence[str], coarse_of: np.ndarray) -> Vocabulary:
-        """Two levels of names with their vectors."""
-        return Vocabulary(tuple(fine), tuple(coarse), coarse_of, self.say(fine), self.say(coarse))
+        """The vocabulary of two levels of names."""
+        return Vocabulary(tuple(fine), tuple(coarse), coarse_of, self.text_vectors(fine), self.text_vectors(coarse))
 
     def imagenet_words(self) -> np.ndarray:
-        """ImageNet's class names as vectors: templates × 1000 × 384."""
-        return self.say([name.lower() for name in self.classifier.names])
+        """Vectors of ImageNet's class names: templates × 1000 × 384."""
+        return self.text_vectors([name.lower() for name in self.classifier.names])
 
-    def say(self, names: Sequence[str]) -> np.ndarray:
+    def text_vectors(self, names: Sequence[str]) -> np.ndarray:
         """Unit vectors of names in every template: templates × names × 384."""
         path = self.cache / f"{canonical_digest([TEMPLATES, list(names), self.text_digest])[:16]}-words.npy"
         if not path.exists():
@@ -166,7 +157,7 @@ def _batches(tensors: Iterable[np.ndarray | Undecodable]) -> Iterator[np.ndarray
     batch: list[np.ndarray] = []
     for tensor in tensors:
         if isinstance(tensor, Undecodable):
-            raise tensor  # a training set is curated: one broken file there is a mistake
+            raise tensor  # a training set is curated, so a broken file is a mistake
         batch.append(tensor)
         if len(batch) == _BATCH:
             yield np.stack(batch)
@@ -175,5 +166,5 @@ def _batches(tensors: Iterable[np.ndarray | Undecodable]) -> Iterator[np.ndarray
         yield np.stack(batch)
 
 
-def _spoken(name: str) -> str:
+def _readable(name: str) -> str:
     return name.replace("-", " ").lower()

@@ -1,7 +1,6 @@
-"""Fitting the projection: one linear layer from the image tower's features into the text tower's space.
+"""Fit the projection: one linear layer from the image tower's features into the text tower's space.
 
-Ridge regression onto the names' vectors gives the start; softmax over names, both ways, sharpens it. Data and
-scores are elsewhere.
+Ridge regression onto the vectors of the names gives the initial weights; contrastive training improves them.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shelf_assets.training.projection_data import Source
-from shelf_assets.training.projection_scores import spoken, unit
+from shelf_assets.training.projection_scores import name_vectors, unit
 
 if TYPE_CHECKING:
     import torch
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Knobs of the fit, chosen on grocery's validation photos and held-out classes; docs/models.md has the
-    figures.
-    """
+    """Hyperparameters, chosen on grocery's validation photos and held-out classes; docs/models.md has the scores."""
 
     ridge: float = 1000.0
     steps: int = 300
@@ -51,9 +48,7 @@ class Projection:
 def fit(
     sources: Sequence[Source], imagenet_words: np.ndarray, recipe: Recipe, held_out: np.ndarray | None = None
 ) -> Projection:
-    """Fit on the training photos of all sources. Photos and names of the first source's `held_out` coarse
-    classes are not seen.
-    """
+    """Fit on the training photos of all sources, without photos and names of the first source's `held_out` coarse classes."""
     sets = [
         _Set.of(source, held_out if place == 0 and held_out is not None else np.array([], int))
         for place, source in enumerate(sources)
@@ -69,7 +64,7 @@ def fit(
 
 @dataclass(frozen=True)
 class _Set:
-    """The photos and names of one source that may be seen, classes numbered anew."""
+    """Photos and names of one source without the held-out classes; classes are renumbered."""
 
     views: np.ndarray
     imagenet: np.ndarray
@@ -94,19 +89,17 @@ class _Set:
         )
 
     def targets(self, imagenet_words: np.ndarray) -> np.ndarray:
-        """What each view's vector should be near: its two names and what ImageNet's classes say of it."""
-        named = spoken(self.fine_words)[self.fine] + spoken(self.coarse_words)[self.coarse]
-        target = unit(named + unit(self.imagenet @ spoken(imagenet_words)))
+        """Target vector of each view: the mean of its two names and of its ImageNet classes."""
+        named = name_vectors(self.fine_words)[self.fine] + name_vectors(self.coarse_words)[self.coarse]
+        target = unit(named + unit(self.imagenet @ name_vectors(imagenet_words)))
         return np.tile(target, (len(self.views), 1))
 
 
 def _ridge(features: np.ndarray, targets: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    """Ridge regression with an unpenalised bias, as weight and bias of a layer whose outputs have about unit
-    length.
-    """
+    """Ridge regression with an unpenalised bias: weight and bias of a layer whose outputs have a mean length of 1."""
     middle = targets.mean(axis=0)
     gram = features.T @ features + strength * np.eye(features.shape[1], dtype=features.dtype)
-    # Features are centred, so the bias is the targets' mean.
+    # Features are centred, so the bias is the mean of the targets.
     weight = np.linalg.solve(gram, features.T @ (targets - middle)).T
     length = np.linalg.norm(features @ weight.T + middle, axis=1).mean()
     return weight / length, middle / length
@@ -147,7 +140,7 @@ def _sharpen(
 def _loss(
     vectors: torch.Tensor, each: _Set, chosen: np.ndarray, imagenet_words: np.ndarray, step: int, recipe: Recipe
 ) -> torch.Tensor:
-    """Cross-entropy of names given photos and of photos given names, and of ImageNet's soft labels."""
+    """Cross-entropy of names given photos, of photos given names, and with ImageNet's soft labels."""
     import torch
 
     functional = torch.nn.functional

@@ -1,1 +1,1 @@
-"""From bytes to pixels: formats, headers, decoding, resizing, and the engine that streams photos. No models, no lake."""
+"""From bytes to pixels: formats, headers, decoding, resizing, and the streaming engine. No models, no lake."""

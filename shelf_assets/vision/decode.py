@@ -1,9 +1,8 @@
-"""From headers to RGB pixels: which decoder for which format, how small, at what cost. No geometry, no policy here.
+"""Decode photos to RGB pixels: the decoder for each format, its scaling, and its cost in memory. No geometry, no policy here.
 
-JPEG goes through libjpeg-turbo (simplejpeg) with DCT scaling by powers of two, the factors that are SIMD. Everything
-else, and the odd JPEG whose headers turbo's strict interface will not read, goes through Pillow. Both release the
-interpreter's lock. Of animations only the first frame is decoded; colour profiles (ICC) are ignored, in every format
-alike.
+JPEG is decoded by libjpeg-turbo (simplejpeg) with DCT scaling by powers of two, which are the factors with SIMD code. Pillow
+decodes everything else, including JPEGs whose headers turbo's strict interface rejects. Both release the GIL. Only the first
+frame of an animation is decoded. Colour profiles (ICC) are ignored in all formats.
 """
 
 from __future__ import annotations
@@ -26,29 +25,29 @@ from shelf_assets.vision.headers import MAX_JPEG_SCANS, Header
 from shelf_assets.vision.heif import open_heif
 from shelf_assets.vision.reasons import Reason, Undecodable
 
-# The most that decoding one photo may hold, whatever the settings say; a process decodes one big photo at a time.
+# Most memory for decoding one photo, independent of settings. A process decodes one photo above BIG_BYTES at a time.
 MAX_DECODE_BYTES = 512 << 20
 BIG_BYTES = 64 << 20
-# Peak memory per stored pixel, measured: Pillow keeps 4 bytes, the result is 3; libwebp's animation decoder, which Pillow
-# uses for still pictures too, adds two canvases and its own planes. AVIF holds 13 with 8 bits, and 4 more for planes of
-# 16: how deep one is nobody says before it is decoded. HEIC says it in its header.
+# Measured peak memory per stored pixel. Pillow holds 4 bytes, and the result 3. libwebp's animation decoder, which Pillow also
+# uses for still pictures, adds two canvases and its own planes. AVIF holds 13 with 8 bits, and 4 more with 16-bit planes; its
+# depth is unknown before decoding. HEIC's depth is in its header.
 _BYTES_PER_PX = {"jpeg": 3, "png": 8, "gif": 8, "webp": 17, "heic": 21, "avif": 18}
-# JPEGs that turbo refuses.
+# For JPEGs that turbo rejects.
 _PILLOW_JPEG_BYTES_PER_PX = 8
 _STRIP_ROWS = 64
-# Each scan of a progressive JPEG walks over all coefficients: 64 scans of 16 MP, or 10 of 100 MP.
+# Each scan of a progressive JPEG walks over all coefficients: the limit allows 64 scans of 16 MP, or 10 of 100 MP.
 MAX_SCANNED_PX = 1_024_000_000
 
 _PILLOW_FORMATS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF"}
 _TRUNCATED = re.compile(r"truncat|premature end|unexpected end of file", re.IGNORECASE)
-# Headers that turbo refuses though no pixel is in doubt: bytes lying between two segments, as Photoshop and some phones
-# leave them, a broken colour profile, an unusual subsampling.
+# Header problems for which turbo rejects a JPEG although its pixels are unaffected: bytes between two segments, as Photoshop
+# and some phones write them, a broken colour profile, or unusual subsampling.
 _ODD_HEADER = re.compile(r"extraneous bytes before marker|ICC marker|subsampling level", re.IGNORECASE)
 _BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _SCAN, _END = b"\xff\xda", b"\xff\xd9"
-# Marks that may be the picture's end: of those before it, in comments between scans, nobody writes so many.
+# End markers to try as the end of the picture. Markers before it are in comments between scans, which are few in real files.
 _END_MARKS = 1_000
-# What Pillow's parsers, written in Python, raise on broken files besides OSError.
+# Exceptions, besides OSError, of Pillow's parsers on broken files; they are written in Python.
 _DECODER_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -60,15 +59,15 @@ _DECODER_ERRORS = (
     SyntaxError,
     TypeError,
     ValueError,
-    Warning,  # for who runs with warnings as errors
+    Warning,  # for programs that run with warnings as errors
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
 )
 
 _big = threading.Lock()
-# Output buffers that decodes hand on to one another: fresh megabytes from the system cost more page faults than pixels.
-# A deque of at most as many as decodes run at once; its append and pop are atomic.
+# Output buffers that are reused by later decodes: page faults of newly allocated megabytes cost more than decoding into them.
+# The deque holds at most one buffer per concurrent decode; its append and pop are atomic.
 _buffers: deque[np.ndarray] = deque(maxlen=32)
 _BUFFER_BYTES = 4 << 20
 
@@ -79,7 +78,7 @@ def shrink_for(side_px: int, wanted_px: int) -> int:
 
 
 def decode_cost(header: Header, shrink: int) -> int:
-    """Bytes that decoding at 1/shrink holds at its peak, the file itself not counted."""
+    """Peak memory in bytes of decoding at 1/shrink, without the file itself."""
     held = header.decode_bytes_per_px or _BYTES_PER_PX[header.format]
     if header.format == "jpeg":
         held = held / shrink**2 + header.coefficient_bytes_per_px
@@ -87,19 +86,19 @@ def decode_cost(header: Header, shrink: int) -> int:
 
 
 def require_affordable(header: Header) -> None:
-    """Raise Undecodable for a photo that could take more memory or time than one may, at any shrink."""
+    """Raise Undecodable for a photo that could exceed the fixed limits of memory or time at some shrink."""
     _require_bytes(header, decode_cost(header, 1))
     if header.scans > MAX_JPEG_SCANS or header.scans * header.pixels > MAX_SCANNED_PX:
         raise Undecodable(
             Reason.too_many_pixels,
-            f"{header.width_px:,} × {header.height_px:,} pixels, gone over in {header.scans} scans",
+            f"{header.width_px:,} × {header.height_px:,} pixels in {header.scans} scans",
         )
 
 
 def require_complete(header: Header) -> None:
-    """Raise Undecodable for a file that is cut off, as its container tells."""
+    """Raise Undecodable for a file that is shorter than its container's lengths say."""
     if not header.is_complete:
-        raise Undecodable(Reason.truncated, f"{header.format}: its own lengths reach over the end of the file")
+        raise Undecodable(Reason.truncated, f"{header.format}: the lengths in its container exceed the file")
 
 
 def _require_bytes(header: Header, cost: int) -> None:
@@ -115,9 +114,8 @@ def _require_bytes(header: Header, cost: int) -> None:
 def decoded(data: bytes, header: Header, shrink: int, to_keep: bool = False) -> Iterator[np.ndarray]:
     """uint8 RGB, ceil(height/shrink) × ceil(width/shrink) × 3, as stored (not turned). Raises Undecodable.
 
-    `shrink` is 1, 2, 4 or 8, and averages shrink × shrink pixels into one. Transparency is composited on white, 16
-    bits are cut to their upper 8. The array is valid inside the `with` only, for its memory serves the next decode, unless
-    it is `to_keep`.
+    `shrink` is 1, 2, 4 or 8 and averages shrink × shrink pixels into one. Transparency is composited on white; of 16 bits
+    the upper 8 are kept. The array is valid inside the `with` only, because its memory is reused, unless `to_keep` is set.
     """
     require_affordable(header)
     require_complete(header)
@@ -159,7 +157,7 @@ def _jpeg(data: bytes, header: Header, shrink: int, buffer: np.ndarray | None) -
         return _odd_jpeg(data, header, shrink)
     _require_size(header, width, height)
     try:
-        # Strict: a picture cut off, or with broken codes, would come back half grey without a word.
+        # Strict, because otherwise truncated or broken data would give a half-grey picture without an error.
         return _turbo(data, header, shrink, buffer, strict=True)
     except ValueError as complaint:
         if not _is_padded(data, str(complaint)):
@@ -176,7 +174,7 @@ def _odd_jpeg(data: bytes, header: Header, shrink: int) -> np.ndarray:
 
 def _turbo(data: bytes, header: Header, shrink: int, buffer: np.ndarray | None, strict: bool) -> np.ndarray:
     rows, columns = -(-header.height_px // shrink), -(-header.width_px // shrink)
-    # The decoder takes the smallest of its scales that leaves these minima; none at all means full size.
+    # The decoder uses the smallest scale that meets these minima; without minima it decodes at full size.
     minimum = {"min_height": rows, "min_width": columns} if shrink > 1 else {}
     out = buffer if buffer is not None and rows * columns * 3 <= buffer.size else None
     picture: np.ndarray = simplejpeg.decode_jpeg(data, "RGB", buffer=out, strict=strict, **minimum)
@@ -184,9 +182,9 @@ def _turbo(data: bytes, header: Header, shrink: int, buffer: np.ndarray | None, 
 
 
 def _is_padded(data: bytes, complaint: str) -> bool:
-    """Whether all that strict turbo complains of is padding before the end mark, as many cameras write it.
+    """Whether turbo's error is about padding before the end marker only, which many cameras write.
 
-    Anything but one repeated byte there is picture data left over: codes were lost on the way.
+    Padding is one repeated byte. Anything else is left-over picture data, which means that codes were lost.
     """
     found = _BEFORE_END.search(complaint)
     if found is None:
@@ -196,19 +194,19 @@ def _is_padded(data: bytes, complaint: str) -> bool:
         before, end = end, data.find(_END, end + 2)
         if end < 0:
             return False
-        # With another mark among them they are not one byte repeated. So no byte is counted twice, however many marks there are.
+        # Bytes with another end marker among them are not a repeated byte, so each byte is counted once at most.
         if end - before - 2 >= count and data.count(data[end - 1 : end], end - count, end) == count:
             return True
     return False
 
 
 def _pillow(data: bytes, header: Header, shrink: int) -> np.ndarray:
-    # In place of DecompressionBombWarning as an error, whose filter would be shared by all threads.
+    # A check instead of DecompressionBombWarning as an error, because warning filters are shared by all threads.
     if Image.MAX_IMAGE_PIXELS is not None and header.pixels > Image.MAX_IMAGE_PIXELS:
         raise Undecodable(Reason.too_many_pixels, f"{header.pixels:,} pixels, more than Pillow opens")
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise Undecodable(
-            Reason.decode_error, "ImageFile.LOAD_TRUNCATED_IMAGES is set, half pictures would pass: unset it"
+            Reason.decode_error, "ImageFile.LOAD_TRUNCATED_IMAGES is set, which would accept half pictures: unset it"
         )
     with _opened(data, header.format) as image:
         _require_size(header, *image.size)
@@ -216,20 +214,20 @@ def _pillow(data: bytes, header: Header, shrink: int) -> np.ndarray:
             image.draft(image.mode, (max(1, image.width // shrink), max(1, image.height // shrink)))
             shrink = 1
         image.load()
-        if header.format == "heic":  # libheif learns the true size when it decodes
+        if header.format == "heic":  # libheif knows the true size only after decoding
             _require_size(header, *image.size)
         return _samples(image, shrink)
 
 
 def _opened(data: bytes, format_name: str) -> Image.Image:
-    """A file never chooses its decoder: exactly one is allowed."""
+    """Open a file with the decoder of its sniffed format; no other decoder is tried."""
     if format_name in ("heic", "avif"):
         return open_heif(data, format_name)
     return Image.open(io.BytesIO(data), formats=[_PILLOW_FORMATS[format_name]])
 
 
 def _require_size(header: Header, width: int, height: int) -> None:
-    """Two readings of one header are how a bomb gets past a limit."""
+    """Raise Undecodable where header and decoder disagree about the size: such a file could get past a limit."""
     if (width, height) != (header.width_px, header.height_px):
         raise Undecodable(
             Reason.decode_error,
@@ -238,7 +236,7 @@ def _require_size(header: Header, width: int, height: int) -> None:
 
 
 def _samples(image: Image.Image, shrink: int) -> np.ndarray:
-    """RGB on white, averaged by shrink × shrink. By strips: whole, each step's copy would hold 3 or 4 bytes a pixel more."""
+    """RGB on white, averaged by shrink × shrink, in strips: copies of the whole picture would take 3 or 4 bytes a pixel more."""
     rows = _STRIP_ROWS * shrink
     samples = np.empty((-(-image.height // shrink), -(-image.width // shrink), 3), np.uint8)
     for number, top in enumerate(range(0, image.height, rows)):
@@ -248,9 +246,9 @@ def _samples(image: Image.Image, shrink: int) -> np.ndarray:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """The picture in grey or RGB, or as RGBA where it has any transparency."""
+    """The picture in grey or RGB, or as RGBA if it has any transparency."""
     if image.mode.startswith("I;16"):
-        # The upper byte, as Pillow does for 16-bit colour: both kinds of 16-bit PNG agree.
+        # The upper byte, as Pillow does for 16-bit colour, so that both kinds of 16-bit PNG agree.
         samples = np.asarray(image)
         grey = (samples >> 8).astype(np.uint8)
         if isinstance(key := image.info.get("transparency"), int):
@@ -262,7 +260,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _white_backed(image: Image.Image, shrink: int) -> np.ndarray:
-    """Grey (H × W × 1) or RGB: premultiplied first, so that hidden colours do not bleed."""
+    """Grey (H × W × 1) or RGB on white; premultiplied before averaging, so that hidden colours have no effect."""
     if image.mode == "RGBA":
         premultiplied = image.convert("RGBa")
         samples = np.asarray(premultiplied.reduce(shrink) if shrink > 1 else premultiplied)
@@ -275,12 +273,12 @@ def _white_backed(image: Image.Image, shrink: int) -> np.ndarray:
 def _undecodable(data: bytes, header: Header, error: BaseException) -> Undecodable:
     message = " ".join(str(error).split()) or type(error).__name__
     reason = Reason.truncated if _TRUNCATED.search(message) else Reason.decode_error
-    if isinstance(error, UnidentifiedImageError):  # its own message is an address in memory
+    if isinstance(error, UnidentifiedImageError):  # its own message contains a memory address
         message = "the decoder cannot read its header"
     if isinstance(error, (Image.DecompressionBombError, MemoryError)):
-        # A claim that we did not foresee, or a bound of the process that is tighter than ours.
+        # The header's size passed the limits, but the decoder or the process has a lower one.
         return Undecodable(Reason.too_many_pixels, f"{header.format}: {message[:160]}")
     if header.format == "jpeg" and data.rfind(_END) < data.rfind(_SCAN):
-        # No end mark after the last scan. What the decoder stumbled over, a table say, is half of one.
+        # There is no end marker after the last scan, so the decoder's error is caused by truncation.
         reason = Reason.truncated
     return Undecodable(reason, f"{header.format}: {message[:160]}")

@@ -1,8 +1,6 @@
-"""Digests: one canonical way to hash descriptions and files, so that equal things have equal digests in every
-process.
+"""Digests: one canonical way to hash descriptions and files, so that equal things have equal digests in every process.
 
-Only hashing belongs here; what goes into a digest is decided where the thing is described. Nothing here
-imports torch.
+The modules that describe a thing decide what its digest covers. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -14,9 +12,7 @@ from pathlib import Path
 
 
 def canonical_json(described: object) -> str:
-    """JSON with sorted keys, no spaces and no NaN. Tuples count as lists; what JSON cannot say is refused
-    (TypeError).
-    """
+    """JSON with sorted keys, no spaces and no NaN. Tuples become lists; other types raise TypeError."""
     return json.dumps(described, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -39,11 +35,10 @@ def preprocess_digest(
     interpolation: str,
     image_size_px: int,
 ) -> str:
-    """Digest of everything between a photo's bytes and what a model sees.
+    """Digest of all preprocessing between a photo's bytes and the model's input.
 
-    `geometry` describes how the stored tensor was cut and scaled; `mean` and `std` (RGB, of pixels in 0..1)
-    are the model's; `image_size_px` is the model's side, to which a tensor of another side is resized with
-    `interpolation`.
+    `geometry` describes how the stored tensor was cut and scaled; `mean` and `std` (RGB, of pixels in 0..1) are the model's;
+    `image_size_px` is the model's side, to which a tensor of another side is resized with `interpolation`.
     """
     return canonical_digest(
         {

@@ -1,8 +1,7 @@
-"""Which format the bytes are in, by their signature alone. What headers say is in `headers`, pixels in `decode`.
+"""Recognise image formats by signature only. Headers are read in `headers`, pixels in `decode`.
 
-Taken are the formats that phones and browsers send: JPEG, PNG, WebP, GIF, and the HEIC and AVIF that newer phones keep
-when the app that uploads does not ask for a JPEG. Everything else that can be named is named, so that "why was it
-refused" has a better answer than "not an image".
+Accepted are the formats that phones and browsers send: JPEG, PNG, WebP, GIF, and HEIC and AVIF, which newer phones send when
+an app does not request JPEG. Other known formats are named, so that a rejection can say more than "not an image".
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 
 from shelf_assets.vision.reasons import Reason, Undecodable
 
-TAKEN = ("jpeg", "png", "webp", "gif", "heic", "avif")
+ACCEPTED_FORMATS = ("jpeg", "png", "webp", "gif", "heic", "avif")
 
 _SIGNATURES = (
     (b"\xff\xd8", "jpeg"),
@@ -47,7 +46,7 @@ _HEAD_BYTES = 512
 
 
 def sniff(data: bytes) -> str | None:
-    """The format's name in lower case; None when no known signature fits."""
+    """Name of the format in lower case; None for unknown signatures."""
     head = data[:_HEAD_BYTES]
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
@@ -61,13 +60,13 @@ def sniff(data: bytes) -> str | None:
     return "svg" if _SVG.match(head) else None
 
 
-def taken_format(data: bytes) -> str:
-    """One of TAKEN. Raises Undecodable (empty, not_an_image, unsupported_format)."""
+def accepted_format(data: bytes) -> str:
+    """The format, one of ACCEPTED_FORMATS. Raises Undecodable (empty, not_an_image, unsupported_format)."""
     if not data:
         raise Undecodable(Reason.empty, "0 bytes")
     name = sniff(data)
     if name is None:
         raise Undecodable(Reason.not_an_image, f"starts with {data[:8].hex(' ')}")
-    if name not in TAKEN:
-        raise Undecodable(Reason.unsupported_format, f"{name}; taken are {', '.join(TAKEN)}")
+    if name not in ACCEPTED_FORMATS:
+        raise Undecodable(Reason.unsupported_format, f"{name}; accepted formats are {', '.join(ACCEPTED_FORMATS)}")
     return name

@@ -1,17 +1,19 @@
-"""JPEGs decoded, turned and resized on a GPU, by nvJPEG through torchvision; what it will not take goes the CPU's way, one by one.
+"""Decode JPEGs on a GPU with nvJPEG (torchvision), and rotate and resize them there. Experimental: not measured yet.
 
-The pixels are close to `preprocess`'s and not the same (another inverse DCT, no shrinking on load), so tensors made here have
-a geometry, and a digest, of their own.
+The CPU decodes other formats and photos that nvJPEG rejects. Pixels differ slightly from those of `preprocess` (another inverse
+DCT, no shrinking on load), so these tensors have a geometry, and a digest, of their own.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shelf_assets.vision.formats import taken_format
+from shelf_assets.vision.formats import accepted_format
 from shelf_assets.vision.headers import Header, read_header
 from shelf_assets.vision.preprocess import UPRIGHT, Geometry, fitted, to_tensor
 from shelf_assets.vision.reasons import Undecodable
@@ -19,22 +21,23 @@ from shelf_assets.vision.reasons import Undecodable
 if TYPE_CHECKING:
     import torch
 
-# Decoded at full size before they are resized: 32 photos of 12 MP are 1.2 GB on the device.
+_log = logging.getLogger(__name__)
+# Photos are decoded at full size before they are resized: 32 of 12 MP take 1.2 GB on the device.
 BATCH_PHOTOS = 32
 
 Decode = Callable[[list[Any]], list[Any]]
 
 
 class NoGpu(RuntimeError):
-    """Decoding on a GPU was asked for where there is none."""
+    """SHELF_VISION_DECODER=gpu is set, but the process has no CUDA device."""
 
 
 def tensors_on_gpu(
     photos: Sequence[bytes], geometry: Geometry, decode: Decode | None = None
 ) -> list[np.ndarray | Undecodable]:
-    """Tensors (uint8, 3 × size × size) of photos, each of them decoded on the GPU or else on the CPU.
+    """Tensors (uint8, 3 × size × size) of photos, decoded on the GPU where possible, else on the CPU.
 
-    `decode` takes encoded JPEGs as uint8 tensors and gives RGB pictures (uint8, 3 × H × W); the default is nvJPEG on the
+    `decode` takes encoded JPEGs as uint8 tensors and returns RGB pictures (uint8, 3 × H × W); the default is nvJPEG on the
     first CUDA device. Raises NoGpu without one.
     """
     decode = decode or _nvjpeg()
@@ -52,28 +55,30 @@ def tensors_on_gpu(
     return found
 
 
+@cache
 def _nvjpeg() -> Decode:
     import torch
     from torchvision.io import ImageReadMode, decode_jpeg
 
     if not torch.cuda.is_available():
         raise NoGpu(
-            "SHELF_VISION_DECODER=gpu, and this process has no CUDA device: choose SHELF_VISION_DECODER=cpu, or run it on a GPU pod"
+            "SHELF_VISION_DECODER=gpu, but this process has no CUDA device: set SHELF_VISION_DECODER=cpu, or run on a GPU pod"
         )
+    _log.warning("SHELF_VISION_DECODER=gpu is experimental: its speed and accuracy have not been measured")
     return lambda encoded: decode_jpeg(encoded, mode=ImageReadMode.RGB, device="cuda")
 
 
 def _baseline_header(data: bytes) -> Header | None:
-    """The header of a JPEG of one scan; None for everything else, broken files included."""
+    """Header of a JPEG with one scan; None for all other files, broken ones included."""
     try:
-        header = read_header(data, taken_format(data))
+        header = read_header(data, accepted_format(data))
     except Undecodable:
         return None
     return header if header.format == "jpeg" and header.is_complete and header.scans <= 1 else None
 
 
 def _decoded(photos: Sequence[bytes], decode: Decode) -> list[torch.Tensor | None]:
-    """Pictures of all photos in one call; one by one where a call fails, and None for those that fail alone."""
+    """Decode all photos in one call, or one by one if the call fails; None for photos that cannot be decoded."""
     import torch
 
     if not photos:
@@ -88,7 +93,7 @@ def _decoded(photos: Sequence[bytes], decode: Decode) -> list[torch.Tensor | Non
 
 
 def _cut(picture: torch.Tensor, header: Header, geometry: Geometry) -> np.ndarray:
-    """Turn, resize and cut as `preprocess` does, by torch on the picture's device."""
+    """Rotate, resize and cut as `preprocess` does, with torch on the picture's device."""
     import torch
 
     transposed, mirrored_x, mirrored_y = UPRIGHT[header.exif_orientation]

@@ -1,8 +1,7 @@
-"""What a file's header says, read by walking its bytes: size, orientation, frames, how it is coded. No decoder runs here.
+"""Read headers by walking a file's bytes: size, orientation, frames, coding. No decoder runs here.
 
-The walk is also the guard before any decoder: it bounds the number of segments, so that a file of a million tiny ones
-costs neither us nor Pillow's Python loops more than a moment, and it finds the end of files that were cut off between
-two segments.
+The walk also protects the decoders. It bounds the number of segments, so that a file of a million tiny ones takes little time
+here and in Pillow's Python loops, and it detects files that were cut off between two segments.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from functools import partial
 
 from PIL import UnidentifiedImageError
 
-from shelf_assets.vision.heif import ends_early, heif_facts
+from shelf_assets.vision.exif import exif_orientation
+from shelf_assets.vision.heif import ends_early, read_heif_header
 from shelf_assets.vision.reasons import Reason, Undecodable
 
 # Real files have tens to a few thousand (PNG writers cut IDAT at 8 KB: 3,000 in 25 MB).
@@ -23,9 +23,9 @@ MAX_SEGMENTS = 50_000
 # Encoders write 1 to about 12 scans; each one after the first walks over all coefficients again.
 MAX_JPEG_SCANS = 64
 
-# No repetition in the pattern: over megabytes of FF it would take quadratic time.
+# Without repetition, because the pattern would take quadratic time over megabytes of FF.
 _NEXT_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
-_SOF_TAKEN = {0xC0: False, 0xC1: False, 0xC2: True}
+_SOF_SUPPORTED = {0xC0: False, 0xC1: False, 0xC2: True}
 _SOF_OTHER = {
     0xC3: "lossless",
     0xC5: "hierarchical",
@@ -39,19 +39,16 @@ _SOF_OTHER = {
     0xCF: "hierarchical",
 }
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
-_ORIENTATION_TAG = 0x0112
-_INTEGER_TYPES = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
 
 
 @dataclass(frozen=True)
 class Header:
-    """`width_px` × `height_px` as stored, before EXIF orientation (1 to 8; 1 where none is given).
+    """`width_px` × `height_px` as stored, before EXIF orientation (1 to 8; 1 where there is none).
 
-    `coefficient_bytes_per_px` is above 0 for JPEGs whose decoder has to keep the whole picture's coefficients:
-    progressive ones, and those whose colour planes follow one another. `is_complete` is False where the container's
-    own lengths reach over the end of the file. `frames` are counted as far as they cost nothing to find.
-    `decode_bytes_per_px` is what a decoder holds, where that differs within a format; 0 where it does not. `exif` is the
-    TIFF block as found, unread but for the orientation.
+    `coefficient_bytes_per_px` is above 0 for JPEGs whose decoder keeps the coefficients of the whole picture: progressive
+    ones, and those whose colour planes are in separate scans. `is_complete` is False where the container's lengths exceed
+    the file. `frames` are counted as far as that is cheap. `decode_bytes_per_px` is the decoder's memory where it differs
+    within a format, else 0. `exif` is the raw TIFF block.
     """
 
     format: str
@@ -71,7 +68,7 @@ class Header:
 
 
 def read_header(data: bytes, format_name: str) -> Header:
-    """Header of one of `formats.TAKEN`. Raises Undecodable, and nothing else, for any bytes."""
+    """Header of one of `formats.ACCEPTED_FORMATS`. Raises Undecodable, and nothing else, for any bytes."""
     try:
         header = _READERS[format_name](data)
     except (struct.error, IndexError) as short:
@@ -88,7 +85,7 @@ def _jpeg(data: bytes) -> Header:
     for _ in range(MAX_SEGMENTS):
         found = _NEXT_MARKER.search(data, position)
         if found is None:
-            raise Undecodable(Reason.truncated, "jpeg: the file ends before the picture's data")
+            raise Undecodable(Reason.truncated, "jpeg: the file ends before the data of its picture")
         marker, start = found.group(1)[0], found.end()
         position = start
         if marker in (_SOI, 0x01):
@@ -98,10 +95,10 @@ def _jpeg(data: bytes) -> Header:
         (length,) = struct.unpack_from(">H", data, start)
         if marker in _SOF_OTHER:
             raise Undecodable(Reason.unsupported_format, f"jpeg: {_SOF_OTHER[marker]} coding, which no browser shows")
-        if marker in _SOF_TAKEN:
+        if marker in _SOF_SUPPORTED:
             if frame is not None:
                 raise Undecodable(Reason.decode_error, "jpeg: two frame headers")
-            frame = _jpeg_frame(data, start, progressive=_SOF_TAKEN[marker])
+            frame = _jpeg_frame(data, start, progressive=_SOF_SUPPORTED[marker])
         elif marker == _APP1 and not exif and data[start + 2 : start + 8] == b"Exif\0\0":
             exif = data[start + 8 : start + length]
         elif marker == _SOS:
@@ -130,7 +127,7 @@ class _JpegFrame:
             # libjpeg keeps 16-bit coefficients, one per sample.
             coefficient_bytes_per_px=2 * self.samples_per_px if whole else 0.0,
             scans=_scans(data, first_scan) if whole else 1,
-            # CMYK: four bytes beside the three that are made of them.
+            # CMYK: four bytes in addition to the three of RGB.
             decode_bytes_per_px=7.0 if self.components == 4 else 0.0,
             exif=exif,
         )
@@ -148,8 +145,8 @@ def _jpeg_frame(data: bytes, start: int, progressive: bool) -> _JpegFrame:
 
 
 def _scans(data: bytes, first_scan: int) -> int:
-    """Scans of the first picture in the file, counted no further than just above the limit."""
-    # Counting the bytes FF DA is cheap and never too low; only a suspicious file is walked marker by marker.
+    """Number of scans of the first picture in the file; counting stops just above the limit."""
+    # Counting the bytes FF DA is cheap and never too low. Only above the limit the markers are walked one by one.
     scans, position = 1 + data.count(b"\xff\xda", first_scan), first_scan
     if scans <= MAX_JPEG_SCANS:
         return scans
@@ -179,7 +176,7 @@ def _png(data: bytes) -> Header:
         if kind == b"acTL" and length >= 4 and start + 4 <= len(data):
             (frames,) = struct.unpack_from(">I", data, start)
         if position > len(data):
-            # The size is worth knowing even then: a bomb's header says what it is.
+            # The size is reported even for an incomplete file.
             return Header("png", width, height, exif_orientation(exif), is_complete=False, frames=frames, exif=exif)
         if kind == b"IEND":
             return Header("png", width, height, exif_orientation(exif), frames=frames, exif=exif)
@@ -189,11 +186,11 @@ def _png(data: bytes) -> Header:
 def _gif(data: bytes) -> Header:
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     position = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
-    budget = iter(range(MAX_SEGMENTS))  # one for blocks and their sub-blocks together
+    budget = iter(range(MAX_SEGMENTS))  # shared by blocks and their sub-blocks
     for _ in budget:
         kind = data[position]
         if kind == 0x2C:
-            # A frame may reach over the declared screen; the decoder then makes a picture of the larger size.
+            # A frame may exceed the declared screen; the decoder then makes a picture of the larger size.
             left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, position + 1)
             return Header(
                 "gif",
@@ -215,7 +212,7 @@ def _gif(data: bytes) -> Header:
 
 
 def _gif_frames(data: bytes, position: int) -> int:
-    """Pictures from `position` on: all of them, or those before the file breaks off or its blocks become too many."""
+    """Number of pictures from `position` on; counting stops where the file is broken or has too many blocks."""
     frames = 0
     budget = iter(range(MAX_SEGMENTS))
     try:
@@ -260,14 +257,14 @@ def _webp(data: bytes) -> Header:
 
 
 def _webp_extras(data: bytes) -> tuple[bytes, int]:
-    """EXIF and frames: a still picture has one, an animation a chunk for each."""
+    """EXIF and number of frames: 1 for a still picture, else the number of ANMF chunks."""
     position, exif, frames = 12, b"", 0
     for _ in range(MAX_SEGMENTS):
         if position + 8 > len(data):
             return exif, max(1, frames)
         kind, length = struct.unpack_from("<4sI", data, position)
         if kind == b"EXIF" and not exif:
-            # JPEG's prefix, which many writers keep.
+            # Many writers keep JPEG's prefix.
             exif = data[position + 8 : position + 8 + length].removeprefix(b"Exif\0\0")
         frames += kind == b"ANMF"
         position += 8 + length + (length & 1)
@@ -276,24 +273,26 @@ def _webp_extras(data: bytes) -> tuple[bytes, int]:
 
 def _heif(data: bytes, name: str) -> Header:
     try:
-        facts = heif_facts(data, name)
+        heif = read_heif_header(data, name)
     except MemoryError as error:
-        raise Undecodable(Reason.too_many_pixels, f"{name}: its header takes more memory than there is") from error
+        raise Undecodable(
+            Reason.too_many_pixels, f"{name}: reading its header needs more memory than allowed"
+        ) from error
     except (ArithmeticError, LookupError, OSError, RuntimeError, SyntaxError, ValueError) as error:
-        # Both libraries take a file whose end is missing for no picture at all.
+        # Neither library distinguishes a truncated file from one that is no picture.
         if ends_early(data):
             raise Undecodable(Reason.truncated, f"{name}: the file ends inside its boxes") from error
-        said = "the decoder cannot read its header" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise Undecodable(Reason.decode_error, f"{name}: {' '.join(said.split())[:160]}") from error
+        message = "the decoder cannot read its header" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise Undecodable(Reason.decode_error, f"{name}: {' '.join(message.split())[:160]}") from error
     return Header(
         name,
-        facts.width_px,
-        facts.height_px,
-        # libheif has turned a HEIC already.
-        exif_orientation(facts.exif) if name == "avif" else 1,
-        frames=facts.frames,
-        decode_bytes_per_px=facts.decode_bytes_per_px,
-        exif=facts.exif,
+        heif.width_px,
+        heif.height_px,
+        # libheif has already applied the orientation of a HEIC.
+        exif_orientation(heif.exif) if name == "avif" else 1,
+        frames=heif.frames,
+        decode_bytes_per_px=heif.decode_bytes_per_px,
+        exif=heif.exif,
     )
 
 
@@ -305,25 +304,3 @@ _READERS: dict[str, Callable[[bytes], Header]] = {
     "heic": partial(_heif, name="heic"),
     "avif": partial(_heif, name="avif"),
 }
-
-
-def exif_orientation(exif: bytes) -> int:
-    """Orientation 1 to 8 in a TIFF block's first directory; 1 where it is absent, out of range or unreadable.
-
-    Only EXIF counts. Browsers ignore the orientation that XMP or a PNG's text chunks may repeat.
-    """
-    exif = exif.removeprefix(b"Exif\0\0")
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
-    if order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(order + "I", exif, 4)
-        (entries,) = struct.unpack_from(order + "H", exif, directory)
-        for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
-            tag, kind, count = struct.unpack_from(order + "HHI", exif, entry)
-            if tag == _ORIENTATION_TAG and kind in _INTEGER_TYPES and count == 1:
-                (value,) = struct.unpack_from(order + _INTEGER_TYPES[kind], exif, entry + 8)
-                return int(value) if 1 <= value <= 8 else 1
-    except struct.error:
-        return 1
-    return 1

@@ -1,8 +1,8 @@
-"""HEIC and AVIF, by the libraries that read them: libheif for the one, libavif (in Pillow) for the other. Policy is elsewhere.
+"""HEIC and AVIF through their libraries: libheif for HEIC, libavif (in Pillow) for AVIF. Limits are elsewhere.
 
-Their boxes nest and refer to one another, so that a second reading of our own would be the way past a limit. Both
-libraries read a header without decoding, and refuse what is larger than they take. Our own walk goes over the outermost
-boxes, and only of a file that was refused: to tell one that was cut off from one that is broken.
+Boxes nest and refer to one another, and a second parser could be tricked into reading another size than the decoder. Both
+libraries read headers without decoding and reject files above their own limits. Only the outermost boxes of a rejected file are
+walked here, to distinguish truncated files from broken ones.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ MAX_BOXES = 1_000
 
 
 @dataclass(frozen=True)
-class HeifFacts:
-    """`width_px` × `height_px` as the decoder will give them: libheif turns a HEIC itself, an AVIF is turned by its `exif`.
+class HeifHeader:
+    """`width_px` × `height_px` as decoded: libheif applies the orientation of a HEIC; that of an AVIF is in its `exif`.
 
-    `decode_bytes_per_px` is 0 where the header does not say how deep it is.
+    `decode_bytes_per_px` is 0 where the header does not tell the bit depth.
     """
 
     width_px: int
@@ -30,22 +30,22 @@ class HeifFacts:
     decode_bytes_per_px: float
 
 
-def heif_facts(data: bytes, format_name: str) -> HeifFacts:
-    """Facts of a HEIC's or AVIF's header. Raises what Pillow and libheif raise."""
+def read_heif_header(data: bytes, format_name: str) -> HeifHeader:
+    """Header of a HEIC or AVIF. Raises the exceptions of Pillow and libheif."""
     with open_heif(data, format_name) as image:
         frames = getattr(image, "n_frames", 1)
         exif = image.info.get("exif") or b""
         if format_name == "avif":
-            return HeifFacts(*image.size, exif, frames, 0.0)
+            return HeifHeader(*image.size, exif, frames, 0.0)
         depth, chroma = image.info.get("bit_depth"), image.info.get("chroma")
-        # Measured peaks are 9.3, 12.4 and 20.3; the 48 megapixels of a telephone are to pass.
-        held = 10.0 if depth == 8 else 13.0 if chroma == 420 else 21.0
-        return HeifFacts(*image.size, exif, frames, held)
+        # Measured peaks are 9.3, 12.4 and 20.3. The limit must allow the 48 megapixels of a phone.
+        bytes_per_px = 10.0 if depth == 8 else 13.0 if chroma == 420 else 21.0
+        return HeifHeader(*image.size, exif, frames, bytes_per_px)
 
 
 def open_heif(data: bytes, format_name: str) -> Image.Image:
-    """The picture, not decoded yet. It decodes on one thread: as many photos as there are cores are decoded at once."""
-    # Imported here: most days have none, and each library is 20 MB.
+    """Open a picture without decoding it. Decoding uses one thread, because photos are decoded in parallel."""
+    # Imported here, because most days have no such photo and each library takes 20 MB.
     if format_name == "avif":
         from PIL import AvifImagePlugin
 
@@ -74,7 +74,7 @@ def ends_early(data: bytes) -> bool:
             return True
         kinds.add(kind)
         if size < 8:
-            return False  # 0 reaches to the end, whatever that is; less is no box
+            return False  # 0 extends to the end of the file; less than 8 is not a valid box
         if (position := position + size) > len(data):
             return True
     return False

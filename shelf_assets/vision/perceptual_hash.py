@@ -1,10 +1,11 @@
-"""What a picture looks like, in 64 bits: photos of one scene, recompressed or rescaled, differ in few. Who is whose copy: `lake`.
+"""Perceptual hash of 64 bits: pictures of one scene, recompressed or rescaled, differ in few bits. `lake` finds duplicates.
 
-The DCT hash of C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010): the picture in
-grey at 32 × 32, its 64 lowest frequencies without those of rows and columns alone (so without the mean, which brightness
-moves), each one bit: above their median or not. Area means and DCT are linear, so they are one matrix here.
+This is the DCT hash of C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010): the picture in
+grey at 32 × 32, and its 64 lowest frequencies without those of rows and columns alone (hence without the mean, which changes
+with brightness). Each bit says whether a frequency is above their median. Area means and DCT are linear, so one matrix does both.
 
-Whole numbers that a float64 holds exactly go into every product and sum, so no order of summation and no BLAS changes a bit.
+All products and sums are whole numbers that a float64 represents exactly, so neither the order of summation nor the BLAS library
+can change a bit.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ _RED, _GREEN, _BLUE = 77, 150, 29
 _GREY_UNITS = 256
 # OpenBLAS keeps a product of fewer than 2^18 multiplications on the calling thread; see `resize`.
 _PRODUCT_LIMIT = 1 << 18
-# Half the frequencies of a picture below so many levels: its bits would be the noise of its compression, and all such
-# pictures (a lens cap, a blank wall, a flat colour) would be each other's copies, or nobody's, by chance.
+# Half of the frequencies of such a picture are below this many levels: its bits would be compression noise, and pictures of
+# this kind (a lens cap, a blank wall, a flat colour) would match one another, or not, by chance.
 FAINTEST_LEVELS = 1.5
 
 
 def perceptual_hash(tensor: np.ndarray) -> int | None:
-    """The hash of a tensor (uint8, 3 × size × size) as a signed 64-bit number; None for a picture that is (nearly) flat.
+    """Hash of a tensor (uint8, 3 × size × size) as a signed 64-bit number; None for a picture that is (nearly) flat.
 
-    Signed, since neither Parquet's readers nor Delta have an unsigned type: xor and a count of bits do not mind. As text it
-    would be twice the bytes, to be parsed before every comparison.
+    Signed, because Parquet readers and Delta have no unsigned type; xor and bit counts are unaffected. As text it would take
+    twice the bytes and have to be parsed before every comparison.
     """
     size = tensor.shape[1]
     weights = _weights(size)
@@ -58,7 +59,7 @@ def _grey(tensor: np.ndarray) -> np.ndarray:
 
 
 def _median(values: np.ndarray) -> float:
-    """Of an even number of them; np.median takes eight times as long, which is half of what a hash costs."""
+    """Median of an even number of values. np.median takes eight times as long, half of the cost of a hash."""
     middle = values.size // 2
     ordered = np.sort(values, axis=None)
     return float(ordered[middle - 1] + ordered[middle]) / 2
@@ -66,7 +67,7 @@ def _median(values: np.ndarray) -> float:
 
 @lru_cache(maxsize=16)
 def _weights(size: int) -> np.ndarray:
-    """From `size` pixels to the frequencies 1 to 8 of their 32 area means, 8 × size, in whole 2^-14ths."""
+    """Matrix from `size` pixels to the frequencies 1 to 8 of their 32 area means: 8 × size, in whole multiples of 2^-14."""
     edges = np.arange(_SIDE + 1) * size / _SIDE
     left, right = edges[:-1, None], edges[1:, None]
     pixels = np.arange(size)

@@ -1,4 +1,4 @@
-"""The pixels of photos that were accepted, if they still are what was accepted. Judging is `intake`'s work."""
+"""Pixels of accepted photos, after a check that the object still has the bytes that were accepted."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shelf_assets.vision.reasons import Reason, Undecodable
 
 
 def pixels_of(data: bytes | None, sha256: str, geometry: Geometry) -> np.ndarray:
-    """The tensor of an accepted photo (uint8, 3 × size × size). Raises Undecodable, also when the object is not what it was."""
+    """Tensor of an accepted photo (uint8, 3 × size × size). Raises Undecodable, also if the object has changed."""
     return to_tensor(unchanged(data, sha256), geometry)
 
 
 def unchanged(data: bytes | None, sha256: str) -> bytes:
-    """The bytes of an accepted photo. Raises Undecodable (gone) when the object is not what it was."""
+    """Bytes of an accepted photo. Raises Undecodable (gone) if the object was deleted or changed."""
     if data is None:
         raise Undecodable(Reason.gone, "accepted, but no longer there when its tensor was to be made")
     if hashlib.sha256(data).hexdigest() != sha256:

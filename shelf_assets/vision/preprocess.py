@@ -14,20 +14,20 @@ import numpy as np
 
 from shelf_assets.vision.decode import decoded, shrink_for
 from shelf_assets.vision.digests import canonical_digest
-from shelf_assets.vision.formats import taken_format
+from shelf_assets.vision.formats import accepted_format
 from shelf_assets.vision.headers import Header, read_header
 from shelf_assets.vision.reasons import Undecodable
 from shelf_assets.vision.resize import Box, resize
 
 __all__ = ["Geometry", "Undecodable", "cut", "cut_each", "tensor_digest", "to_tensor"]
 
-# Any change of what pixels come out for the same bytes needs a new number: digests must not lie.
+# Increment it with every change of the pixels that are made from the same bytes: it is part of the digest.
 VERSION = 2
-# Shrinking on load to at least so many times the target. Measured on 13 phone photos against Pillow at full size, in levels of
-# 255 and CPU-ms a photo: twice 0.33 and 35, three times 0.17 and 39, four times 0.14 and 42, not at all 0.07 and 126.
+# Least size, in multiples of the target, to which a photo is shrunk on load. Measured on 13 phone photos against Pillow at full
+# size, in levels of 255 and CPU-ms a photo: 2: 0.33 and 35; 3: 0.17 and 39; 4: 0.14 and 42; no shrinking: 0.07 and 126.
 OVERSAMPLING = 3
 
-# How a stored picture becomes upright: transposed first, then mirrored along x, along y. Exif 2.32, tag 0x0112.
+# Transformation to an upright picture: transpose first, then mirror along x, then along y. Exif 2.32, tag 0x0112.
 UPRIGHT = {
     1: (False, False, False),
     2: (False, True, False),
@@ -54,7 +54,7 @@ class Geometry:
     interpolation: Literal["bicubic"] = "bicubic"
     pad_value: int = 128
     decoder: Literal["cpu", "gpu"] = "cpu"
-    """gpu: decoded and resized by `gpu_decode`, whose pixels differ from these by a fraction of a level on average."""
+    """gpu: decoded and resized by `gpu_decode`, whose pixels differ by a fraction of a level on average."""
 
     def __post_init__(self) -> None:
         if self.fit not in ("crop", "pad", "squash") or self.interpolation != "bicubic":
@@ -63,7 +63,7 @@ class Geometry:
             raise ValueError(f"size_px is at least 1 and pad_value 0 to 255; got {self}")
 
     def digest(self) -> str:
-        """SHA-256 of everything that decides which pixels come out for given bytes."""
+        """SHA-256 of all parameters that determine the pixels made from given bytes."""
         described = asdict(self)
         if self.fit != "pad":
             del described["pad_value"]
@@ -73,22 +73,21 @@ class Geometry:
 
 
 def to_tensor(data: bytes, geometry: Geometry) -> np.ndarray:
-    """uint8, 3 × size × size, RGB, EXIF-upright, C-contiguous. Raises Undecodable, and nothing else, for any bytes.
+    """uint8, 3 × size × size, RGB, EXIF-upright, C-contiguous. Raises Undecodable, and no other exception, for any bytes.
 
-    Transparency is composited on white, 16 bits are cut to 8, animations give their first frame, CMYK is read as
-    Adobe writes it, colour profiles are ignored. Every photo that `inspect` accepts has a tensor. Safe to call from
-    many threads.
+    Transparency is composited on white, of 16 bits the upper 8 are kept, an animation gives its first frame, CMYK is read as
+    Adobe writes it, colour profiles are ignored. Every accepted photo has a tensor. Thread-safe.
     """
-    return cut(data, read_header(data, taken_format(data)), geometry)
+    return cut(data, read_header(data, accepted_format(data)), geometry)
 
 
 def cut(data: bytes, header: Header, geometry: Geometry) -> np.ndarray:
-    """`to_tensor` for who has read the header already."""
+    """`to_tensor` for callers that have read the header."""
     return cut_each(data, header, {geometry})[geometry]
 
 
 def cut_each(data: bytes, header: Header, geometries: Collection[Geometry]) -> dict[Geometry, np.ndarray]:
-    """`cut` by several geometries: those that shrink alike on load, as most do, share the decode."""
+    """`cut` for several geometries; those with the same shrink factor, as is usual, share one decode."""
     shrinks = {each: shrink_for(_counting_side(header, each), OVERSAMPLING * each.size_px) for each in geometries}
     tensors: dict[Geometry, np.ndarray] = {}
     for shrink in set(shrinks.values()):
@@ -105,12 +104,12 @@ def tensor_digest(tensor: np.ndarray) -> str:
 
 
 def _counting_side(header: Header, geometry: Geometry) -> int:
-    """The side that `geometry` brings to its size, and that shrinking on load must leave twice as large."""
+    """Side that `geometry` resizes to its size, and which shrinking on load must leave OVERSAMPLING times as large."""
     return max(header.width_px, header.height_px) if geometry.fit == "pad" else min(header.width_px, header.height_px)
 
 
 def _upright(picture: np.ndarray, header: Header, shrink: int, geometry: Geometry) -> np.ndarray:
-    """Cut, resize and turn. Everything is computed on the original's size, so that shrinking on load moves nothing."""
+    """Cut, resize and rotate. Positions are computed for the original size, so that shrinking on load does not shift them."""
     size = geometry.size_px
     transposed, mirrored_x, mirrored_y = UPRIGHT[header.exif_orientation]
     width, height = header.width_px, header.height_px
@@ -118,8 +117,8 @@ def _upright(picture: np.ndarray, header: Header, shrink: int, geometry: Geometr
         width, height = height, width
     whole_x, whole_y = fitted(width, height, geometry)
     kept_x, kept_y = min(size, whole_x), min(size, whole_y)
-    # Where the kept window begins in the resized upright picture, then in the stored one: turned on 224 px, not on 12
-    # MP.
+    # Origin of the kept window in the resized upright picture, then in the stored one, because it is cheaper to rotate 224 px
+    # than 12 MP.
     x, y = round((whole_x - kept_x) / 2), round((whole_y - kept_y) / 2)
     if mirrored_x:
         x = whole_x - kept_x - x

@@ -1,4 +1,4 @@
-"""Why no picture can be made of some bytes: the reason codes of decoding. What people are told of each is in `intake.rules`."""
+"""Reason codes of decoding: why bytes cannot be turned into a picture. `photos.rules` has a message for each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Codes as stored in `raw_images.reason`; append only, since old rows keep theirs."""
+    """Codes as stored in `raw_images.reason`. Codes may be added but not changed, because old rows contain them."""
 
     not_an_image = "not_an_image"
     unsupported_format = "unsupported_format"
@@ -19,7 +19,7 @@ class Reason(StrEnum):
 
 
 class Undecodable(ValueError):
-    """No picture can be made of these bytes; `reason` says why in the ledger's terms, `detail` in the decoder's."""
+    """The bytes cannot be turned into a picture. `reason` is a code, `detail` the decoder's explanation."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

@@ -1,11 +1,10 @@
 """Antialiased bicubic resampling of uint8 pictures: the same bytes on every machine, without torch. No decoding here.
 
-The filter is Pillow's (Keys' cubic, a = -0.5, widened by the scale when shrinking, cut off at the picture's
-edge): what models were trained on. It is computed as two banded matrix products, rows first. Weights are whole
-multiples of 2^-14 and rows are rounded to whole levels between the two, so every product and every partial sum
-fits the 24 bits of a float32 exactly: no order of summation, vector width or BLAS can change a byte. It takes
-less than half the time of Pillow's own resize. torch's takes two thirds of this one's, differs by processor,
-and costs seconds to import.
+The filter is Pillow's, with which models were trained: Keys' cubic, a = -0.5, widened by the scale when shrinking, cut off at the
+edge of the picture. It is computed as two products with banded matrices, rows first. Weights are whole multiples of 2^-14, and
+values are rounded to whole levels between the two products, so every product and partial sum fits the 24 bits of a float32
+exactly: no order of summation, vector width or BLAS library changes a byte. It takes less than half the time of Pillow's
+resize. torch's takes two thirds of the time here, but differs by processor and costs seconds to import.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ Box = tuple[float, float, float, float]
 _A = -0.5
 _UNITS = 1 << 14
 _BLOCK = 16
-# OpenBLAS keeps a product of fewer than 2^18 multiplications on the calling thread. The pool that calls this is
-# all the parallelism wanted: BLAS threads inside it took ten times as long.
+# OpenBLAS computes a product of fewer than 2^18 multiplications on the calling thread. The decode pool is parallel already;
+# with BLAS threads inside it the resize took ten times as long.
 _PRODUCT_LIMIT = 1 << 18
 _CACHED_SIDE_PX = 4096
 _FLOATS_KEPT = 2 << 20
 
-# Working memory that calls hand on to one another: page faults on fresh memory cost as much as the arithmetic.
-# As many as calls run at once; append and pop are atomic.
+# Working memory that later calls reuse: page faults of new memory cost as much as the arithmetic. The deque holds one array
+# per concurrent call; append and pop are atomic.
 _workspaces: deque[np.ndarray] = deque(maxlen=32)
 
 
@@ -64,7 +63,7 @@ def resize(picture: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
     target = workspace.take(_BLOCK, chunks, chunk)
     _resize_rows(picture[:, first_column:last_column], down, source, target, rows)
     for band in across:
-        # Plane by plane inside matmul: each product stays near the limit.
+        # matmul works plane by plane, so each product stays near the limit.
         inputs = rows[:, :, band.start - first_column : band.stop - first_column]
         np.matmul(inputs, band.weights.T, out=out[:, :, band.first : band.last])
     np.rint(out, out=out)
@@ -83,7 +82,7 @@ def _resize_rows(
     """
     columns = picture.shape[1]
     source_rows, target_rows = source.reshape(len(source), -1), target.reshape(len(target), -1)
-    # The padding behind the last column takes part in products that nobody reads; it must only be finite.
+    # The padding after the last column takes part in products that are not used; it must only be finite.
     source_rows[:, 3 * columns :] = 0
     for band in bands:
         inputs, outputs = band.stop - band.start, band.last - band.first
@@ -95,7 +94,7 @@ def _resize_rows(
 
 
 def _chunks(taps: int, samples: int) -> tuple[int, int]:
-    """Into how many chunks of how many samples a row is cut so that one product stays below the limit."""
+    """Number and size of the chunks into which a row is split, so that one product stays below the limit."""
     chunks = -(-samples // max(48, _PRODUCT_LIMIT // (_BLOCK * taps)))
     return chunks, -(-samples // chunks)
 
@@ -115,7 +114,7 @@ def _make_bands(length: int, low: float, high: float, count: int) -> tuple[_Band
     positions = starts[:, None] + np.arange(int((stops - starts).max()))
     weights = _cubic((positions + 0.5 - centres[:, None]) / stretch) * (positions < stops[:, None])
     units = np.rint(weights * (_UNITS / weights.sum(axis=1, keepdims=True)))
-    # What rounding lost goes to the heaviest tap: a flat picture stays exactly flat.
+    # The rounding error is added to the largest weight, so that a flat picture stays exactly flat.
     units[np.arange(count), np.abs(units).argmax(axis=1)] += _UNITS - units.sum(axis=1)
     scaled = (units / _UNITS).astype(np.float32)
     bands = []
@@ -142,7 +141,7 @@ def _cubic(x: np.ndarray) -> np.ndarray:
 
 
 class _Workspace:
-    """One float32 array, taken from those that earlier calls left, and handed out in pieces."""
+    """A float32 array, reused from an earlier call if there is one, that is handed out in pieces."""
 
     def __init__(self, floats: int) -> None:
         try:

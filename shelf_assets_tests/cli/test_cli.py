@@ -12,7 +12,8 @@ import pytest
 from click.testing import Result
 
 from shelf_assets.days import today_utc
-from shelf_assets.intake.put_photos import landed_key, open_folder
+from shelf_assets.intake.photo_folder import open_folder
+from shelf_assets.intake.put_photos import landed_key
 from shelf_assets.lake.object_store import image_id_of
 from shelf_assets.settings import Settings, load_settings
 from shelf_assets_tests.cli.commands import printed, shelf, shelf_process

@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 import json
 import os
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ from shelf_assets.settings import SettingsError, load_settings
 from shelf_assets_tests.graph import Graph, built_graph
 
 SNAPSHOT = Path(__file__).with_name("graph_snapshot.json")
+
+
+def no_work(days: Sequence[date]) -> int:
+    return 0
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +53,14 @@ def test_the_executor_follows_the_setting(executor: str, expected: str, graph: G
     from shelf_assets.defs.executor import build_executor
 
     settings = load_settings(dagster__executor=executor, models__set="embedded", lake__url="s3://photos")
-    assert build_executor(settings.dagster).name == expected
+    assert build_executor(settings.dagster, no_work).name == expected
 
 
 def test_steps_at_once_are_bounded(graph: Graph) -> None:
     """Without a bound the multiprocess executor starts one process per core of the node, each with its own model."""
     from shelf_assets.defs.executor import build_executor
 
-    configured = build_executor(DagsterSettings(max_concurrent_steps=3)).config_schema
+    configured = build_executor(DagsterSettings(max_concurrent_steps=3), no_work).config_schema
     assert configured.resolve_config({}).value["config"]["max_concurrent"] == 3
 
 
@@ -62,7 +68,7 @@ def test_the_cluster_image_reaches_the_step_pods(graph: Graph) -> None:
     from shelf_assets.defs.executor import build_executor
 
     image = "registry.example/shelf-assets:1"
-    schema = build_executor(DagsterSettings(executor="k8s", k8s_image=image)).config_schema
+    schema = build_executor(DagsterSettings(executor="k8s", k8s_image=image), no_work).config_schema
     assert schema.resolve_config({}).value["config"]["job_image"] == image
 
 

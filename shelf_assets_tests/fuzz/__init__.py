@@ -1,1 +1,1 @@
-"""Fuzzing: what is given bytes that nobody thought of. `make fuzz` runs it; what it found interesting is replayed in `intake`."""
+"""Fuzzing of the sanitizer. `make fuzz` runs it; the tests of `photos` replay the corpus that it grew."""

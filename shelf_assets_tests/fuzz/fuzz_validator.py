@@ -1,9 +1,9 @@
-"""The fuzzer's process: any bytes through the validator and the rebuild, as `promises` wants them. `make fuzz` calls it.
+"""The fuzzer's process: pass any bytes to the sanitizer and check `promises`. `make fuzz` runs it.
 
     python -m shelf_assets_tests.fuzz.fuzz_validator WORK -max_total_time=600
 
-WORK is a folder for the seeds, the corpus and what breaks a promise; further words are libFuzzer's own options, and
--merge=1 with two folders behind it makes a corpus small.
+WORK is a folder for the seeds, the corpus and inputs that break a promise. Other arguments are libFuzzer's options; -merge=1
+followed by two folders minimises a corpus.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["shelf_assets.intake", "shelf_assets.vision", "PIL"]):
+with atheris.instrument_imports(include=["shelf_assets.photos", "shelf_assets.vision", "PIL"]):
     from shelf_assets.photos.limits import Limits
-    from shelf_assets.photos.moderation import adult_score  # noqa: F401 - all of the door's modules are instrumented
+    from shelf_assets.photos.moderation import adult_score  # noqa: F401 - imported here so that it is instrumented
     from shelf_assets_tests.fuzz.promises import sanitized
     from shelf_assets_tests.fuzz.seeds import seeds
 
-# A photo of more would teach the fuzzer nothing, and cost it a second.
+# Larger photos take a second each and reach no further code.
 LIMITS = Limits(max_pixels=300_000, max_side_px=8_192, max_frames=50)
 OPTIONS = ("-max_len=16384", "-timeout=20", "-rss_limit_mb=3000", "-print_final_stats=1")
 
@@ -32,7 +32,7 @@ def one_input(data: bytes) -> None:
 
 
 def prepared(work: Path) -> list[str]:
-    """Folders of the corpus and the seeds, as libFuzzer's arguments; the shared photos of hostile files where they are."""
+    """Folders of corpus and seeds as libFuzzer's arguments, and the hostile corpus if SHELF_TEST_DATA has it."""
     corpus, drawn = work / "corpus", work / "seeds"
     for folder in (corpus, drawn):
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,11 +47,11 @@ def main() -> None:
     work, *options = sys.argv[1:]
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    # Where it is a merge, its folders are named by who asks for it.
+    # For a merge the caller names the folders.
     folders = [] if any(option.startswith("-merge") for option in options) else prepared(Path(work))
     artifacts = Path(work) / "broken"
     artifacts.mkdir(parents=True, exist_ok=True)
-    # A merge calls this command again, by a shell, after each file that ends its process.
+    # libFuzzer runs this command again, in a shell, after each file that crashes a merge.
     command = f"{sys.executable} -m shelf_assets_tests.fuzz.fuzz_validator {work}"
     atheris.Setup([command, *OPTIONS, f"-artifact_prefix={artifacts}/", *options, *folders], one_input)
     atheris.Fuzz()

@@ -1,4 +1,4 @@
-"""What the fuzzer begins with: a small picture in every format and coding, drawn here. What must hold is in `promises`."""
+"""Seeds of the fuzzer: a small picture in every format and coding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SIZE = (40, 24)
 
 
 def seeds() -> dict[str, bytes]:
-    """Bytes by a name that says what they are; every one is a photo that is taken."""
+    """Files by name; all of them are accepted photos."""
     small, see_through = scene(*SIZE), faded(*SIZE)
     frames = {"save_all": True, "append_images": [small.rotate(180), small.rotate(90)], "duration": 50}
     return {

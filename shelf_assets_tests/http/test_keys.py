@@ -1,4 +1,4 @@
-"""Keys of the door: the secret is nowhere at rest, a revoked or wrong one opens nothing, strangers cost the store little."""
+"""API keys: no secret is stored, a revoked or wrong key is refused, made-up keys cost the store little."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from shelf_assets.http import keys as keys_module
-from shelf_assets.http.keys import ApiKey, Keys
+from shelf_assets.http.api_key import ApiKey
+from shelf_assets.http.keys import Keys
+from shelf_assets.http.lookup_guard import LOOKUPS_PER_SECOND
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import ObjectStore, RetryOptions, StoredObject
 from shelf_assets_tests.conftest import LakeUnderTest
@@ -22,18 +24,18 @@ NOON = datetime(2026, 2, 28, 12, tzinfo=UTC)
 
 
 class CountingStore(ObjectStore):
-    """A store that counts what it is asked."""
+    """A store that counts the requests to it."""
 
     def __init__(self, root_url: str) -> None:
         super().__init__(root_url)
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
 
     def get(self, key: str) -> bytes:
-        self.asked["get"] += 1
+        self.requests["get"] += 1
         return super().get(key)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        self.asked["list"] += 1
+        self.requests["list"] += 1
         return super().list(prefix)
 
 
@@ -54,7 +56,7 @@ def eventually_opens(keys: Keys, token: str, opens: bool = True) -> bool:
 
 
 def everything_at_rest(lake: LakeUnderTest) -> bytes:
-    """Names and bytes of all that the store holds; on disk every file, whatever wrote it."""
+    """Keys and bytes of all objects of the store; on disk those of every file."""
     store = lake.lake.objects
     if store.folder is not None:
         files = [path for path in store.folder.rglob("*") if path.is_file()]
@@ -114,9 +116,9 @@ def test_a_revocation_of_nothing_that_says_it_is_done(store: CountingStore, key_
 
 def test_a_token_given_for_its_key_id_and_repeated_in_the_error(store: CountingStore) -> None:
     key, token = Keys(store).create("app", ["upload"], NOON)
-    with pytest.raises(LookupError, match=key.key_id) as told:
+    with pytest.raises(LookupError, match=key.key_id) as raised:
         Keys(store).revoke(token, NOON)
-    assert token.split("_", 2)[2] not in str(told.value)
+    assert token.split("_", 2)[2] not in str(raised.value)
 
 
 def test_a_wrong_secret_with_the_right_id_opens_the_door(store: CountingStore) -> None:
@@ -140,7 +142,7 @@ def test_a_token_of_another_form_that_opens_the_door(store: CountingStore, spoil
 @pytest.mark.parametrize("token", ["", "_", "shelf_", "shelf__", "shelf_../../x_" + "a" * 43, "a" * 1_000_000])
 def test_a_malformed_token_that_asks_the_store(store: CountingStore, token: str) -> None:
     assert Keys(store).find(token) is None
-    assert not store.asked
+    assert not store.requests
 
 
 def test_a_key_that_is_read_at_every_request(store: CountingStore) -> None:
@@ -150,36 +152,36 @@ def test_a_key_that_is_read_at_every_request(store: CountingStore) -> None:
     for _ in range(50):
         assert keys.find(token) is not None
         assert keys.find(unknown) is None
-    assert store.asked == {"get": 2}
+    assert store.requests == {"get": 2}
 
 
 def test_a_remembered_key_asks_the_store_or_opens_what_find_does_not(store: CountingStore) -> None:
     keys = Keys(store)
     key, token = keys.create("app", ["upload"], NOON)
-    assert keys.remembered(token) is None, "nobody asked for it yet"
+    assert keys.find_cached(token) is None, "find was not called yet"
     assert keys.find(token) == key
-    store.asked.clear()
-    assert keys.remembered(token) == key
+    store.requests.clear()
+    assert keys.find_cached(token) == key
     other_secret = token[:-1] + ("A" if token[-1] != "A" else "B")
     for stranger in ("", made_up_token(), other_secret):
-        assert keys.remembered(stranger) is None
-    assert not store.asked
+        assert keys.find_cached(stranger) is None
+    assert not store.requests
     keys.revoke(key.key_id, NOON)
     assert keys.find(token) is None
-    assert keys.remembered(token) is None, "revoked"
+    assert keys.find_cached(token) is None, "revoked"
 
 
 def test_a_flood_of_made_up_keys_that_asks_the_store_each_time(store: CountingStore) -> None:
     admin, keys = Keys(store), Keys(store)
     early = [admin.create("app", ["upload"], NOON)[1] for _ in range(3)]
-    store.asked.clear()
+    store.requests.clear()
     began = time.monotonic()
     assert not any(keys.find(made_up_token()) for _ in range(3_000))
     seconds = int(time.monotonic() - began) + 2
-    assert store.asked["get"] <= keys_module._LOOKUPS_A_SECOND * seconds
-    assert 1 <= store.asked["list"] <= seconds
+    assert store.requests["get"] <= LOOKUPS_PER_SECOND * seconds
+    assert 1 <= store.requests["list"] <= seconds
     assert all(keys.find(token) for token in early), "the flood locks out keys that are there"
-    assert len(keys._cache) <= keys_module._LOOKUPS_A_SECOND * seconds + len(early)
+    assert len(keys._cache) <= LOOKUPS_PER_SECOND * seconds + len(early)
 
 
 def test_a_flood_that_keeps_new_keys_out(store: CountingStore) -> None:
@@ -253,9 +255,11 @@ def test_a_good_owner_refused(store: CountingStore, owner: str) -> None:
     assert Keys(store).create(owner, ["upload"], NOON)[0].owner == owner
 
 
-@pytest.mark.parametrize(("scopes", "told"), [([], "nothing"), (["upload", "admin"], "admin"), (["Upload"], "Upload")])
-def test_a_scope_that_no_door_knows(store: CountingStore, scopes: list[str], told: str) -> None:
-    with pytest.raises(ValueError, match=f"{told} is no scope.*upload, read, erase"):
+@pytest.mark.parametrize(
+    ("scopes", "unknown"), [([], "nothing"), (["upload", "admin"], "admin"), (["Upload"], "Upload")]
+)
+def test_a_scope_that_no_door_knows(store: CountingStore, scopes: list[str], unknown: str) -> None:
+    with pytest.raises(ValueError, match=f"{unknown} is no scope.*upload, read, erase"):
         Keys(store).create("app", scopes, NOON)
 
 

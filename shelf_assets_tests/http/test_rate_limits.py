@@ -1,4 +1,4 @@
-"""Limits of the door: as many as they say, shared where Redis is, and a refusal that says truly when to come back."""
+"""Rate limits: they grant what they say, are shared through Redis, and a refusal says truly when to try again."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ from typing import Any
 import pytest
 
 from shelf_assets.http import window_counts
-from shelf_assets.http.keys import ApiKey
-from shelf_assets.http.rate_limits import RateLimitExceeded, RateLimits, RateLimitsUnavailable, network_of, parse_limits
+from shelf_assets.http.api_key import ApiKey
+from shelf_assets.http.limit_text import parse_limits
+from shelf_assets.http.networks import network_of
+from shelf_assets.http.rate_limits import RateLimitExceeded, RateLimits, RateLimitsUnavailable
 from shelf_assets.http.settings import HttpSettings
 from shelf_assets.http.window_counts import WindowCounts
 from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.servers import free_ports, redis_binary, redis_server, refusing_port
 
 REFUSED_URL = "redis://shelf:open-sesame@127.0.0.1:{port}/0?password=query-sesame"
-# Spends until it is refused, in a process of its own, and says how often it was not.
+# Consumes in a process of its own, and prints how often it was granted.
 SPENDER = """
 import asyncio, sys
-from shelf_assets_tests.http.test_rate_limits import a_key, granted, quotas_of
+from shelf_assets_tests.http.test_rate_limits import a_key, granted, limits_of
 url, key_id, address, times = sys.argv[1:]
 async def main():
-    quotas = quotas_of(url, key_requests="120/day")
+    rate_limits = limits_of(url, key_requests="120/day")
     print("ready", flush=True)
     sys.stdin.readline()
-    print(sum([await granted(quotas.spend(a_key(key_id), address, requests=1)) for _ in range(int(times))]))
+    print(sum([await granted(rate_limits.consume(a_key(key_id), address, requests=1)) for _ in range(int(times))]))
 asyncio.run(main())
 """
 
 
 class FakeClock:
-    """Stands for `time` in the counts of one process."""
+    """Replaces `time` in `window_counts`."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -59,7 +61,7 @@ def an_address() -> str:
     return f"fd{secrets.token_hex(1)}:{secrets.token_hex(2)}:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"
 
 
-def quotas_of(url: str | None, **settings: str) -> RateLimits:
+def limits_of(url: str | None, **settings: str) -> RateLimits:
     return RateLimits(HttpSettings(redis_url=url, **settings))
 
 
@@ -67,91 +69,102 @@ def done(work: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(work)
 
 
-async def granted(asked: Awaitable[None]) -> bool:
+async def granted(pending: Awaitable[None]) -> bool:
     try:
-        await asked
+        await pending
     except RateLimitExceeded:
         return False
     return True
 
 
-async def refusal(asked: Awaitable[None]) -> RateLimitExceeded:
+async def refusal(pending: Awaitable[None]) -> RateLimitExceeded:
     with pytest.raises(RateLimitExceeded) as refused:
-        await asked
+        await pending
     return refused.value
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
 def counted_in(request: pytest.FixtureRequest) -> str | None:
-    """What counts, in turn: this process alone, and Redis, by its URL."""
+    """The place of the counts, in turn: this process, and Redis by its URL."""
     return request.getfixturevalue("redis_url") if request.param == "redis" else None
 
 
 @pytest.mark.parametrize("kind", ["requests", "bytes_", "pixels"])
 def test_a_limit_that_grants_one_more_or_one_less(counted_in: str | None, kind: str) -> None:
     async def story() -> None:
-        quotas, key, address = quotas_of(counted_in, **{f"key_{kind.strip('_')}": "50/day"}), a_key(), an_address()
-        answers = [await granted(quotas.spend(key, address, **{kind: 5})) for _ in range(12)]
+        rate_limits, key, address = limits_of(counted_in, **{f"key_{kind.strip('_')}": "50/day"}), a_key(), an_address()
+        answers = [await granted(rate_limits.consume(key, address, **{kind: 5})) for _ in range(12)]
         assert answers == [True] * 10 + [False] * 2
-        assert await granted(quotas.spend(a_key(), address, **{kind: 5})), "another key pays for this one"
-        await quotas.aclose()
+        assert await granted(rate_limits.consume(a_key(), address, **{kind: 5})), "another key pays for this one"
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_limit_of_addresses_that_a_second_key_gets_round(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas, address = quotas_of(counted_in, address_requests="3/day"), an_address()
+        rate_limits, address = limits_of(counted_in, address_requests="3/day"), an_address()
         senders = [a_key(), a_key(), a_key(), a_key()]
-        assert [await granted(quotas.spend(key, address, requests=1)) for key in senders] == [True, True, True, False]
-        assert await granted(quotas.spend(None, address, requests=1)), "who has no key is counted apart"
-        assert await granted(quotas.spend(senders[0], an_address(), requests=1))
-        await quotas.aclose()
+        assert [await granted(rate_limits.consume(key, address, requests=1)) for key in senders] == [
+            True,
+            True,
+            True,
+            False,
+        ]
+        assert await granted(rate_limits.consume(None, address, requests=1)), "requests without a key are counted apart"
+        assert await granted(rate_limits.consume(senders[0], an_address(), requests=1))
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_refused_request_that_eats_the_other_windows(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas = quotas_of(counted_in, key_requests="2/day", key_bytes="100/day;1000/day", address_pixels="10/day")
+        rate_limits = limits_of(counted_in, key_requests="2/day", key_bytes="100/day;1000/day", address_pixels="10/day")
         key, address = a_key(), an_address()
         for _ in range(5):
-            assert not await granted(quotas.spend(key, address, requests=1, bytes_=101))
-            assert not await granted(quotas.spend(key, address, requests=1, bytes_=10, pixels=11))
-        assert await granted(quotas.spend(key, address, requests=1, bytes_=50, pixels=5))
-        assert await granted(quotas.spend(key, address, requests=1, bytes_=50, pixels=5))
-        assert not await granted(quotas.spend(key, address, requests=1))
-        await quotas.aclose()
+            assert not await granted(rate_limits.consume(key, address, requests=1, bytes_=101))
+            assert not await granted(rate_limits.consume(key, address, requests=1, bytes_=10, pixels=11))
+        assert await granted(rate_limits.consume(key, address, requests=1, bytes_=50, pixels=5))
+        assert await granted(rate_limits.consume(key, address, requests=1, bytes_=50, pixels=5))
+        assert not await granted(rate_limits.consume(key, address, requests=1))
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_look_before_the_body_that_counts_or_does_not_see(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas, key, address = quotas_of(counted_in, key_requests="2/day", key_bytes="100/day"), a_key(), an_address()
+        rate_limits, key, address = (
+            limits_of(counted_in, key_requests="2/day", key_bytes="100/day"),
+            a_key(),
+            an_address(),
+        )
         for _ in range(5):
-            await quotas.check_room(key, address, bytes_=100)
-        await quotas.spend(key, address, requests=1, bytes_=60)
-        await quotas.check_room(key, address, bytes_=40)
-        assert "bytes" in (await refusal(quotas.check_room(key, address, bytes_=41))).what
-        await quotas.spend(key, address, bytes_=40)
-        assert "bytes" in (await refusal(quotas.check_room(key, address))).what
-        await quotas.check_room(key, address, bytes_=0)
-        await quotas.spend(key, address, requests=1)
-        assert "requests" in (await refusal(quotas.check_room(key, address, bytes_=0))).what
-        await quotas.aclose()
+            await rate_limits.check(key, address, bytes_=100)
+        await rate_limits.consume(key, address, requests=1, bytes_=60)
+        await rate_limits.check(key, address, bytes_=40)
+        assert "bytes" in (await refusal(rate_limits.check(key, address, bytes_=41))).what
+        await rate_limits.consume(key, address, bytes_=40)
+        assert "bytes" in (await refusal(rate_limits.check(key, address))).what
+        await rate_limits.check(key, address, bytes_=0)
+        await rate_limits.consume(key, address, requests=1)
+        assert "requests" in (await refusal(rate_limits.check(key, address, bytes_=0))).what
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_key_with_limits_of_its_own_held_to_the_others(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas, address = quotas_of(counted_in, key_requests="3/day", key_pixels="30/day"), an_address()
+        rate_limits, address = limits_of(counted_in, key_requests="3/day", key_pixels="30/day"), an_address()
         small, large, plain = a_key(requests="1/day"), a_key(requests="8/day"), a_key()
         for key, wanted in ((small, 1), (large, 8), (plain, 3)):
-            assert sum([await granted(quotas.spend(key, address, requests=1)) for _ in range(10)]) == wanted
-        assert not await granted(quotas.spend(large, address, pixels=31)), "what a key does not set is the setting's"
-        await quotas.aclose()
+            assert sum([await granted(rate_limits.consume(key, address, requests=1)) for _ in range(10)]) == wanted
+        assert not await granted(rate_limits.consume(large, address, pixels=31)), (
+            "what a key does not set is the setting's"
+        )
+        await rate_limits.aclose()
 
     done(story())
 
@@ -159,10 +172,12 @@ def test_a_key_with_limits_of_its_own_held_to_the_others(counted_in: str | None)
 @pytest.mark.redis
 def test_two_replicas_that_each_grant_the_whole_limit(redis_url: str) -> None:
     async def story() -> None:
-        here, there = quotas_of(redis_url, key_requests="50/day"), quotas_of(redis_url, key_requests="50/day")
+        here, there = limits_of(redis_url, key_requests="50/day"), limits_of(redis_url, key_requests="50/day")
         key, address = a_key(), an_address()
-        asked = [granted(quotas.spend(key, address, requests=1)) for quotas in (here, there) for _ in range(60)]
-        assert sum(await asyncio.gather(*asked)) == 50
+        pending = [
+            granted(rate_limits.consume(key, address, requests=1)) for rate_limits in (here, there) for _ in range(60)
+        ]
+        assert sum(await asyncio.gather(*pending)) == 50
         await here.aclose()
         await there.aclose()
 
@@ -189,32 +204,32 @@ def test_two_processes_that_each_grant_the_whole_limit(redis_url: str) -> None:
 
 def test_the_embedded_default_that_needs_a_server() -> None:
     async def story() -> None:
-        quotas = quotas_of(None, key_requests="40/day")
+        rate_limits = limits_of(None, key_requests="40/day")
         key, address = a_key(), an_address()
-        await quotas.ready()
-        asked = [granted(quotas.spend(key, address, requests=1)) for _ in range(60)]
-        assert sum(await asyncio.gather(*asked)) == 40
-        await quotas.aclose()
+        await rate_limits.ping()
+        pending = [granted(rate_limits.consume(key, address, requests=1)) for _ in range(60)]
+        assert sum(await asyncio.gather(*pending)) == 40
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_retry_after_that_is_too_early(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas, key, address = quotas_of(counted_in, key_bytes="1000/3second"), a_key(), an_address()
-        await quotas.spend(key, address, bytes_=1000)
-        refused = await refusal(quotas.spend(key, address, bytes_=900))
+        rate_limits, key, address = limits_of(counted_in, key_bytes="1000/3second"), a_key(), an_address()
+        await rate_limits.consume(key, address, bytes_=1000)
+        refused = await refusal(rate_limits.consume(key, address, bytes_=900))
         assert 1 <= refused.retry_after_seconds <= 6
         assert str(refused.retry_after_seconds) in str(refused)
         await asyncio.sleep(refused.retry_after_seconds)
-        await quotas.spend(key, address, bytes_=900)
-        await quotas.aclose()
+        await rate_limits.consume(key, address, bytes_=900)
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_retry_after_that_is_not_the_first_second_with_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever was spent when: at `retry_after_seconds` there is room, and more than a second earlier there was none."""
+    """Whatever was consumed when: after `retry_after_seconds` there is room, and more than a second earlier there was none."""
     refusals = 0
     for seed in range(40):
         chance = random.Random(seed)
@@ -222,19 +237,19 @@ def test_a_retry_after_that_is_not_the_first_second_with_room(monkeypatch: pytes
         monkeypatch.setattr(window_counts, "time", clock)
 
         async def story(chance: random.Random = chance, clock: FakeClock = clock) -> int:
-            quotas, key, address = quotas_of(None, key_bytes="1000000/60second"), a_key(), an_address()
+            rate_limits, key, address = limits_of(None, key_bytes="1000000/60second"), a_key(), an_address()
             refused = 0
             for _ in range(30):
                 cost = chance.randint(1, 1_000_000)
-                if not await granted(quotas.check_room(key, address, bytes_=cost)):
+                if not await granted(rate_limits.check(key, address, bytes_=cost)):
                     refused += 1
-                    wait = (await refusal(quotas.spend(key, address, bytes_=cost))).retry_after_seconds
+                    wait = (await refusal(rate_limits.consume(key, address, bytes_=cost))).retry_after_seconds
                     began = clock.now
                     if wait > 1:
                         clock.now = began + wait - 1.001
-                        assert not await granted(quotas.check_room(key, address, bytes_=cost))
+                        assert not await granted(rate_limits.check(key, address, bytes_=cost))
                     clock.now = began + wait
-                await quotas.spend(key, address, bytes_=cost)
+                await rate_limits.consume(key, address, bytes_=cost)
                 clock.now += chance.expovariate(1 / 20)
             return refused
 
@@ -244,40 +259,40 @@ def test_a_retry_after_that_is_not_the_first_second_with_room(monkeypatch: pytes
 
 def test_a_photo_larger_than_the_limit_told_to_try_again_soon(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas = quotas_of(counted_in, key_bytes="1000/hour")
-        refused = await refusal(quotas.spend(a_key(), an_address(), bytes_=2_500))
+        rate_limits = limits_of(counted_in, key_bytes="1000/hour")
+        refused = await refusal(rate_limits.consume(a_key(), an_address(), bytes_=2_500))
         assert refused.retry_after_seconds == 3600
         assert refused.what == "the limit of this key is 1,000 bytes per hour, and this alone asks for 2,500"
-        await quotas.aclose()
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_what_is_used_up_takes_other_limits_along(counted_in: str | None) -> None:
     async def story() -> None:
-        quotas, key, address = (
-            quotas_of(counted_in, key_pixels="100/day", address_pixels="1000/day"),
+        rate_limits, key, address = (
+            limits_of(counted_in, key_pixels="100/day", address_pixels="1000/day"),
             a_key(),
             an_address(),
         )
-        await quotas.spend(key, address, pixels=80)
-        await quotas.exhaust(key, address, pixels=50)
-        assert not await granted(quotas.spend(key, address, pixels=1))
-        assert await granted(quotas.spend(a_key(), address, pixels=100)), "the address has room, and keeps it"
-        await quotas.aclose()
+        await rate_limits.consume(key, address, pixels=80)
+        await rate_limits.exhaust(key, address, pixels=50)
+        assert not await granted(rate_limits.consume(key, address, pixels=1))
+        assert await granted(rate_limits.consume(a_key(), address, pixels=100)), "the address has room, and keeps it"
+        await rate_limits.aclose()
 
     done(story())
 
 
 def test_a_refusal_that_names_another_window_than_the_longest() -> None:
     async def story() -> None:
-        quotas = quotas_of(None, key_requests="1/2minute;1/day", address_requests="1/hour")
+        rate_limits = limits_of(None, key_requests="1/2minute;1/day", address_requests="1/hour")
         key, address = a_key(), an_address()
-        await quotas.spend(key, address, requests=1)
-        refused = await refusal(quotas.spend(key, address, requests=1))
+        await rate_limits.consume(key, address, requests=1)
+        refused = await refusal(rate_limits.consume(key, address, requests=1))
         assert refused.what == "the limit of this key is 1 requests per day"
         assert 3600 < refused.retry_after_seconds <= 2 * 86_400
-        refused = await refusal(quotas.spend(a_key(), address, requests=1))
+        refused = await refusal(rate_limits.consume(a_key(), address, requests=1))
         assert refused.what == "the limit of this address is 1 requests per hour"
 
     done(story())
@@ -297,9 +312,9 @@ def test_a_refusal_that_names_another_window_than_the_longest() -> None:
 )
 def test_an_address_that_gets_round_its_limit(address: str, other: str, is_same: bool) -> None:
     async def story() -> None:
-        quotas = quotas_of(None, address_requests="1/day")
-        await quotas.spend(None, address, requests=1)
-        assert await granted(quotas.spend(None, other, requests=1)) is not is_same
+        rate_limits = limits_of(None, address_requests="1/day")
+        await rate_limits.consume(None, address, requests=1)
+        assert await granted(rate_limits.consume(None, other, requests=1)) is not is_same
 
     assert (network_of(address) == network_of(other)) is is_same
     done(story())
@@ -307,8 +322,8 @@ def test_an_address_that_gets_round_its_limit(address: str, other: str, is_same:
 
 def test_a_limit_given_twice_and_counted_twice() -> None:
     async def story() -> None:
-        quotas, key, address = quotas_of(None, key_requests="4/day; 4 per 1 day, 9/day"), a_key(), an_address()
-        assert sum([await granted(quotas.spend(key, address, requests=1)) for _ in range(6)]) == 4
+        rate_limits, key, address = limits_of(None, key_requests="4/day; 4 per 1 day, 9/day"), a_key(), an_address()
+        assert sum([await granted(rate_limits.consume(key, address, requests=1)) for _ in range(6)]) == 4
 
     assert len(parse_limits("4/day; 4 per 1 day, 9/day")) == 2
     done(story())
@@ -330,13 +345,13 @@ def test_a_window_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         clock = FakeClock(600.0)
         monkeypatch.setattr(window_counts, "time", clock)
-        quotas, key, address = quotas_of(None, key_requests="10/minute"), a_key(), an_address()
-        await quotas.spend(key, address, requests=10)
+        rate_limits, key, address = limits_of(None, key_requests="10/minute"), a_key(), an_address()
+        await rate_limits.consume(key, address, requests=10)
         for now, room in ((659.9, 0), (660.0, 0), (690.0, 5), (719.9, 5)):
             clock.now = now
-            assert sum([await granted(quotas.spend(key, address, requests=1)) for _ in range(10)]) == room, now
+            assert sum([await granted(rate_limits.consume(key, address, requests=1)) for _ in range(10)]) == room, now
         clock.now = 60_000.0
-        await quotas.spend(key, address, requests=10)
+        await rate_limits.consume(key, address, requests=10)
 
     done(story())
 
@@ -349,18 +364,18 @@ def test_a_redis_that_is_down_not_named_or_its_password_told() -> None:
     port = refusing_port()
 
     async def story() -> None:
-        quotas = quotas_of(REFUSED_URL.format(port=port))
+        rate_limits = limits_of(REFUSED_URL.format(port=port))
         for ask in (
-            lambda: quotas.spend(a_key(), an_address(), requests=1),
-            lambda: quotas.check_room(None, an_address()),
-            quotas.ready,
+            lambda: rate_limits.consume(a_key(), an_address(), requests=1),
+            lambda: rate_limits.check(None, an_address()),
+            rate_limits.ping,
         ):
             with pytest.raises(
                 RateLimitsUnavailable, match=rf"redis://\*+@127\.0\.0\.1:{port}/0 failed.*SHELF_HTTP_REDIS_URL"
-            ) as told:
+            ) as raised:
                 await ask()
-            assert no_password_in(told.value)
-        assert "sesame" not in repr(quotas) + repr(HttpSettings(redis_url=REFUSED_URL.format(port=port)))
+            assert no_password_in(raised.value)
+        assert "sesame" not in repr(rate_limits) + repr(HttpSettings(redis_url=REFUSED_URL.format(port=port)))
 
     done(story())
 
@@ -369,7 +384,7 @@ def test_a_redis_that_hangs_and_the_door_with_it() -> None:
     async def story(port: int) -> None:
         began = time.monotonic()
         with pytest.raises(RateLimitsUnavailable, match=f"127.0.0.1:{port}"):
-            await quotas_of(f"redis://127.0.0.1:{port}/0").spend(a_key(), an_address(), requests=1)
+            await limits_of(f"redis://127.0.0.1:{port}/0").consume(a_key(), an_address(), requests=1)
         assert time.monotonic() - began < 30
 
     with socket.socket() as silent:
@@ -382,9 +397,9 @@ def test_a_redis_that_hangs_and_the_door_with_it() -> None:
     "url", ["http://:open-sesame@host:1/0", "redis://:open/sesame@host:6379/0", "sesame", "redis://host:sesame"]
 )
 def test_a_redis_url_that_is_none_and_its_password_told(url: str) -> None:
-    with pytest.raises(ValueError, match="SHELF_HTTP_REDIS_URL is no URL of a Redis; it is like redis://") as told:
-        quotas_of(url)
-    assert no_password_in(told.value)
+    with pytest.raises(ValueError, match="SHELF_HTTP_REDIS_URL is no URL of a Redis; it is like redis://") as raised:
+        limits_of(url)
+    assert no_password_in(raised.value)
 
 
 @pytest.mark.redis
@@ -394,12 +409,12 @@ def test_a_redis_that_refuses_the_password_taken_for_one_that_counts() -> None:
     with redis_server(password="right-sesame") as url:
 
         async def story() -> None:
-            right, wrong = quotas_of(url), quotas_of(url.replace("right-sesame", "wrong-sesame"))
-            await right.ready()
-            await right.spend(a_key(), an_address(), requests=1)
-            with pytest.raises(RateLimitsUnavailable) as told:
-                await wrong.ready()
-            assert no_password_in(told.value)
+            right, wrong = limits_of(url), limits_of(url.replace("right-sesame", "wrong-sesame"))
+            await right.ping()
+            await right.consume(a_key(), an_address(), requests=1)
+            with pytest.raises(RateLimitsUnavailable) as raised:
+                await wrong.ping()
+            assert no_password_in(raised.value)
             await right.aclose()
             await wrong.aclose()
 
@@ -415,13 +430,17 @@ def test_a_redis_that_came_back_and_is_not_used_again() -> None:
         (port,) = free_ports(1)
         key, address = a_key(requests="2/day"), an_address()
         with redis_server(port) as url:
-            quotas = quotas_of(url)
-            await quotas.spend(key, address, requests=1)
+            rate_limits = limits_of(url)
+            await rate_limits.consume(key, address, requests=1)
         with pytest.raises(RateLimitsUnavailable):
-            await quotas.spend(key, address, requests=1)
+            await rate_limits.consume(key, address, requests=1)
         with redis_server(port):
-            await quotas.ready()
-            assert [await granted(quotas.spend(key, address, requests=1)) for _ in range(3)] == [True, True, False]
-            await quotas.aclose()
+            await rate_limits.ping()
+            assert [await granted(rate_limits.consume(key, address, requests=1)) for _ in range(3)] == [
+                True,
+                True,
+                False,
+            ]
+            await rate_limits.aclose()
 
     done(story())

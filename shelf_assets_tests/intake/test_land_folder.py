@@ -1,4 +1,4 @@
-"""`shelf land`: what is landed is rebuilt, what is refused is named, and a second time changes nothing."""
+"""`shelf land`: accepted photos are sanitized, refused files are reported, and landing again changes nothing."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ FILES = [
 
 
 def landed(lake: LakeUnderTest, files: Sequence[tuple[str, bytes]], as_is: bool = False) -> list[Landed]:
-    return list(landed_files(load_settings(), lake.lake.objects, DAY, files, as_is))
+    return list(landed_files(load_settings().photos, 1, lake.lake.objects, DAY, files, as_is))
 
 
 def test_a_landed_photo_keeps_what_the_camera_wrote(lake: LakeUnderTest) -> None:
     found = landed(lake, FILES)
     assert [each.name for each in found] == [name for name, _ in FILES]
-    assert [each.refused.reason if each.refused else None for each in found] == [None, "not_an_image", None, "empty"]
-    keys = [each.key for each in found if not each.refused]
+    assert [each.refusal.reason if each.refusal else None for each in found] == [None, "not_an_image", None, "empty"]
+    keys = [each.key for each in found if not each.refusal]
     assert sorted(stored.key for stored in lake.lake.objects.list(day_prefix(DAY))) == sorted(keys)
     for key in keys:
-        deposit = ObjectWriter(lake.lake.objects).find(key)
-        assert deposit is not None
-        assert b"Canary" not in deposit.data and b"Exif" not in deposit.data
-        assert deposit.facts["camera"] == "CanaryWorks Model 7"
+        stored = ObjectWriter(lake.lake.objects).find(key)
+        assert stored is not None
+        assert b"Canary" not in stored.data and b"Exif" not in stored.data
+        assert stored.metadata["camera"] == "CanaryWorks Model 7"
 
 
 def test_landing_a_folder_again_makes_new_objects(disk_lake: LakeUnderTest) -> None:
@@ -60,10 +60,10 @@ def test_landing_as_it_is_loses_files_or_changes_their_bytes(disk_lake: LakeUnde
 
 @pytest.mark.parametrize("taken", [0, 1])
 def test_a_landing_that_is_given_up_halfway_hangs_or_loses_what_it_told(disk_lake: LakeUnderTest, taken: int) -> None:
-    landing = landed_files(load_settings(), disk_lake.lake.objects, DAY, FILES * 3, as_is=False)
-    told = [next(landing) for _ in range(taken)]
+    landing = landed_files(load_settings().photos, 1, disk_lake.lake.objects, DAY, FILES * 3, as_is=False)
+    yielded = [next(landing) for _ in range(taken)]
     landing.close()
-    for each in told:
+    for each in yielded:
         assert disk_lake.lake.objects.exists(each.key)
 
 

@@ -1,4 +1,4 @@
-"""Forms of presigned uploads, filled in against a real S3 server: what the policy says is what the server holds senders to."""
+"""Presigned forms against a real S3 server: the server enforces what the signed policy says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ MAX_BYTES = 2_000
 
 
 def form(image_id: str) -> PresignedUpload:
-    return presign(load_settings(photos__max_bytes=MAX_BYTES), image_id, OWNER, datetime.now(UTC))
+    settings = load_settings(photos__max_bytes=MAX_BYTES)
+    return presign(settings.lake, settings.intake, MAX_BYTES, image_id, OWNER, datetime.now(UTC))
 
 
 def send(upload: PresignedUpload, size_bytes: int, **changed: str) -> httpx.Response:
@@ -40,21 +41,21 @@ def image_id() -> str:
 def test_a_form_puts_no_photo_or_forgets_whose_it_is(s3_lake: LakeUnderTest, image_id: str, size_bytes: int) -> None:
     answer = send(form(image_id), size_bytes)
     assert answer.is_success, answer.text
-    deposit = ObjectWriter(s3_lake.lake.objects).find(f"{INCOMING}/{image_id}")
-    assert deposit is not None
-    assert (len(deposit.data), deposit.facts) == (size_bytes, {"owner": OWNER})
+    stored = ObjectWriter(s3_lake.lake.objects).find(f"{INCOMING}/{image_id}")
+    assert stored is not None
+    assert (len(stored.data), stored.metadata) == (size_bytes, {"owner": OWNER})
 
 
 @pytest.mark.s3
 @pytest.mark.parametrize(
     ("size_bytes", "changed"),
     [
-        pytest.param(MAX_BYTES + 1, {}, id="more bytes than a photo may have"),
+        pytest.param(MAX_BYTES + 1, {}, id="more bytes than allowed"),
         pytest.param(0, {}, id="no bytes"),
-        pytest.param(100, {"x_amz_meta_owner": STRANGER}, id="in a stranger's name"),
-        pytest.param(100, {"x_amz_meta_reason": "fine"}, id="a fact of the sender's own"),
-        pytest.param(100, {"key": "images/2026/11/24/mine"}, id="past the judge"),
-        pytest.param(100, {"policy": base64.b64encode(b"{}").decode()}, id="under a policy of the sender's own"),
+        pytest.param(100, {"x_amz_meta_owner": STRANGER}, id="another owner"),
+        pytest.param(100, {"x_amz_meta_reason": "fine"}, id="additional metadata"),
+        pytest.param(100, {"key": "images/2026/11/24/mine"}, id="a key outside incoming"),
+        pytest.param(100, {"policy": base64.b64encode(b"{}").decode()}, id="another policy"),
     ],
 )
 def test_a_form_takes_what_it_was_not_signed_for(
@@ -67,9 +68,10 @@ def test_a_form_takes_what_it_was_not_signed_for(
 
 @pytest.mark.s3
 def test_a_form_names_the_store_as_only_servers_know_it(s3_lake: LakeUnderTest, image_id: str) -> None:
-    here = load_settings()
-    public = str(here.s3_endpoint_url).replace("127.0.0.1", "localhost")
-    upload = presign(load_settings(intake__form_endpoint_url=public), image_id, OWNER, datetime.now(UTC))
+    lake, intake = load_settings().lake, load_settings().intake
+    public = str(lake.s3.endpoint_url).replace("127.0.0.1", "localhost")
+    intake = intake.model_copy(update={"form_endpoint_url": public})
+    upload = presign(lake, intake, MAX_BYTES, image_id, OWNER, datetime.now(UTC))
     assert urlsplit(upload.url).hostname == "localhost"
     assert send(upload, 100).is_success
     assert s3_lake.lake.objects.exists(f"{INCOMING}/{image_id}")
@@ -77,8 +79,8 @@ def test_a_form_names_the_store_as_only_servers_know_it(s3_lake: LakeUnderTest, 
 
 @pytest.mark.s3
 def test_a_form_stays_open_for_ever(s3_lake: LakeUnderTest, image_id: str) -> None:
-    now = datetime.now(UTC)
-    upload = presign(load_settings(intake__form_seconds=120), image_id, OWNER, now)
+    settings, now = load_settings(intake__form_seconds=120), datetime.now(UTC)
+    upload = presign(settings.lake, settings.intake, MAX_BYTES, image_id, OWNER, now)
     assert upload.expires_at == now + timedelta(seconds=120)
     policy = json.loads(base64.b64decode(upload.fields["policy"]))
     signed = datetime.fromisoformat(policy["expiration"])
@@ -86,7 +88,7 @@ def test_a_form_stays_open_for_ever(s3_lake: LakeUnderTest, image_id: str) -> No
 
 
 def test_a_bucket_of_aws_is_asked_by_path(monkeypatch: pytest.MonkeyPatch, image_id: str) -> None:
-    """Buckets made since 2020 answer to a host of their own."""
+    """AWS serves buckets that were made since 2020 by their own host name only."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",

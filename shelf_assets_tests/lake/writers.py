@@ -15,6 +15,7 @@ from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import Policy, maintain
 from shelf_assets.lake.schemas import STAGE_RUNS, Column
 from shelf_assets_tests.lake.rows import stage_runs
+from shelf_assets_tests.lake.specs import SPECS, table_of
 
 PROCESSES = 8
 
@@ -47,6 +48,17 @@ def commit_runs(lake: Lake, writer: str, commits: int, day: date) -> int:
     """Commit one row of stage_runs at a time; returns how many the table said are new."""
     table = lake.table("stage_runs")
     return sum(table.commit(stage_runs([f"{writer}-{n}"], day)).rows_new for n in range(commits))
+
+
+def commit_to(lake: Lake, name: str, rows: pl.DataFrame) -> int:
+    """Commit rows to a table that only the tests declare."""
+    return table_of(lake, SPECS[name]).commit(rows).rows_new
+
+
+def erase_runs(lake: Lake, run_ids: list[str]) -> int:
+    """Erase runs from stage_runs one at a time; returns how many rows were erased."""
+    table = lake.table("stage_runs")
+    return sum(table.erase(pl.DataFrame({"run_id": [run_id]})).rows for run_id in run_ids)
 
 
 def tend_often(lake: Lake, table: str, policy: Policy, times: int) -> int:

@@ -1,4 +1,4 @@
-"""Real photos with their classes, and a hub on loopback. No test of its own."""
+"""Shared by the tests of models: real photos with their classes, and a model hub on loopback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from shelf_assets.vision.preprocess import Geometry, to_tensor
 
-# timm's own model for tests: a few hundred kilobytes, registered like any other.
+# timm's own test model: a few hundred kilobytes, registered like any other.
 TINY_CLASSIFIER = "test_resnet.r160_in1k"
 TINY_EMBEDDER = "shelf-tiny/noise"
 COMMIT = "c" * 40
@@ -35,16 +35,16 @@ def grocery_batch(grocery_val: list[tuple[Path, int, int]]) -> np.ndarray:
 
 @dataclass
 class Hub:
-    """A model hub on loopback: repository/filename to bytes. Counts what was asked of it."""
+    """A model hub on loopback: repository/filename to bytes. Records its requests."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The hub's client is pointed to a server of ours, which speaks as much of the protocol as the client uses."""
+    """Point the hub's client to a local server that implements the parts of the protocol which the client uses."""
     from hashlib import sha256
 
     from huggingface_hub import constants
@@ -59,7 +59,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             self.wfile.write(self._answer())
 
         def _answer(self) -> bytes:
-            state.asked.append(f"{self.command} {self.path}")
+            state.requests.append(f"{self.command} {self.path}")
             if self.path == "/":
                 self.send_response(200)
                 self.end_headers()
@@ -76,7 +76,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             return data or b""
 
         def log_message(self, *arguments: object) -> None:
-            """Quiet: pytest's output is not an access log."""
+            """No access log in pytest's output."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -93,7 +93,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
-    """A digest record that knows the tiny models' facts: no registry, and so no torch, is needed to resolve them."""
+    """A digest record with the registry entries of the tiny models, so that they are resolved without torch."""
     from shelf_assets.models.registry import registry_key
 
     common = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "interpolation": "bicubic"}
@@ -114,16 +114,16 @@ def record(tmp_path: Path) -> Path:
         "image_size_px": 64,
     }
     path = tmp_path / "digests.json"
-    facts = {
+    entries = {
         registry_key("classifier", TINY_CLASSIFIER): classifier,
         registry_key("embedder", TINY_EMBEDDER): embedder,
     }
-    path.write_text(json.dumps({"weights": {}, "registry": facts}))
+    path.write_text(json.dumps({"weights": {}, "registry": entries}))
     return path
 
 
 def put_in_cache(cache: Path, repo: str, filename: str, data: bytes) -> Path:
-    """Lay a file into a hub cache as the hub's client does."""
+    """Put a file into a hub cache as the hub's client does."""
     folder = cache / f"models--{repo.replace('/', '--')}"
     (folder / "refs").mkdir(parents=True, exist_ok=True)
     (folder / "refs" / "main").write_text(COMMIT)

@@ -1,4 +1,4 @@
-"""Which models run: nothing falls back unseen, nothing changed gets through. Weights here are a few bytes."""
+"""Choosing models: no silent fallback, and no changed weights. Weights here have a few bytes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_auto_runs_production_from_the_cache_without_asking_the_hub(tmp_path: Pa
     cache_both(tmp_path)
     resolved = resolve_tiny("auto", record, tmp_path)
     assert (resolved.ran, resolved.warning) == ("production", None)
-    assert hub.asked == []
+    assert hub.requests == []
 
 
 def test_auto_runs_production_when_the_hub_answers(tmp_path: Path, record: Path, hub: Hub) -> None:
@@ -62,7 +62,7 @@ def test_auto_runs_production_when_the_hub_answers(tmp_path: Path, record: Path,
     assert resolved.ran == "production"
     (weights,) = resolved.embedder.files
     assert (weights.filename, weights.path) == ("open_clip_pytorch_model.bin", None)
-    assert not any(asked.startswith("GET") for asked in hub.asked), "resolving downloads nothing"
+    assert not any(request.startswith("GET") for request in hub.requests), "resolving downloads nothing"
 
 
 def test_digest_is_the_same_before_and_after_the_download(tmp_path: Path, record: Path, hub: Hub) -> None:
@@ -78,12 +78,14 @@ def test_digest_is_the_same_before_and_after_the_download(tmp_path: Path, record
 
 
 def test_production_offline_without_weights_is_an_error_that_says_what_to_do(tmp_path: Path, record: Path) -> None:
-    with pytest.raises(WeightsUnavailable, match="Fetch them where there is a network, or choose the embedded models"):
+    with pytest.raises(
+        WeightsUnavailable, match="Fetch them on a machine with a network, or choose the embedded models"
+    ):
         resolve_tiny("production", record, tmp_path, require_offline=True)
 
 
 def test_production_with_a_hub_that_lacks_the_weights_is_an_error(tmp_path: Path, record: Path, hub: Hub) -> None:
-    with pytest.raises(WeightsUnavailable, match="the hub does not give them"):
+    with pytest.raises(WeightsUnavailable, match="the hub does not provide them"):
         resolve_tiny("production", record, tmp_path)
 
 
@@ -130,7 +132,7 @@ def test_preprocess_digest_follows_the_geometry_and_the_model(tmp_path: Path, re
         embedded.embedder.preprocess_digest(crop),
     }
     assert len(digests) == 4
-    # Key order says nothing; and both embedded models look at a photo in one way.
+    # The order of keys does not matter, and both embedded models use the same preprocessing.
     turned = dict(reversed(crop.items()))
     assert embedded.classifier.preprocess_digest(turned) == embedded.embedder.preprocess_digest(crop)
 

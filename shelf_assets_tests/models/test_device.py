@@ -1,4 +1,4 @@
-"""The last step of preprocessing, on the device: normalised as the field does it, resized only when sizes differ."""
+"""The last step of preprocessing, on the device: the usual normalisation, and a resize only if sizes differ."""
 
 from __future__ import annotations
 

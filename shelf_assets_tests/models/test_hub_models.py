@@ -1,4 +1,4 @@
-"""The production path: named models with weights from a hub, and random ones. The hub is ours, on loopback."""
+"""Production models: named models with weights from a hub, or random ones. The hub runs on loopback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TINY_CONFIG = {
 
 @pytest.fixture
 def tiny_hub(hub: Hub, tmp_path: Path) -> Hub:
-    """A hub with two tiny models whose weights are known."""
+    """A hub with two tiny models with known weights."""
     config = tmp_path / "shelf-tiny.json"
     config.write_text(json.dumps(TINY_CONFIG))
     open_clip.add_model_config(config)
@@ -108,8 +108,8 @@ def test_production_architectures_run_with_random_weights(tmp_path: Path, plain_
         precision="fp32",
     )
     assert (resolved.ran, resolved.classifier.model_id) == ("production", "resnet50.a1_in1k@random")
-    told = load_classifier(resolved.classifier, device="cpu").predict(plain_batch)
-    assert told.scores.shape == (3, 5)
+    output = load_classifier(resolved.classifier, device="cpu").predict(plain_batch)
+    assert output.scores.shape == (3, 5)
     embedder = load_embedder(resolved.embedder, device="cpu")
     pictures, words = embedder.embed_images(plain_batch), embedder.embed_texts(["milk", "bread"])
     assert (pictures.shape, words.shape, embedder.dimension) == ((3, 512), (2, 512), 512)

@@ -1,4 +1,4 @@
-"""Two classes must not end up with one name: a label is a key in every mart."""
+"""Class names are unique, because labels are keys in the marts."""
 
 from __future__ import annotations
 

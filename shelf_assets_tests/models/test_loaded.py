@@ -1,4 +1,4 @@
-"""Loaded models: what they say of photos, and that nothing but the batch decides it."""
+"""Loaded models: their outputs for photos depend on the batch only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shelf_assets.models.classifier import Classifier, load_classifier
 from shelf_assets.models.embedded import embedded_spec
 from shelf_assets.models.embedder import Embedder, load_embedder
 
-# Coarse classes of grocery whose ImageNet names are the same things.
+# Coarse classes of grocery that have a matching ImageNet class.
 SAME_IN_IMAGENET = {
     "Banana": "banana",
     "Lemon": "lemon",
@@ -32,11 +32,11 @@ def coarse_names(shared_data: Path) -> list[str]:
 
 def test_embedded_models_load_without_a_network(monkeypatch: pytest.MonkeyPatch, plain_batch: np.ndarray) -> None:
     def refuse(*arguments: object) -> None:
-        raise AssertionError(f"the network was asked for: {arguments}")
+        raise AssertionError(f"a request to the network: {arguments}")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    # Not by the offline switch alone: with it off, nothing must be asked either.
+    # The switch alone does not prevent requests here: without it there must be none either.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     assert load_classifier(embedded_spec("classifier", "fp32"), device="cpu").predict(plain_batch).scores.shape == (
         3,
@@ -49,14 +49,14 @@ def test_classifier_knows_what_imagenet_and_the_shop_both_have(
     classifier: Classifier, grocery_val: list[tuple[Path, int, int]], grocery_batch: np.ndarray, shared_data: Path
 ) -> None:
     names = coarse_names(shared_data)
-    told = classifier.predict(grocery_batch)
+    output = classifier.predict(grocery_batch)
     known = [
         (SAME_IN_IMAGENET[names[coarse]], row)
         for row, (_, _, coarse) in enumerate(grocery_val)
         if names[coarse] in SAME_IN_IMAGENET
     ]
     assert len(known) >= 5
-    assert np.mean([label in told.labels[row] for label, row in known]) >= 0.5
+    assert np.mean([label in output.labels[row] for label, row in known]) >= 0.5
 
 
 def test_embedder_tells_groceries_apart_by_their_names(
@@ -91,12 +91,12 @@ def test_embedder_finds_a_drawn_product_by_its_name(embedder: Embedder) -> None:
 
 
 def test_scores_are_sorted_probabilities_and_labels_fit_them(classifier: Classifier, plain_batch: np.ndarray) -> None:
-    told = classifier.predict(plain_batch, top_k=7)
-    assert told.scores.dtype == np.float32 and told.scores.shape == (3, 7)
-    assert [len(labels) for labels in told.labels] == [7, 7, 7]
-    assert (np.diff(told.scores, axis=1) <= 0).all() and (told.scores.sum(axis=1) <= 1 + 1e-5).all()
+    output = classifier.predict(plain_batch, top_k=7)
+    assert output.scores.dtype == np.float32 and output.scores.shape == (3, 7)
+    assert [len(labels) for labels in output.labels] == [7, 7, 7]
+    assert (np.diff(output.scores, axis=1) <= 0).all() and (output.scores.sum(axis=1) <= 1 + 1e-5).all()
     whole = classifier.probabilities(plain_batch).numpy()
-    assert told.labels[0][0] == classifier.names[int(whole[0].argmax())]
+    assert output.labels[0][0] == classifier.names[int(whole[0].argmax())]
     np.testing.assert_allclose(whole.sum(axis=1), 1, rtol=1e-5)
 
 
@@ -166,7 +166,7 @@ def test_bf16_says_nearly_the_same_under_a_digest_of_its_own(embedder: Embedder,
 
 
 def test_spec_of_the_other_task_is_refused(classifier: Classifier, embedder: Embedder) -> None:
-    with pytest.raises(ValueError, match="is no embedder"):
+    with pytest.raises(ValueError, match="is not an embedder"):
         load_embedder(classifier.spec)
-    with pytest.raises(ValueError, match="is no classifier"):
+    with pytest.raises(ValueError, match="is not a classifier"):
         load_classifier(embedder.spec)

@@ -1,4 +1,4 @@
-"""Precision is part of the digest: it must not depend on which pod asks."""
+"""Precision is part of the digest, so it must not depend on the pod that resolves it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shelf_assets.models.precision import require_together, resolve_backend, res
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine without CUDA whose CPU flags the test writes."""
+    """A machine without CUDA, with CPU flags that the test writes."""
     monkeypatch.setattr(precision, "_CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(precision, "_NVIDIA_DEVICE", tmp_path / "nvidiactl")
     return tmp_path
@@ -73,7 +73,7 @@ def test_a_missing_backend_found_out_at_the_first_photo(machine: Path, monkeypat
         resolve_backend("openvino")
 
 
-@pytest.mark.parametrize(("backend", "asked"), [("torch", "int8"), ("openvino", "fp16"), ("torch", "fp16")])
-def test_a_precision_that_its_backend_would_quietly_replace(machine: Path, backend: str, asked: str) -> None:
-    with pytest.raises(ModelError, match=f"SHELF_MODELS_PRECISION={asked}"):
-        require_together(backend, asked, "cpu")  # type: ignore[arg-type]
+@pytest.mark.parametrize(("backend", "precision"), [("torch", "int8"), ("openvino", "fp16"), ("torch", "fp16")])
+def test_a_precision_that_its_backend_would_quietly_replace(machine: Path, backend: str, precision: str) -> None:
+    with pytest.raises(ModelError, match=f"SHELF_MODELS_PRECISION={precision}"):
+        require_together(backend, precision, "cpu")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Names against timm's and open_clip's registries: a typo is answered with what was meant, a wrong pairing refused."""
+"""Names in timm's and open_clip's registries: typos get near matches, wrong combinations are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shelf_assets.models.catalogue import PRODUCTION_CLASSIFIER, PRODUCTION_EMBE
 from shelf_assets.models.embedded import embedded_config
 from shelf_assets.models.errors import ModelError, UnknownModel
 from shelf_assets.models.record import DigestRecord
-from shelf_assets.models.registry import _ask_child, facts_of
+from shelf_assets.models.registry import _ask_child, registered_model
 
 
 @pytest.mark.parametrize("model_set", ["production", "auto"])
@@ -32,30 +32,33 @@ def test_misspelt_classifier_lists_near_matches_also_where_auto_would_fall_back(
 
 def test_misspelt_embedder_lists_near_matches() -> None:
     with pytest.raises(UnknownModel) as unknown:
-        facts_of("embedder", "vit-b-32/laion2b_s34b_b79")
+        registered_model("embedder", "vit-b-32/laion2b_s34b_b79")
     assert PRODUCTION_EMBEDDER in unknown.value.near
 
 
 def test_the_defaults_are_registered_names() -> None:
-    classifier, embedder = facts_of("classifier", PRODUCTION_CLASSIFIER), facts_of("embedder", PRODUCTION_EMBEDDER)
+    classifier, embedder = (
+        registered_model("classifier", PRODUCTION_CLASSIFIER),
+        registered_model("embedder", PRODUCTION_EMBEDDER),
+    )
     assert (classifier.repo, classifier.image_size_px) == ("timm/resnet50.a1_in1k", 224)
     assert (embedder.repo, embedder.image_size_px) == ("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", 224)
     assert classifier.mean != embedder.mean, "each model's own constants, not one pair for all"
 
 
 def test_a_name_without_a_tag_is_completed() -> None:
-    assert facts_of("classifier", "resnet50").name == PRODUCTION_CLASSIFIER
+    assert registered_model("classifier", "resnet50").name == PRODUCTION_CLASSIFIER
 
 
 def test_model_that_only_makes_features_is_no_classifier() -> None:
     with pytest.raises(ModelError, match="has no classes"):
-        facts_of("classifier", "vit_small_patch14_dinov2.lvd142m")
+        registered_model("classifier", "vit_small_patch14_dinov2.lvd142m")
 
 
 def test_weights_of_another_activation_are_refused_rather_than_run_wrong() -> None:
     with pytest.raises(ModelError, match="use ViT-B-32-quickgelu/openai"):
-        facts_of("embedder", "ViT-B-32/openai")
-    assert facts_of("embedder", "ViT-B-32-quickgelu/openai").pretrained == "openai"
+        registered_model("embedder", "ViT-B-32/openai")
+    assert registered_model("embedder", "ViT-B-32-quickgelu/openai").pretrained == "openai"
 
 
 def test_weights_behind_a_plain_url_cannot_be_checked_and_are_refused(tmp_path: Path) -> None:
@@ -74,15 +77,15 @@ def test_embedded_constants_are_those_of_timms_registry() -> None:
 
 def test_facts_are_remembered_for_processes_that_have_no_torch(tmp_path: Path) -> None:
     record = DigestRecord(tmp_path / "new" / "digests.json")
-    facts = record.facts("classifier", PRODUCTION_CLASSIFIER)
+    model = record.registered("classifier", PRODUCTION_CLASSIFIER)
     remembered = json.loads((tmp_path / "new" / "digests.json").read_text())["registry"]
-    assert [said["repo"] for said in remembered.values()] == [facts.repo]
-    assert DigestRecord(tmp_path / "new" / "digests.json").facts("classifier", PRODUCTION_CLASSIFIER) == facts
+    assert [entry["repo"] for entry in remembered.values()] == [model.repo]
+    assert DigestRecord(tmp_path / "new" / "digests.json").registered("classifier", PRODUCTION_CLASSIFIER) == model
 
 
 @pytest.mark.slow
 def test_child_process_says_what_the_registry_says_here() -> None:
-    asked = _ask_child("classifier", PRODUCTION_CLASSIFIER)
-    here = dataclasses.asdict(facts_of("classifier", PRODUCTION_CLASSIFIER))
-    assert asked == json.loads(json.dumps(here))
+    from_child = _ask_child("classifier", PRODUCTION_CLASSIFIER)
+    here = dataclasses.asdict(registered_model("classifier", PRODUCTION_CLASSIFIER))
+    assert from_child == json.loads(json.dumps(here))
     assert "near" in _ask_child("classifier", "resnet_fifty")

@@ -1,4 +1,4 @@
-"""Files that are not what they should be: changed, of another network, or carrying code."""
+"""Invalid weights files: changed, of another network, or with code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shelf_assets.vision.digests import file_digest
 
 
 class _RunsCode:
-    """What a hostile checkpoint holds: unpickled plainly, it makes a folder."""
+    """Content of a hostile checkpoint: a plain unpickle of it creates a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,7 +35,7 @@ def test_checkpoint_that_carries_code_is_refused_and_the_code_does_not_run(tmp_p
         torch.save({"weight": _RunsCode(proof)}, hostile)
     else:
         hostile.write_bytes(pickle.dumps(_RunsCode(proof), protocol=2))
-    with pytest.raises(UnsafeWeights, match="not loaded, since that could run code"):
+    with pytest.raises(UnsafeWeights, match="not loaded, because that could run code"):
         load_tensors(hostile)
     assert not proof.exists()
 

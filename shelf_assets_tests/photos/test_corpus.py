@@ -1,4 +1,4 @@
-"""What the fuzzer found worth keeping, grown from pictures that are drawn in `fuzz.seeds`: each keeps every promise."""
+"""The fuzzer's corpus, grown from the pictures that `fuzz.seeds` draws: every file keeps every promise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from shelf_assets.photos.limits import Limits
-from shelf_assets.photos.sanitizer import Accepted
+from shelf_assets.photos.sanitizer import SanitizedPhoto
 from shelf_assets_tests.fuzz.promises import sanitized
 from shelf_assets_tests.fuzz.seeds import seeds
 
@@ -17,18 +17,18 @@ def test_a_file_of_the_fuzzer_breaks_a_promise() -> None:
     ends: Counter[str] = Counter()
     for path in sorted(CORPUS.iterdir()):
         answer = sanitized(path.read_bytes(), Limits(max_frames=50))
-        ends["accepted" if isinstance(answer, Accepted) else answer.reason] += 1
+        ends["accepted" if isinstance(answer, SanitizedPhoto) else answer.reason] += 1
     assert ends["accepted"] > 20
     assert {"truncated", "decode_error", "unsupported_format", "not_an_image", "too_many_pixels"} <= set(ends)
 
 
 def test_the_fuzzer_begins_with_what_is_refused() -> None:
-    """Mutations of a picture that is not taken explore the first line of the validator and no more."""
+    """Mutations of a rejected picture would exercise the first check of the validator only."""
     formats = set()
     for name, data in seeds().items():
         answer = sanitized(data, Limits())
-        assert isinstance(answer, Accepted), (name, answer)
-        formats.add(answer.facts["format"])
+        assert isinstance(answer, SanitizedPhoto), (name, answer)
+        formats.add(answer.metadata["format"])
     assert formats == set(Limits().formats)
 
 

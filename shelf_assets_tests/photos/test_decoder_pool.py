@@ -1,4 +1,4 @@
-"""A decoder that hangs, dies or wants too much costs its own photo and nothing else. Real processes, real signals."""
+"""A decoder that hangs, crashes or exceeds its limits affects its own photo only. Real processes, real signals."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from PIL import Image
 
 from shelf_assets.photos import decoder_pool as decoders_module
 from shelf_assets.photos.decoder_pool import DecoderPool, DecodersUnavailable, SanitizerOptions, sanitizer_options
-from shelf_assets.photos.sanitizer import Accepted, Refused
+from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto
 from shelf_assets.photos.settings import PhotoSettings
 from shelf_assets_tests.vision.pictures import encoded, png_chunk, scene
 
-ASKED = sanitizer_options(PhotoSettings())
+OPTIONS = sanitizer_options(PhotoSettings())
 PHOTO = encoded(scene(160, 120))
 
 
 @pytest.fixture(scope="module")
 def long_photo() -> bytes:
-    """60 megapixels in 60 kB: a good part of a second to decode, on any machine."""
+    """60 megapixels in 60 kB: decoding takes a large part of a second on any machine."""
     rows = zlib.compressobj(1)
     packed = b"".join(rows.compress(bytes(7_501) * 100) for _ in range(80)) + rows.flush()
     header = b"".join(number.to_bytes(4, "big") for number in (7_500, 8_000)) + bytes([8, 0, 0, 0, 0])
@@ -46,21 +46,21 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this
 
 
 def processes() -> list[psutil.Process]:
-    """The decoder processes that this process has."""
+    """The decoder processes of this test process."""
     return [psutil.Process(child.pid) for child in multiprocessing.active_children() if "pebble" in child.name]
 
 
 def until(happened: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
-        assert time.monotonic() < deadline, "it never happened"
+        assert time.monotonic() < deadline, "the condition never became true"
         time.sleep(0.01)
 
 
 @contextmanager
 def in_the_middle(decoders: DecoderPool, runner: asyncio.Runner, photo: bytes, do: Callable[[psutil.Process], None]):
-    """Examine a photo, and `do` something to the one decoder process once it is at work; yields the answer."""
-    runner.run(decoders.sanitize(PHOTO))  # it has started, and what it spends from now on is for the photo
+    """Sanitize a photo and call `do` with the only decoder process while it decodes; yields the result."""
+    runner.run(decoders.sanitize(PHOTO))  # waits for its start, so that later CPU time belongs to the photo
     (process,) = processes()
     spent = process.cpu_times().user
 
@@ -82,125 +82,125 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-def asked(**changes: float) -> SanitizerOptions:
-    return dataclasses.replace(ASKED, **changes)
+def changed_options(**changes: float) -> SanitizerOptions:
+    return dataclasses.replace(OPTIONS, **changes)
 
 
 def test_a_photo_comes_back_otherwise_than_from_this_process(runner: asyncio.Runner) -> None:
     from shelf_assets.photos.sanitizer import sanitize
 
-    with DecoderPool(ASKED, 1) as decoders:
-        assert runner.run(decoders.sanitize(PHOTO)) == sanitize(PHOTO, ASKED.limits, ASKED.jpeg_quality)
+    with DecoderPool(OPTIONS, 1) as decoders:
+        assert runner.run(decoders.sanitize(PHOTO)) == sanitize(PHOTO, OPTIONS.limits, OPTIONS.jpeg_quality)
         refused = runner.run(decoders.sanitize(PHOTO[:300]))
-    assert isinstance(refused, Refused) and refused.reason == "truncated"
+    assert isinstance(refused, Refusal) and refused.reason == "truncated"
 
 
 def test_a_photo_that_takes_too_long_keeps_its_decoder(runner: asyncio.Runner, long_photo: bytes) -> None:
-    """The decoder is in C, and hears of no signal before it is done."""
-    with DecoderPool(asked(decode_seconds=0.05), 1) as decoders:
+    """The decoder is C code, which handles no signal before it returns."""
+    with DecoderPool(changed_options(decode_seconds=0.05), 1) as decoders:
         (before,) = processes()
         answer = runner.run(decoders.sanitize(long_photo))
-        assert isinstance(answer, Refused) and answer.reason == "too_slow"
+        assert isinstance(answer, Refusal) and answer.reason == "too_slow"
         until(lambda: not before.is_running())
-    with DecoderPool(ASKED, 1) as decoders:
-        assert isinstance(runner.run(decoders.sanitize(long_photo)), Accepted), "slow, but a photo"
+    with DecoderPool(OPTIONS, 1) as decoders:
+        assert isinstance(runner.run(decoders.sanitize(long_photo)), SanitizedPhoto), "it is valid, only slow"
 
 
 def test_a_decoder_that_hangs_keeps_the_next_photo(runner: asyncio.Runner, long_photo: bytes) -> None:
     with (
-        DecoderPool(asked(decode_seconds=2.0), 1) as decoders,
+        DecoderPool(changed_options(decode_seconds=2.0), 1) as decoders,
         in_the_middle(decoders, runner, long_photo, lambda process: process.suspend()) as answer,
     ):
-        assert isinstance(answer, Refused) and answer.reason == "too_slow"
-        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+        assert isinstance(answer, Refusal) and answer.reason == "too_slow"
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
 def test_a_decoder_killed_at_work_takes_the_next_photo_with_it(runner: asyncio.Runner, long_photo: bytes) -> None:
     with (
-        DecoderPool(ASKED, 1) as decoders,
+        DecoderPool(OPTIONS, 1) as decoders,
         in_the_middle(decoders, runner, long_photo, lambda process: process.kill()) as answer,
     ):
-        assert isinstance(answer, Refused) and answer.reason == "decoder_died"
+        assert isinstance(answer, Refusal) and answer.reason == "decoder_died"
         assert "-9" in answer.detail
         for _ in range(3):
-            assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+            assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
 def test_a_decoder_killed_while_idle_ends_them_all(runner: asyncio.Runner) -> None:
-    """As the system does when memory is short. Nobody's photo is refused for it, at once or a while later."""
-    with DecoderPool(ASKED, 2) as decoders:
+    """The system kills processes when memory is short. No photo is refused for it, at once or half a second later."""
+    with DecoderPool(OPTIONS, 2) as decoders:
         runner.run(decoders.sanitize(PHOTO))
         for pause_seconds in (0.0, 0.5):
             for process in processes():
                 process.kill()
             time.sleep(pause_seconds)
             for _ in range(4):
-                assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+                assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
 def test_a_decoder_that_never_begins_keeps_everybody_waiting(
     runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped before it takes a photo on: the library's own time never begins to run."""
+    """The process is stopped before it receives a photo, so that pebble's own timeout never starts."""
     monkeypatch.setattr(decoders_module, "_START_SECONDS", 5)
-    with DecoderPool(asked(decode_seconds=1.0), 1) as decoders:
+    with DecoderPool(changed_options(decode_seconds=1.0), 1) as decoders:
         runner.run(decoders.sanitize(PHOTO))
         (process,) = processes()
         process.suspend()
-        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted), "by a process that took its place"
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto), "by the process that replaced it"
         until(lambda: not process.is_running())
 
 
 def test_decoders_that_cannot_start_refuse_the_photo(
     runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The photo is not at fault, so no reason of the ledger is given."""
+    """The error is DecodersUnavailable and not a Refusal, because the photo was not examined."""
     nonsense = tmp_path / "statm"
     nonsense.write_text("no number")
-    monkeypatch.setattr(decoders_module, "_OWN_PAGES", nonsense)
-    with DecoderPool(ASKED, 1) as decoders, pytest.raises(DecodersUnavailable):
+    monkeypatch.setattr(decoders_module, "_STATM", nonsense)
+    with DecoderPool(OPTIONS, 1) as decoders, pytest.raises(DecodersUnavailable):
         runner.run(decoders.sanitize(PHOTO))
 
 
 def test_a_system_without_proc_decodes_nothing_or_says_nothing(
     runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(decoders_module, "_OWN_PAGES", tmp_path / "absent")
-    with caplog.at_level("WARNING"), DecoderPool(ASKED, 1) as decoders:
-        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
-    assert "bounded in time alone" in caplog.text
+    monkeypatch.setattr(decoders_module, "_STATM", tmp_path / "absent")
+    with caplog.at_level("WARNING"), DecoderPool(OPTIONS, 1) as decoders:
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
+    assert "bounded in time only" in caplog.text
 
 
 def test_a_memory_bomb_takes_more_than_its_share(runner: asyncio.Runner, long_photo: bytes) -> None:
-    """Affordable by its header, but not where a decoder may hold 200 MB; the parent holds none of it."""
+    """Its header is within the limits, but decoding takes more than the process's 200 MB; the parent's memory is unaffected."""
     own = psutil.Process()
-    with DecoderPool(asked(decode_bytes=200_000_000), 1) as decoders:
+    with DecoderPool(changed_options(decode_bytes=200_000_000), 1) as decoders:
         runner.run(decoders.sanitize(PHOTO))
         (process,) = processes()
         before_bytes = own.memory_info().rss
         for _ in range(3):
             answer = runner.run(decoders.sanitize(long_photo))
-            assert isinstance(answer, Refused) and answer.reason in ("too_many_pixels", "decoder_died"), answer
+            assert isinstance(answer, Refusal) and answer.reason in ("too_many_pixels", "decoder_died"), answer
         assert own.memory_info().rss - before_bytes < 50_000_000
-        assert process.is_running(), "a failed allocation needs no new process"
-        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+        assert process.is_running(), "a failed allocation does not end the process"
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
 def test_an_avif_that_lies_about_its_size_takes_what_it_likes(runner: asyncio.Runner) -> None:
-    """libavif shrinks a coded picture to the size in the header, after it has decoded it: only the process bounds that."""
+    """libavif decodes the whole coded picture before it shrinks it to the header's size: only the process limits memory."""
     size_px = 8_000
     whole = encoded(Image.new("RGB", (size_px, size_px), "teal"), "AVIF", speed=10)
-    said = struct.pack(">4sIII", b"ispe", 0, size_px, size_px)
-    assert said in whole
-    liar = whole.replace(said, struct.pack(">4sIII", b"ispe", 0, 64, 64))
-    with DecoderPool(asked(decode_bytes=90_000_000), 1) as decoders:
+    size_box = struct.pack(">4sIII", b"ispe", 0, size_px, size_px)
+    assert size_box in whole
+    liar = whole.replace(size_box, struct.pack(">4sIII", b"ispe", 0, 64, 64))
+    with DecoderPool(changed_options(decode_bytes=90_000_000), 1) as decoders:
         answer = runner.run(decoders.sanitize(liar))
-        assert isinstance(answer, Refused)
-        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+        assert isinstance(answer, Refusal)
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
 def test_two_decoders_take_turns(runner: asyncio.Runner, long_photo: bytes) -> None:
-    """While one is stopped in the middle of a photo, the other one serves."""
+    """While one decoder is stopped in the middle of a photo, the other decoder serves."""
 
     async def both(decoders: DecoderPool) -> None:
         spent = {process.pid: process.cpu_times().user for process in processes()}
@@ -215,29 +215,29 @@ def test_two_decoders_take_turns(runner: asyncio.Runner, long_photo: bytes) -> N
         assert stopped is not None
         stopped.suspend()
         for _ in range(5):
-            assert isinstance(await decoders.sanitize(PHOTO), Accepted)
+            assert isinstance(await decoders.sanitize(PHOTO), SanitizedPhoto)
         assert not slow.done()
         stopped.resume()
-        assert isinstance(await slow, Accepted)
+        assert isinstance(await slow, SanitizedPhoto)
 
-    with DecoderPool(asked(decode_seconds=60.0), 2) as decoders:
+    with DecoderPool(changed_options(decode_seconds=60.0), 2) as decoders:
         for _ in range(2):
             runner.run(decoders.sanitize(PHOTO))
         runner.run(both(decoders))
 
 
 def test_waiting_for_a_decoder_counts_as_its_work(runner: asyncio.Runner, long_photo: bytes) -> None:
-    """Ten in a row take longer together than one may."""
-    with DecoderPool(ASKED, 1) as decoders:
+    """Ten photos in a row take longer together than one photo may."""
+    with DecoderPool(OPTIONS, 1) as decoders:
         begun = time.monotonic()
-        assert isinstance(runner.run(decoders.sanitize(long_photo)), Accepted)
+        assert isinstance(runner.run(decoders.sanitize(long_photo)), SanitizedPhoto)
         seconds = time.monotonic() - begun
-    with DecoderPool(asked(decode_seconds=3 * seconds), 1) as decoders:
+    with DecoderPool(changed_options(decode_seconds=3 * seconds), 1) as decoders:
 
-        async def many() -> list[Accepted | Refused]:
+        async def many() -> list[SanitizedPhoto | Refusal]:
             return await asyncio.gather(*(decoders.sanitize(long_photo) for _ in range(8)))
 
-        assert all(isinstance(answer, Accepted) for answer in runner.run(many()))
+        assert all(isinstance(answer, SanitizedPhoto) for answer in runner.run(many()))
 
 
 def test_a_sender_who_hangs_up_costs_a_process(runner: asyncio.Runner, long_photo: bytes) -> None:
@@ -249,17 +249,17 @@ def test_a_sender_who_hangs_up_costs_a_process(runner: asyncio.Runner, long_phot
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert isinstance(await decoders.sanitize(PHOTO), Accepted)
+        assert isinstance(await decoders.sanitize(PHOTO), SanitizedPhoto)
         assert process.is_running()
 
-    with DecoderPool(ASKED, 1) as decoders:
+    with DecoderPool(OPTIONS, 1) as decoders:
         runner.run(decoders.sanitize(PHOTO))
         runner.run(hung_up(decoders))
 
 
 def test_closing_with_work_under_way_waits_for_ever(runner: asyncio.Runner, long_photo: bytes) -> None:
-    async def closed_meanwhile() -> list[BaseException | Accepted | Refused]:
-        with DecoderPool(asked(decode_seconds=60.0), 1) as decoders:
+    async def closed_meanwhile() -> list[BaseException | SanitizedPhoto | Refusal]:
+        with DecoderPool(changed_options(decode_seconds=60.0), 1) as decoders:
             tasks = [asyncio.create_task(decoders.sanitize(long_photo)) for _ in range(3)]
             (process,) = processes()
             spent = process.cpu_times().user
@@ -275,18 +275,18 @@ def test_closing_with_work_under_way_waits_for_ever(runner: asyncio.Runner, long
 
 
 def test_closed_decoders_answer() -> None:
-    decoders = DecoderPool(ASKED, 1)
+    decoders = DecoderPool(OPTIONS, 1)
     assert not decoders.ready
     with pytest.raises(DecodersUnavailable), asyncio.Runner() as runner:
         runner.run(decoders.sanitize(PHOTO))
 
 
 def test_a_decoder_may_take_the_memory_of_the_machine_or_leave_its_own_in_a_file(runner: asyncio.Runner) -> None:
-    with DecoderPool(ASKED, 1) as decoders:
+    with DecoderPool(OPTIONS, 1) as decoders:
         runner.run(decoders.sanitize(PHOTO))
         (process,) = processes()
         soft_bytes, hard_bytes = process.rlimit(psutil.RLIMIT_AS)
-        assert soft_bytes == hard_bytes < process.memory_info().vms + ASKED.decode_bytes + 100_000_000
+        assert soft_bytes == hard_bytes < process.memory_info().vms + OPTIONS.decode_bytes + 100_000_000
         assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
 
 
@@ -295,26 +295,26 @@ def test_a_decoder_knows_the_secrets_of_its_door_or_writes_files(
 ) -> None:
     for name in ("SHELF_INTAKE_OWNER_HASH_KEY", "SHELF_HTTP_REDIS_URL", "AWS_SECRET_ACCESS_KEY", "SOMEBODYS_TOKEN"):
         monkeypatch.setenv(name, "sesame")
-    with DecoderPool(ASKED, 1) as decoders:
+    with DecoderPool(OPTIONS, 1) as decoders:
         (decoder,) = decoders._all
         known = decoder._pool.schedule(eval, args=("dict(__import__('os').environ)",)).result(60)
         assert known == {}
         written = decoder._pool.schedule(Path.write_bytes, args=(tmp_path / "left", b"behind"))
         with pytest.raises(OSError, match="File too large"):
             written.result(60)
-        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
 def test_a_file_of_more_bytes_than_there_is_room_for_costs_a_decoder(runner: asyncio.Runner) -> None:
-    """Whoever asks for sizes lets none come so far, but for a file that grew in between."""
+    """Callers check sizes first; only a file that grew after the check comes this far."""
     most = len(PHOTO)
     with DecoderPool(
-        dataclasses.replace(ASKED, limits=dataclasses.replace(ASKED.limits, max_bytes=most)), 1
+        dataclasses.replace(OPTIONS, limits=dataclasses.replace(OPTIONS.limits, max_bytes=most)), 1
     ) as decoders:
-        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
         refused = runner.run(decoders.sanitize(PHOTO + b"x"))
-        assert refused == Refused("too_large", f"{most + 1:,} bytes, more than {most:,}")
-        assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+        assert refused == Refusal("too_large", f"{most + 1:,} bytes, more than {most:,}")
+        assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
 @needs_proc
@@ -328,16 +328,16 @@ def test_each_decoder_that_is_replaced_leaves_a_file_open(runner: asyncio.Runner
 
     gc.collect()
     before = files()
-    gc.disable()  # what is left to it may be left for long
+    gc.disable()  # files must be closed without the help of the garbage collector
     try:
-        with DecoderPool(ASKED, 1) as decoders:
-            assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+        with DecoderPool(OPTIONS, 1) as decoders:
+            assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
             one = files() - before
             for pause_seconds in (0.0, 0.0, 0.0, 0.5):
                 for process in processes():
                     process.kill()
                 time.sleep(pause_seconds)
-                assert isinstance(runner.run(decoders.sanitize(PHOTO)), Accepted)
+                assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
             until(lambda: files() == before + one)
     finally:
         gc.enable()
@@ -346,22 +346,22 @@ def test_each_decoder_that_is_replaced_leaves_a_file_open(runner: asyncio.Runner
 def test_closing_while_a_decoder_is_replaced_leaves_one_behind_or_ends_one_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ended, end = [], decoders_module._end
+    ended, end = [], decoders_module._stop
 
     def counted(pool: ProcessPool) -> None:
         ended.append(pool)
         end(pool)
 
-    monkeypatch.setattr(decoders_module, "_end", counted)
-    decoder = decoders_module._Decoder(ASKED)
-    closing, start = threading.Thread(target=decoder.close), decoder._started
+    monkeypatch.setattr(decoders_module, "_stop", counted)
+    decoder = decoders_module._Decoder(OPTIONS)
+    closing, start = threading.Thread(target=decoder.close), decoder._start
 
     def started_meanwhile():
         closing.start()
         time.sleep(0.2)
         return start()
 
-    monkeypatch.setattr(decoder, "_started", started_meanwhile)
+    monkeypatch.setattr(decoder, "_start", started_meanwhile)
     with suppress(DecodersUnavailable):
         decoder._replace()
     closing.join()

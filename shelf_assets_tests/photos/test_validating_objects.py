@@ -1,4 +1,4 @@
-"""One object in, its judgement or its tensor out: what is unread, vanished or overwritten is said, never guessed."""
+"""Validation of one object: unread, vanished and overwritten objects have their own reasons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shelf_assets.vision.preprocess import Geometry, to_tensor
 from shelf_assets.vision.reasons import Undecodable
 from shelf_assets_tests.vision.pictures import encoded, scene
 
-# More than any of these pictures has bytes.
+# All test pictures are smaller than these limits.
 ROOMY = Limits()
 LIMITS = Limits(max_bytes=10_000, max_pixels=1_000_000)
 SMALL = Geometry(size_px=32)
@@ -34,11 +34,11 @@ def sha256(data: bytes) -> str:
 
 
 def test_a_good_photo_refused_or_hashed_wrongly() -> None:
-    judged = validate(len(jpeg()), jpeg(), LIMITS)
-    assert judged.sha256 == sha256(jpeg())
-    assert judged.result.ok
-    assert (judged.result.format, judged.result.width_px, judged.result.height_px) == ("jpeg", 64, 48)
-    assert judged.result.reason is None
+    validated = validate(len(jpeg()), jpeg(), LIMITS)
+    assert validated.sha256 == sha256(jpeg())
+    assert validated.result.ok
+    assert (validated.result.format, validated.result.width_px, validated.result.height_px) == ("jpeg", 64, 48)
+    assert validated.result.reason is None
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_a_good_photo_refused_or_hashed_wrongly() -> None:
 )
 def test_what_a_photo_looks_like_depends_on_the_tensor_that_is_asked_for(geometry: Geometry | None) -> None:
     data = encoded(scene(640, 480))
-    judged = validate(len(data), data, ROOMY, geometry)
-    assert judged.perceptual_hash == perceptual_hash(to_tensor(data, Geometry()))
+    validated = validate(len(data), data, ROOMY, geometry)
+    assert validated.perceptual_hash == perceptual_hash(to_tensor(data, Geometry()))
     if geometry is None:
-        assert judged.pixels is None
+        assert validated.pixels is None
     else:
-        assert judged.pixels is not None and np.array_equal(judged.pixels, to_tensor(data, geometry))
+        assert validated.pixels is not None and np.array_equal(validated.pixels, to_tensor(data, geometry))
 
 
 def test_a_flat_or_rejected_photo_looks_like_others() -> None:
@@ -62,24 +62,24 @@ def test_a_flat_or_rejected_photo_looks_like_others() -> None:
 
 
 def test_a_rejected_photo_whose_bytes_cannot_be_named() -> None:
-    judged = validate(9, b"milk eggs", LIMITS)
-    assert not judged.result.ok
-    assert judged.result.reason == "not_an_image"
-    assert judged.sha256 == sha256(b"milk eggs")
+    validated = validate(9, b"milk eggs", LIMITS)
+    assert not validated.result.ok
+    assert validated.result.reason == "not_an_image"
+    assert validated.sha256 == sha256(b"milk eggs")
 
 
 def test_an_unread_giant_told_as_vanished() -> None:
-    judged = validate(10_001, None, LIMITS)
-    assert judged.sha256 is None
-    assert judged.result.reason == "too_large"
-    assert "10,001" in str(judged.result.detail) and "10,000" in str(judged.result.detail)
+    validated = validate(10_001, None, LIMITS)
+    assert validated.sha256 is None
+    assert validated.result.reason == "too_large"
+    assert "10,001" in str(validated.result.detail) and "10,000" in str(validated.result.detail)
 
 
 def test_a_vanished_photo_told_as_broken() -> None:
-    judged = validate(500, None, LIMITS)
-    assert not judged.result.ok
-    assert (judged.sha256, judged.result.reason) == (None, "gone")
-    assert judged.result.detail
+    validated = validate(500, None, LIMITS)
+    assert not validated.result.ok
+    assert (validated.sha256, validated.result.reason) == (None, "gone")
+    assert validated.result.detail
 
 
 def test_a_tensor_of_another_shape_or_picture() -> None:

@@ -1,4 +1,4 @@
-"""What is taken, what is refused and under which reason; no bytes whatever make `inspect` raise."""
+"""Accepted and rejected files with their reasons; the validator returns a result for any bytes."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def test_the_exif_orientation_is_lost(format_name: str, orientation: int) -> Non
     assert result.ok, result.detail
     assert result.exif_orientation == orientation
     stored = (160, 120) if orientation < 5 else (120, 160)
-    assert (result.width_px, result.height_px) == stored, "sizes are those stored, before turning"
+    assert (result.width_px, result.height_px) == stored, "sizes are as stored, before EXIF orientation"
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_heic_is_turned_twice(orientation: int) -> None:
-    """libheif turns it: its sizes are those of the upright picture, and nothing is left to turn."""
+    """libheif turns the picture: the sizes are those of the upright picture, and the orientation is 1."""
     result = validate_bytes(turned(scene(160, 120), orientation, "HEIF"), LIMITS)
     assert result.ok, result.detail
     assert (result.exif_orientation, result.width_px, result.height_px) == (1, 160, 120)
@@ -140,11 +140,11 @@ def test_limits_of_policy_do_not_count() -> None:
     assert reason_of(PHOTO, Limits(max_pixels=160 * 120 - 1)) == Reason.too_many_pixels
     assert reason_of(PHOTO, Limits(max_pixels=160 * 120)) is None
     assert reason_of(PHOTO, Limits(max_side_px=159)) == Reason.too_many_pixels
-    assert validate_bytes(PHOTO, Limits(max_bytes=10)).format == "jpeg", "what it was is worth knowing"
+    assert validate_bytes(PHOTO, Limits(max_bytes=10)).format == "jpeg", "the format is reported for rejected files too"
 
 
 def test_generous_limits_switch_off_the_bound_on_memory() -> None:
-    """Within the limits of pixels, but what decoding would hold is more than one photo may."""
+    """The photo is within the limits of pixels, but decoding would take more memory than the fixed bound."""
     everything = Limits(max_bytes=10**12, max_pixels=10**12, max_side_px=10**9)
     wide = MAX_DECODE_BYTES // 8 // 8_000 + 1
     assert reason_of(png(wide, 8_000, 8, 2, b""), everything) == Reason.too_many_pixels
@@ -181,13 +181,13 @@ def test_a_jpeg_with_broken_codes_passes_as_a_photo() -> None:
 
 
 @pytest.mark.parametrize(
-    ("marker", "said"), [(0xC3, "lossless"), (0xC9, "arithmetic"), (0xCA, "arithmetic"), (0xC5, "hierarchical")]
+    ("marker", "word"), [(0xC3, "lossless"), (0xC9, "arithmetic"), (0xCA, "arithmetic"), (0xC5, "hierarchical")]
 )
-def test_a_jpeg_that_no_browser_shows_is_given_to_the_decoder(marker: int, said: str) -> None:
+def test_a_jpeg_that_no_browser_shows_is_given_to_the_decoder(marker: int, word: str) -> None:
     frame = PHOTO.index(b"\xff\xc0")
     result = validate_bytes(PHOTO[: frame + 1] + bytes([marker]) + PHOTO[frame + 2 :], LIMITS)
     assert result.reason == Reason.unsupported_format
-    assert said in (result.detail or "")
+    assert word in (result.detail or "")
 
 
 def test_a_jpeg_of_twelve_bits_is_given_to_the_decoder() -> None:
@@ -292,13 +292,13 @@ def test_an_end_mark_within_a_comment_hides_the_padding_before_the_end() -> None
 
 
 def test_a_progressive_jpeg_of_endless_scans_keeps_a_processor_busy() -> None:
-    """Each scan of a few bytes walks over all coefficients of the picture."""
+    """Each scan of a few bytes makes the decoder walk over all coefficients of the picture."""
     flat = encoded(Image.new("RGB", (4_000, 4_000), "teal"), progressive=True)
     last_scan = flat[flat.rindex(b"\xff\xda") : -2]
     result = validate_bytes(flat[:-2] + last_scan * MAX_JPEG_SCANS + flat[-2:], LIMITS)
     assert result.reason == Reason.too_many_pixels
     assert "scans" in (result.detail or "")
-    # Bytes that look like scans in what follows the picture are none.
+    # Bytes after the picture that look like scans do not count.
     assert reason_of(PROGRESSIVE + b"\xff\xda\0\x08" * 10_000) is None
 
 
@@ -331,7 +331,7 @@ def test_a_reason_without_a_sentence_for_people() -> None:
     assert len(BY_REASON) == len(RULES), "two rules under one reason"
     for rule in RULES:
         assert rule.sentence.endswith(".")
-        assert 400 <= rule.http_status < 500, "it is the photo that is refused, not we who fail"
+        assert 400 <= rule.http_status < 500, "the request is at fault, not the server"
 
 
 SIGNATURES = [b"", PHOTO[:2], PHOTO[:200], PNG_START, b"GIF89a", b"RIFF\xff\0\0\0WEBP", b"RIFF\xff\0\0\0WEBPVP8X"]
@@ -368,7 +368,7 @@ def test_some_damage_makes_it_raise_or_the_two_decodes_disagree(valid: bytes, da
 
 
 def agree(data: bytes) -> None:
-    """What is accepted has a tensor; what is refused is refused with a reason; nothing else is ever raised."""
+    """Accepted bytes have a tensor, rejected bytes have a reason, and no other exception is raised."""
     result = validate_bytes(data, LIMITS)
     assert result.ok == (result.reason is None)
     for geometry in (Geometry(), Geometry(fit="pad", size_px=32), Geometry(fit="squash", size_px=8)):

@@ -1,4 +1,4 @@
-"""The hostile corpus: every file ends as a photo or as a reason, soon, within bounded memory, and both decodes agree."""
+"""The hostile corpus: every file is accepted or rejected with a reason, within seconds and bounded memory; both decodes agree."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from shelf_assets.vision.formats import TAKEN
+from shelf_assets.vision.formats import ACCEPTED_FORMATS
 
 SECONDS_EACH = 5.0
-# What decoding any of these files may add to a process that has imported the package: they are all small.
+# Most memory that decoding adds to a process that has imported the package; all files of the corpus are small.
 MEMORY_BYTES = 300 << 20
 
-# Run in a process of its own: it may die, and its peak of memory is its own.
-JUDGE = """
+# Runs in a process of its own, because it may crash and because its peak memory is measured.
+SCRIPT = """
 import json, resource, sys, time
 from pathlib import Path
 from shelf_assets.observe.meter import peak_memory_bytes as peak
@@ -26,7 +26,7 @@ from shelf_assets.photos.validator import validate_bytes
 from shelf_assets.vision.preprocess import Geometry, Undecodable, to_tensor
 
 before = peak()
-# No decoder may reserve gigabytes either, touched or not.
+# An address-space limit: no decoder may reserve gigabytes, even untouched.
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 for path in sorted(Path(sys.argv[1]).rglob("*")):
     if not path.is_file():
@@ -49,48 +49,50 @@ print(json.dumps({"grown": peak() - before}))
 
 
 @pytest.fixture(scope="module")
-def validate_photo(shared_data: Path) -> list[dict[str, Any]]:
+def rows(shared_data: Path) -> list[dict[str, Any]]:
     ran = subprocess.run(
-        [sys.executable, "-c", JUDGE, str(shared_data / "hostile")],
+        [sys.executable, "-c", SCRIPT, str(shared_data / "hostile")],
         capture_output=True,
         text=True,
         check=False,
         timeout=280,
         env={"PYTHONPATH": ":".join(sys.path)},
     )
-    rows = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert ran.returncode == 0, f"it died of {rows[-1] if rows else 'its imports'}: {ran.stderr[-2000:]}"
-    return rows
+    printed = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert ran.returncode == 0, f"it crashed at {printed[-1] if printed else 'its imports'}: {ran.stderr[-2000:]}"
+    return printed
 
 
-def verdicts(judged: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row for row in judged if "name" in row]
+def results(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if "name" in row]
 
 
-def test_a_hostile_file_is_neither_photo_nor_reason(judged: list[dict[str, Any]]) -> None:
-    rows = verdicts(judged)
-    assert len(rows) > 500
-    assert all(row["ok"] == (row["reason"] is None) for row in rows)
-    accepted = [row for row in rows if row["ok"]]
-    assert len(accepted) > 200, "most of the corpus's PNGs, WebPs, GIFs and JPEGs are only odd"
-    assert {row["format"] for row in accepted} == set(TAKEN) - {"heic", "avif"}, "of which the corpus has none"
+def test_a_hostile_file_is_neither_photo_nor_reason(rows: list[dict[str, Any]]) -> None:
+    found = results(rows)
+    assert len(found) > 500
+    assert all(row["ok"] == (row["reason"] is None) for row in found)
+    accepted = [row for row in found if row["ok"]]
+    assert len(accepted) > 200, "most PNGs, WebPs, GIFs and JPEGs of the corpus are unusual but valid"
+    assert {row["format"] for row in accepted} == set(ACCEPTED_FORMATS) - {"heic", "avif"}, (
+        "the corpus has none of these"
+    )
 
 
-def test_a_hostile_file_is_accepted_and_has_no_tensor(judged: list[dict[str, Any]]) -> None:
-    for row in verdicts(judged):
+def test_a_hostile_file_is_accepted_and_has_no_tensor(rows: list[dict[str, Any]]) -> None:
+    for row in results(rows):
         if row["ok"]:
             assert row["tensors"] == [[3, 224, 224]] * 3, row
         else:
             assert all(isinstance(reason, str) for reason in row["tensors"]) or row["reason"] == "too_many_pixels", row
 
 
-def test_a_hostile_file_keeps_a_processor_busy(judged: list[dict[str, Any]]) -> None:
-    slow = [row for row in verdicts(judged) if row["seconds"] > SECONDS_EACH]
+def test_a_hostile_file_keeps_a_processor_busy(rows: list[dict[str, Any]]) -> None:
+    slow = [row for row in results(rows) if row["seconds"] > SECONDS_EACH]
     assert not slow
 
 
-def test_a_hostile_file_takes_all_memory(judged: list[dict[str, Any]]) -> None:
-    assert judged[-1]["grown"] < MEMORY_BYTES
+def test_a_hostile_file_takes_all_memory(rows: list[dict[str, Any]]) -> None:
+    assert rows[-1]["grown"] < MEMORY_BYTES
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,6 @@ def test_a_hostile_file_takes_all_memory(judged: list[dict[str, Any]]) -> None:
         ("background_outside_palette.gif", None),
     ],
 )
-def test_a_known_file_is_judged_otherwise(judged: list[dict[str, Any]], name: str, reason: str | None) -> None:
-    (row,) = [row for row in verdicts(judged) if row["name"] == name]
+def test_a_known_file_is_judged_otherwise(rows: list[dict[str, Any]], name: str, reason: str | None) -> None:
+    (row,) = [row for row in results(rows) if row["name"] == name]
     assert row["reason"] == reason, row["detail"]

@@ -11,7 +11,7 @@ from shelf_assets_tests.stories.photos import photo, photos
 from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform
 
 
-def validate_photo(shop: Platform, asset: str, check: str) -> tuple[bool, str]:
+def checked(shop: Platform, asset: str, check: str) -> tuple[bool, str]:
     """Run one check alone over the day: whether it passed, and its words."""
     key = dg.AssetCheckKey(dg.AssetKey(asset), check)
     whole = shop.defs.resolve_implicit_global_asset_job_def()
@@ -37,29 +37,29 @@ def keys(shop: Platform) -> list[str]:
     landed = shop.land(DAY, photos(range(3)))
     shop.run(DAY)
     for asset in ("raw_images", "classifications", "clip_embeddings"):
-        assert validate_photo(shop, asset, "contract") == (True, "")
+        assert checked(shop, asset, "contract") == (True, "")
     return landed
 
 
 def test_an_object_without_a_row_passes(shop: Platform, keys: list[str]) -> None:
-    assert validate_photo(shop, "raw_images", "every_object_has_a_row")[0]
+    assert checked(shop, "raw_images", "every_object_has_a_row")[0]
     delete(shop, "raw_images", f"key = '{keys[0]}'")
-    passed, said = validate_photo(shop, "raw_images", "every_object_has_a_row")
+    passed, said = checked(shop, "raw_images", "every_object_has_a_row")
     assert not passed
     assert "1 of 3 landed objects have no row" in said
 
 
 def test_an_object_that_came_since_is_taken_for_a_lost_one(shop: Platform, keys: list[str]) -> None:
     shop.land(DAY, {"late": photo(9)})
-    assert validate_photo(shop, "raw_images", "every_object_has_a_row")[0]
+    assert checked(shop, "raw_images", "every_object_has_a_row")[0]
     delete(shop, "raw_images", f"key = '{keys[0]}'")
-    assert not validate_photo(shop, "raw_images", "every_object_has_a_row")[0]
+    assert not checked(shop, "raw_images", "every_object_has_a_row")[0]
 
 
 def test_a_row_of_no_known_status_passes(shop: Platform, keys: list[str]) -> None:
     row = shop.rows("raw_images").head(1).with_columns(key=pl.lit("images/x"), status=pl.lit("undecided"))
     append(shop, "raw_images", row)
-    passed, said = validate_photo(shop, "raw_images", "every_object_has_a_row")
+    passed, said = checked(shop, "raw_images", "every_object_has_a_row")
     assert not passed
     assert "1 rows have no known status" in said
 
@@ -67,7 +67,7 @@ def test_a_row_of_no_known_status_passes(shop: Platform, keys: list[str]) -> Non
 def test_bytes_accepted_twice_pass(shop: Platform, keys: list[str]) -> None:
     copy = shop.rows("raw_images").head(1).with_columns(day=pl.lit(NEXT_DAY), key=pl.lit("images/copy"))
     append(shop, "raw_images", copy)
-    passed, said = validate_photo(shop, "raw_images", "no_bytes_accepted_twice")
+    passed, said = checked(shop, "raw_images", "no_bytes_accepted_twice")
     assert not passed
     assert copy["sha256"][0] in said
 
@@ -75,7 +75,7 @@ def test_bytes_accepted_twice_pass(shop: Platform, keys: list[str]) -> None:
 @pytest.mark.parametrize("table", ["raw_images", "classifications", "clip_embeddings"])
 def test_a_row_twice_passes_the_contract(table: str, shop: Platform, keys: list[str]) -> None:
     append(shop, table, shop.rows(table).head(1))
-    passed, said = validate_photo(shop, table, "contract")
+    passed, said = checked(shop, table, "contract")
     assert not passed
     assert table in said
 
@@ -84,16 +84,18 @@ def test_a_row_twice_passes_the_contract(table: str, shop: Platform, keys: list[
 def test_a_photo_without_a_prediction_passes(table: str, shop: Platform, keys: list[str]) -> None:
     lost = shop.rows(table)["image_id"][0]
     delete(shop, table, f"image_id = '{lost}'")
-    passed, said = validate_photo(shop, table, "every_photo_is_predicted")
+    passed, said = checked(shop, table, "every_photo_is_predicted")
     assert not passed
     assert lost in said
 
 
 def test_going_back_from_a_model_that_was_cut_short_holds_the_day(shop: Platform, keys: list[str]) -> None:
-    shop.with_models(2).run(DAY)
+    other = shop.with_models(2)
+    other.run(DAY)
     newest = shop.rows("classifications").sort("inferred_at").tail(3)
     for image_id in newest["image_id"][1:]:
         delete(shop, "classifications", f"image_id = '{image_id}' and model_id = 'colour-classifier-2'")
-    assert not validate_photo(shop, "classifications", "every_photo_is_predicted")[0]
-    shop.run(DAY)
-    assert validate_photo(shop, "classifications", "every_photo_is_predicted")[0]
+    assert not checked(other, "classifications", "every_photo_is_predicted")[0]
+    assert checked(shop, "classifications", "every_photo_is_predicted")[0], (
+        "the model that is configured now is complete"
+    )

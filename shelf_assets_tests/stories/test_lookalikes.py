@@ -12,7 +12,7 @@ from PIL import Image
 from shelf_assets.intake.upload_store import UploadStore, new_image_id, owner_hash
 from shelf_assets.observe.photo_history import photo_history
 from shelf_assets.photos.limits import Limits
-from shelf_assets.photos.sanitizer import Accepted, sanitize
+from shelf_assets.photos.sanitizer import SanitizedPhoto, sanitize
 from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform
 from shelf_assets_tests.vision.pictures import encoded, scene
 
@@ -83,8 +83,8 @@ def test_who_sent_a_photo_is_forgotten_on_its_way(shop: Platform, picture: bytes
     receipts = UploadStore(shop.lake.objects)
     for owner, data in zip(owners, (picture, encoded(scene(640, 480))), strict=True):
         accepted = sanitize(data, Limits(), 90)
-        assert isinstance(accepted, Accepted)
-        receipts.take(accepted, owner, new_image_id(datetime.combine(DAY, time(12), UTC)))
+        assert isinstance(accepted, SanitizedPhoto)
+        receipts.accept(accepted, owner, new_image_id(datetime.combine(DAY, time(12), UTC)))
     key = shop.land(DAY, {"put by others": encoded(scene(500, 500))})[0]
     receipts.object_writer.put(key, shop.lake.objects.get(key), {"owner": "mallory@example.com"})
     shop.run(DAY, stages=["raw_images"])

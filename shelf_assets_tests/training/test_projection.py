@@ -1,4 +1,4 @@
-"""The training of the packaged projection: what it may not see, what it must find, and scores that tell the truth."""
+"""Training of the packaged projection: held-out classes stay unseen, known structure is found, scores are correct."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shelf_assets.models.embedded import PACKAGED, PROJECTION, PROJECTION_CARD
 from shelf_assets.training.clip_projection import _store
 from shelf_assets.training.projection_data import Photos, Source, Vocabulary
 from shelf_assets.training.projection_fit import Projection, Recipe, fit
-from shelf_assets.training.projection_scores import conse, held_out_scores, scores, spoken, unit
+from shelf_assets.training.projection_scores import conse, held_out_scores, name_vectors, scores, unit
 
 RECIPE = Recipe(ridge=1.0, steps=20, batch=32)
 COARSE_OF = np.array([0, 0, 1, 1, 2, 2])
@@ -21,7 +21,7 @@ HELD_OUT = np.array([2])
 
 @pytest.fixture(scope="module")
 def source() -> Source:
-    """Six fine classes in three coarse ones: features are a fixed turn of their names' vectors, with noise."""
+    """Six fine classes in three coarse ones; features are a fixed rotation of the names' vectors, with noise."""
     rng = np.random.default_rng(0)
     fine, coarse = unit(rng.normal(size=(2, 6, 16))), unit(rng.normal(size=(2, 3, 16)))
     names = tuple(f"name {number}" for number in range(6))
@@ -32,7 +32,7 @@ def source() -> Source:
 
 def _photos(rng: np.random.Generator, words: Vocabulary, turn: np.ndarray, count: int) -> Photos:
     classes = rng.integers(6, size=count)
-    features = (spoken(words.fine) @ turn)[classes] + rng.normal(scale=0.3, size=(2, count, 24))
+    features = (name_vectors(words.fine) @ turn)[classes] + rng.normal(scale=0.3, size=(2, count, 24))
     imagenet = rng.dirichlet(np.full(10, 0.1), size=count)
     return Photos(features.astype(np.float32), imagenet.astype(np.float32), classes, COARSE_OF[classes])
 
@@ -66,7 +66,7 @@ def test_held_out_photos_and_names_leave_no_trace_in_the_fit(source: Source, ima
 
 
 def test_scores_are_one_for_perfect_vectors_and_say_so_when_names_are_mixed_up(source: Source) -> None:
-    names = spoken(source.words.fine)
+    names = name_vectors(source.words.fine)
     perfect = scores(names[source.val.fine], source.val, source.words)
     assert (perfect["fine_top1"], perfect["fine_search_first"], perfect["fine_search_map"]) == (1, 1, 1)
     mixed = scores(names[(source.val.fine + 1) % 6], source.val, source.words)
@@ -76,20 +76,20 @@ def test_scores_are_one_for_perfect_vectors_and_say_so_when_names_are_mixed_up(s
 def test_search_score_is_the_mean_average_precision(source: Source) -> None:
     words = Vocabulary(("a",), ("a",), np.array([0]), np.array([[[1.0, 0.0]]]), np.array([[[1.0, 0.0]]]))
     pictures = unit(np.array([[1.0, 0.0], [1.0, 0.5], [0.0, 1.0]]))
-    # Ranks 1 and 3 of three are right: (1/1 + 2/3) / 2.
+    # The photos at ranks 1 and 3 of three are right: (1/1 + 2/3) / 2.
     photos = Photos(np.zeros((1, 3, 1)), np.zeros((3, 1)), np.array([0, 9, 0]), np.array([0, 9, 0]))
     assert scores(pictures, photos, words)["fine_search_map"] == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_held_out_score_is_among_the_held_out_names(source: Source) -> None:
-    pictures = spoken(source.words.coarse)[source.val.coarse]
+    pictures = name_vectors(source.words.coarse)[source.val.coarse]
     found = held_out_scores(pictures, source.val, source.words, np.array([1, 2]))
     assert (found["top1"], found["chance"], found["all_classes_top1"]) == (1, 0.5, 1)
 
 
 def test_conse_of_a_sure_classifier_is_that_classs_name(imagenet_words: np.ndarray) -> None:
     sure = np.eye(10, dtype=np.float32)[[3]]
-    np.testing.assert_allclose(conse(sure, imagenet_words)[0], spoken(imagenet_words)[3], atol=1e-6)
+    np.testing.assert_allclose(conse(sure, imagenet_words)[0], name_vectors(imagenet_words)[3], atol=1e-6)
 
 
 def test_what_is_scored_is_what_was_stored(tmp_path) -> None:
@@ -97,7 +97,7 @@ def test_what_is_scored_is_what_was_stored(tmp_path) -> None:
     stored = _store(fitted, tmp_path)
     assert stored.weight.dtype == np.float32
     np.testing.assert_array_equal(stored.weight, fitted.weight.astype(np.float16).astype(np.float32))
-    assert (tmp_path / PROJECTION).stat().st_mode & 0o044 == 0o044, "a package's files are for every user"
+    assert (tmp_path / PROJECTION).stat().st_mode & 0o044 == 0o044, "all users can read a package's files"
 
 
 def test_card_of_the_packaged_projection_says_how_it_was_made_and_how_good_it_is() -> None:

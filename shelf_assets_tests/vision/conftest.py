@@ -1,4 +1,4 @@
-"""Models and pictures that several rooms' tests share, loaded once. No test of its own."""
+"""Models and pictures that tests of several rooms share, loaded once per session."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def embedder() -> Embedder:
 
 @pytest.fixture(scope="session")
 def plain_batch() -> np.ndarray:
-    """Three pictures that need no data: a red disc, a gradient, noise."""
+    """Three pictures that need no data: a red disc, a gradient, and noise."""
     rng = np.random.default_rng(0)
     ramp = np.linspace(0, 255, 224).astype(np.uint8)
     across, down = np.meshgrid(np.arange(224), np.arange(224))

@@ -1,4 +1,4 @@
-"""Pictures the tests draw, and the encodings they come in; deterministic, nothing read from disk. No test lives here."""
+"""Pictures that the tests draw, in various encodings; deterministic, with nothing read from disk."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from PIL import Image, ImageOps
 
 from shelf_assets.vision.headers import Header
 
-# Pillow then writes HEIF as well; what is tested opens it by itself.
+# Pillow then writes HEIF as well; the tested code opens it with pillow_heif itself.
 pillow_heif.register_heif_opener()
 
 ORIENTATION_TAG = 0x0112
-# The stored picture is the upright one put through the inverse of what its EXIF orientation asks for.
+# A stored picture is the upright one after the inverse of its EXIF orientation.
 STORED_AS = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -43,7 +43,7 @@ def scene(width: int, height: int) -> Image.Image:
 
 
 def faded(width: int, height: int) -> Image.Image:
-    """A scene whose transparency runs from none to full, with colours hidden below it."""
+    """A scene whose alpha runs from transparent to opaque, with colours hidden below."""
     image = scene(width, height).convert("RGBA")
     image.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))))
     return image
@@ -62,14 +62,14 @@ def exif(orientation: int) -> bytes:
 
 
 def turned(image: Image.Image, orientation: int, format_name: str = "JPEG", **options: Any) -> bytes:
-    """`image` stored turned, with the EXIF orientation that sets it upright again."""
+    """`image` stored rotated, with the EXIF orientation that makes it upright."""
     transpose = STORED_AS[orientation]
     stored = image if transpose is None else image.transpose(transpose)
     return encoded(stored, format_name, exif=exif(orientation), **options)
 
 
 def deep_heic(image: Image.Image, chroma: int = 420) -> bytes:
-    """An "RGB" or "RGBA" picture as a HEIC of 10 bits a sample."""
+    """An "RGB" or "RGBA" picture as a HEIC with 10 bits per sample."""
     samples = np.asarray(image).astype(np.uint16) << 8
     file = io.BytesIO()
     heif = pillow_heif.from_bytes(mode=f"{image.mode};16", size=image.size, data=samples.tobytes())
@@ -82,7 +82,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, bits: int, colour_type: int, rows: bytes, *extra: bytes) -> bytes:
-    """A PNG written chunk by chunk: what Pillow does not write (16-bit colour), and headers that lie."""
+    """A PNG written chunk by chunk, for 16-bit colour and false headers, which Pillow does not write."""
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0))
     body = png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(extra) + body
@@ -98,7 +98,7 @@ def png16(image: Image.Image) -> bytes:
 
 
 def exact(data: bytes, size_px: int = 224) -> np.ndarray:
-    """The full path with Pillow alone, no shrinking on load: upright, shorter side bicubic, centre; 3 × size × size."""
+    """The full path with Pillow only, without shrinking on load: upright, shorter side bicubic, centre; 3 × size × size."""
     with Image.open(io.BytesIO(data)) as opened:
         image = ImageOps.exif_transpose(opened).convert("RGB")
     shortest = min(image.size)
@@ -115,11 +115,11 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def header_only(data: bytes, header: Header) -> None:
-    """In place of `inspect`'s decode: nothing beyond the header is judged."""
+    """A `decode` for the validator that checks the header only."""
 
 
 def from_a_camera(colour: str = "red") -> bytes:
-    """A JPEG with a camera's name in its EXIF; of another colour, another photo."""
+    """A JPEG with a camera's name in its EXIF; each colour gives another photo."""
     tags = Image.Exif()
     tags[0x010F], tags[0x0110] = "CanaryWorks", "Model 7"
     picture = scene(160, 120)

@@ -1,4 +1,4 @@
-"""Each format's pixels come out as they are stored, in RGB on white, also from many threads at once."""
+"""Pixels of each format are decoded as stored, in RGB on white, also in many threads at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pixels(data: bytes, shrink: int = 1) -> np.ndarray:
 
 
 def on_white(image: Image.Image) -> np.ndarray:
-    """The plain definition of compositing: alpha × colour + (1 - alpha) × white."""
+    """The definition of compositing: alpha × colour + (1 - alpha) × white."""
     samples = np.asarray(image.convert("RGBA"), np.float64)
     alpha = samples[..., 3:] / 255
     return np.rint(samples[..., :3] * alpha + 255 * (1 - alpha))
@@ -53,7 +53,7 @@ def test_the_cost_of_a_decode_is_underrated() -> None:
     assert decode_cost(Header("png", 4000, 3000), 8) == decode_cost(Header("png", 4000, 3000), 1)
 
 
-# In a process of its own, with every megabyte a mapping of its own: what was freed before would hide what is taken.
+# Runs in a process of its own, in which every large allocation is a mapping of its own: reused memory would hide the peak.
 MEASURE = """
 import json, sys
 from pathlib import Path
@@ -115,7 +115,7 @@ def test_a_decode_holds_more_than_its_cost(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in ran.stdout.splitlines()]
     assert len(rows) == len(photos)
     over = [row for row in rows if row[1] > row[2] + 1.0]
-    assert not over, "bytes a pixel: held, and reckoned"
+    assert not over, "measured and estimated bytes per pixel"
     assert min(row[1] for row in rows) > 2, "nothing was measured"
 
 
@@ -224,14 +224,14 @@ def test_shrinking_on_load_moves_or_blurs_the_picture(shrink: int, size: tuple[i
         averaged = np.asarray(image.convert("RGB").reduce(shrink))
     picture = pixels(data, shrink)
     assert picture.shape == averaged.shape
-    # At 1/2 turbo takes a JPEG's halved colour planes as they are, where the full path blows them up and averages.
+    # At 1/2 turbo uses a JPEG's subsampled colour planes as they are; the full path upsamples and averages them.
     assert difference(picture, averaged) < 2.5
     assert difference(picture, averaged) < difference(picture[:, 1:], averaged[:, :-1]) / 2, "a shift by one pixel"
 
 
 @pytest.mark.parametrize("shrink", [1, 2, 4, 8])
 def test_the_second_decoder_gives_another_picture(shrink: int) -> None:
-    """JPEGs that turbo will not read go through Pillow; they must not look different for it."""
+    """JPEGs that turbo rejects are decoded by Pillow and must have the same pixels."""
     data = encoded(scene(643, 485))
     table = data.index(b"\xff\xdb")
     odd = data[:table] + b"\0\0\0" + data[table:]
@@ -239,7 +239,7 @@ def test_the_second_decoder_gives_another_picture(shrink: int) -> None:
 
 
 def test_a_heic_whose_picture_is_larger_than_its_header_says() -> None:
-    """libheif believes the coded picture, not the box that a limit was asked of."""
+    """libheif uses the size of the coded picture, not that of the box which was checked against the limit."""
     data = encoded(scene(640, 480), "HEIF")
     size = struct.pack(">4sIII", b"ispe", 0, 640, 480)
     assert size in data

@@ -1,7 +1,7 @@
-"""Decoding on a GPU: the same picture as on the CPU, and the CPU for what nvJPEG refuses.
+"""Decoding on a GPU: the same pictures as on the CPU, which decodes the photos that nvJPEG rejects.
 
-Without a GPU torchvision's CPU decoder stands in for nvJPEG behind the same call: turning, resizing, cutting and falling back
-are the code that runs on a device.
+Without a GPU torchvision's CPU decoder replaces nvJPEG behind the same call; rotating, resizing, cutting and falling back run the
+same code as on a device.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pytest
 import torch
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from shelf_assets.vision import gpu_decode
 from shelf_assets.vision.gpu_decode import NoGpu, tensors_on_gpu
 from shelf_assets.vision.preprocess import Geometry, to_tensor
 from shelf_assets.vision.reasons import Undecodable
@@ -38,7 +39,7 @@ def test_a_photo_turned_or_cut_otherwise_than_on_the_cpu(fit: str, orientation: 
     (found,) = tensors_on_gpu([data], Geometry(fit=fit, decoder="gpu"), decode)  # type: ignore[arg-type]
     assert isinstance(found, np.ndarray) and found.dtype == np.uint8
     expected = to_tensor(data, Geometry(fit=fit))  # type: ignore[arg-type]
-    assert difference(found, expected) < 1.5, "a wrong turn is tens of levels apart"
+    assert difference(found, expected) < 1.5, "a wrong orientation differs by tens of levels"
 
 
 def test_real_photos_that_look_different(shared_data: Path) -> None:
@@ -74,14 +75,14 @@ def test_other_formats_and_broken_files_that_end_the_batch() -> None:
         encoded(scene(300, 200), progressive=True),
         b"milk, eggs",
     ]
-    asked: list[int] = []
+    batches: list[int] = []
 
     def counting(batch: list[torch.Tensor]) -> list[torch.Tensor]:
-        asked.append(len(batch))
+        batches.append(len(batch))
         return decode(batch)
 
     found = tensors_on_gpu(photos, GPU, counting)
-    assert asked == [1], "only a JPEG of one scan goes to the device"
+    assert batches == [1], "only JPEGs with one scan are decoded on the device"
     assert [type(each) for each in found] == [np.ndarray, np.ndarray, Undecodable, np.ndarray, Undecodable]
 
 
@@ -89,3 +90,16 @@ def test_other_formats_and_broken_files_that_end_the_batch() -> None:
 def test_a_missing_gpu_told_as_a_broken_photo() -> None:
     with pytest.raises(NoGpu, match="SHELF_VISION_DECODER=cpu"):
         tensors_on_gpu([encoded(scene(300, 200))], GPU)
+
+
+def test_gpu_decoding_is_announced_as_experimental_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    gpu_decode._nvjpeg.cache_clear()
+    try:
+        with caplog.at_level("WARNING"):
+            assert [tensors_on_gpu([], GPU), tensors_on_gpu([], GPU)] == [[], []]
+    finally:
+        gpu_decode._nvjpeg.cache_clear()
+    assert caplog.text.count("experimental") == 1

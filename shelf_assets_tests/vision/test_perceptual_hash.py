@@ -1,4 +1,4 @@
-"""What a picture looks like, in 64 bits: copies are near, other photos far, flat pictures nothing."""
+"""Perceptual hashes: copies are near, other photos are far, flat pictures have none."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def tensor_of(luma: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def grocery(shared_data: Path) -> list[Path]:
-    """Every sixth of the photos to validate on."""
+    """Every sixth validation photo."""
     root = shared_data / "grocery"
     return [root / line.split(",")[0].strip() for line in (root / "val.txt").read_text().splitlines()[::6]]
 
@@ -67,12 +67,12 @@ def test_a_changed_copy_of_a_grocery_photo_is_another_picture(
 
 
 def test_grocery_photos_that_differ_are_one_picture(grocery: list[Path]) -> None:
-    """Of all 2,936 photos, 5 pairs of 4.3 million are within 4 bits: bursts of one product held into one shelf."""
+    """Of all 2,936 photos, 5 of 4.3 million pairs are within 4 bits: bursts of one product in front of one shelf."""
     hashes = [looks(path.read_bytes()) for path in grocery]
     found = [distance(*pair) for pair in combinations(hashes, 2)]
     assert len(found) > 1000
     assert sum(each <= BITS for each in found) <= 1
-    assert 28 < np.mean(found) < 36, "half of the bits say nothing of the picture"
+    assert 28 < np.mean(found) < 36, "unrelated photos differ in half of the bits"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_pictures_without_anything_to_see_are_each_others_copies(luma: np.ndarra
     assert perceptual_hash(tensor) is None
     file = io.BytesIO()
     Image.fromarray(tensor.transpose(1, 2, 0)).save(file, "JPEG", quality=30)
-    assert perceptual_hash(to_tensor(file.getvalue(), GEOMETRY)) is None, "compression is nothing to see either"
+    assert perceptual_hash(to_tensor(file.getvalue(), GEOMETRY)) is None, "compression noise does not count"
 
 
 @pytest.mark.parametrize("size", [32, 100, 224, 336])
@@ -101,14 +101,14 @@ def test_a_tensor_whose_side_is_no_multiple_of_the_hashs_is_refused_or_looks_dif
 
 
 def test_the_hash_depends_on_the_machine_or_leaves_what_a_table_holds() -> None:
-    """Whole numbers throughout: these are the bits on every processor and BLAS."""
+    """Only whole numbers are used, so these bits are the same on every processor and BLAS library."""
     found = {size: perceptual_hash(tensor_of(_waves(size))) for size in (32, 100, 224)}
     assert found == {32: 8701068615559508580, 100: 8998301792908948326, 224: 8998231428459737958}
     assert all(-(2**63) <= bits < 2**63 for bits in found.values() if bits is not None)
 
 
 def _waves(size: int) -> np.ndarray:
-    """Triangles of whole numbers, which are the same everywhere."""
+    """Triangle waves of whole numbers, which are the same everywhere."""
     y, x = np.mgrid[:size, :size] * 224 // size
     return (abs(3 * x % 160 - 80) + abs((5 * y + x) % 220 - 110) + abs((x * y // 64) % 120 - 60)) * 255 // 250
 

@@ -1,4 +1,4 @@
-"""The tensor of a photo is the centre, padding or squeeze of its upright self, wherever and however it is made."""
+"""A photo's tensor is the crop, padding or squash of the upright picture, and the same in every way of making it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from shelf_assets.vision.reasons import Reason
 from shelf_assets_tests.vision.pictures import difference, encoded, exact, faded, png16, scene, turned
 
 CROP, PAD, SQUASH = Geometry(fit="crop"), Geometry(fit="pad"), Geometry(fit="squash")
-# What is left of two ways to the same picture without shrinking on load: rounding, once more for each pass.
+# Difference between two ways without shrinking on load: rounding errors, once more per pass.
 ROUNDING = 0.25
-# With it: a DCT-scaled decode and one filter where there were one decode and one filter. A window one pixel off differs
-# by more than 3 on these scenes, which the tests check.
+# With shrinking on load: a DCT-scaled decode and one filter in place of a full decode and one filter. A window that is off by
+# one pixel differs by more than 3 on these scenes, which the tests check.
 SHRINKING = 1.3
 
-# Odd and even, wide and tall, enlarged and shrunk, with and without a rest when halved.
+# Odd and even, wide and tall, enlarged and shrunk, with and without a remainder when halved.
 SIZES = [(224, 224), (225, 224), (348, 464), (464, 348), (199, 301), (97, 60), (350, 251), (640, 481), (895, 1001)]
 SHRUNK_SIZES = [(1000, 1333), (1201, 901), (1803, 1795), (2017, 1513)]
 
@@ -65,7 +65,7 @@ def test_a_turned_photo_gives_another_tensor(fit: str, orientation: int) -> None
     geometry = Geometry(fit=fit)  # type: ignore[arg-type]
     upright = to_tensor(turned(scene(350, 251), 1, "PNG"), geometry)
     tensor = to_tensor(turned(scene(350, 251), orientation, "PNG"), geometry)
-    # Equal but for the order in which rows and columns are rounded.
+    # Equal except for the order in which rows and columns are rounded.
     assert np.abs(tensor.astype(int) - upright).max() <= 2
     assert difference(tensor, upright) <= ROUNDING
 
@@ -133,7 +133,7 @@ PARITY = {
 
 @pytest.mark.parametrize("geometry", [CROP, PAD, SQUASH])
 def test_batch_and_single_use_see_different_pixels(geometry: Geometry) -> None:
-    """Training and batch runs decode in pools, in any order, beside others; a request decodes one photo alone."""
+    """Training and batch runs decode in pools, concurrently and in any order; a request decodes one photo alone."""
     alone = {name: tensor_digest(to_tensor(data, geometry)) for name, data in PARITY.items()}
     assert len(set(alone.values())) == len(PARITY)
     names = list(PARITY) * 6
@@ -158,13 +158,13 @@ def test_the_asset_s_shards_hold_different_pixels(tmp_path: Path) -> None:
 
 
 class LookingTowers(Towers):
-    """Keeps what training would show the tower."""
+    """Records the pixels that training passes to the tower."""
 
     def __init__(self, cache: Path) -> None:
         super().__init__(SimpleNamespace(spec=SimpleNamespace(model_digest="x")), None, cache)  # type: ignore[arg-type]
         self.shown: list[np.ndarray] = []
 
-    def _look(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _features_of(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.shown.append(batch.copy())
         return np.zeros((len(batch), 1), np.float32), np.zeros((len(batch), 1), np.float32)
 
@@ -172,13 +172,13 @@ class LookingTowers(Towers):
 def test_training_sees_different_pixels(tmp_path: Path) -> None:
     towers = LookingTowers(tmp_path)
     towers.features("parity", len(PARITY), PARITY.values())
-    # Every other look is at the mirrored batch.
+    # Every second call has the mirrored batch.
     shown = [tensor_digest(pixels) for batch in towers.shown[::2] for pixels in batch]
     assert shown == [tensor_digest(to_tensor(data, Geometry())) for data in PARITY.values()]
 
 
 def test_a_fresh_process_sees_different_pixels_or_pays_for_torch() -> None:
-    """Also where another number of BLAS threads would add up in another order."""
+    """A different number of BLAS threads, which would change the order of summation, changes nothing."""
     program = (
         "import sys\n"
         "from shelf_assets_tests.vision.test_preprocess import PARITY, CROP, to_tensor, tensor_digest\n"
@@ -196,7 +196,7 @@ def test_a_fresh_process_sees_different_pixels_or_pays_for_torch() -> None:
 
 
 def test_another_machine_or_version_sees_different_pixels() -> None:
-    """The bytes for one lossless picture, written down. If they change on purpose, so must `preprocess.VERSION`."""
+    """The expected bytes for one lossless picture. An intended change must increment `preprocess.VERSION`."""
     ramp = np.arange(300 * 200 * 3, dtype=np.uint32).reshape(200, 300, 3)
     noise = ((ramp * np.uint32(2_654_435_761)) >> np.uint32(24)).astype(np.uint8)
     data = encoded(Image.fromarray(noise), "PNG")

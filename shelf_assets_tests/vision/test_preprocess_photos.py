@@ -1,4 +1,4 @@
-"""Real photos: phones' turned ones stand upright, and the fast way gives the pixels of the slow one."""
+"""Real photos: rotated phone photos become upright, and shrinking on load gives nearly the pixels of the full path."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def photos(folder: Path, pattern: str) -> dict[str, bytes]:
 @pytest.mark.parametrize("scene", ["Landscape", "Portrait"])
 @pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
 def test_one_of_the_orientations_is_turned_wrongly(shared_data: Path, scene: str, fit: str) -> None:
-    """The nine files were each saved as a JPEG of their own: up to 1.6 levels apart; a wrong turn is 30 apart."""
+    """The nine files were saved as JPEGs separately and differ by up to 1.6 levels; a wrong orientation differs by 30."""
     geometry = Geometry(fit=fit)  # type: ignore[arg-type]
     tensors = {
         name: to_tensor(data, geometry)
@@ -36,8 +36,8 @@ def test_one_of_the_orientations_is_turned_wrongly(shared_data: Path, scene: str
     upright = tensors[f"{scene}_1.jpg"]
     for name, tensor in tensors.items():
         assert difference(tensor, upright) < 2, name
-    assert difference(upright[:, ::-1], upright) > 20, "the tolerance would not see a photo upside down"
-    assert difference(upright[:, :, ::-1], upright) > 20, "nor a mirrored one"
+    assert difference(upright[:, ::-1], upright) > 20, "the tolerance would not detect a photo that is upside down"
+    assert difference(upright[:, :, ::-1], upright) > 20, "the tolerance would not detect a mirrored photo"
 
 
 def test_a_phone_s_photo_is_refused_or_turned(shared_data: Path) -> None:
@@ -54,14 +54,14 @@ def test_a_phone_s_photo_is_refused_or_turned(shared_data: Path) -> None:
 
 @pytest.mark.slow
 def test_the_fast_way_gives_other_pixels_on_phone_photos(shared_data: Path) -> None:
-    """Mean difference to the full path, in levels of 255; a cut one pixel off differs by 4.6."""
+    """Mean difference to the full path, in levels of 255; a crop that is off by one pixel differs by 4.6."""
     apart = {}
     for name, data in photos(shared_data / "phone-photos", "*.jpg").items():
         result = validate_bytes(data, Limits(), decode=header_only)
         assert result.width_px and result.height_px
         is_new = result.width_px * result.height_px >= 12_000_000
         apart[name] = difference(to_tensor(data, CROP), exact(data))
-        # 12 MP and more leave 3.4 times the target after shrinking. 8 MP leave 2.7 times: more of the filter is turbo's.
+        # 12 MP and more leave 3.4 times the target after shrinking. 8 MP leave 2.7 times, so turbo does more of the filtering.
         assert apart[name] <= (0.3 if is_new else 0.6), name
         apart[name] = apart[name] if is_new else np.nan
     assert np.nanmean(list(apart.values())) <= 0.25

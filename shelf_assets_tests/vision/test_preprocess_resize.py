@@ -1,4 +1,4 @@
-"""The resampler is Pillow's bicubic, from any box, and exact: no order of adding up changes a byte."""
+"""The resampler is Pillow's bicubic for any box, and exact: no order of summation changes a byte."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def test_it_is_not_pillow_s_filter(
     resized = resize(np.asarray(image), box, target)
     expected_planes = np.asarray(expected).transpose(2, 0, 1)
     assert difference(resized, expected_planes) < 0.25
-    assert np.abs(resized.astype(int) - expected_planes).max() <= 12, "apart only where overshoot is cut off"
+    assert np.abs(resized.astype(int) - expected_planes).max() <= 12, "they differ only where overshoot is clipped"
 
 
 @pytest.mark.parametrize(("size", "box", "target"), BOXES)
 def test_the_order_of_summation_changes_a_byte(
     size: tuple[int, int], box: tuple[float, float, float, float], target: tuple[int, int]
 ) -> None:
-    """Against the same weights in 64-bit whole numbers, where nothing is ever rounded."""
+    """Compared with the same weights in 64-bit integers, which are never rounded."""
     picture = np.asarray(scene(*size))
     down = _make_bands(picture.shape[0], box[1], box[3], target[0])
     across = _make_bands(picture.shape[1], box[0], box[2], target[1])
@@ -61,7 +61,7 @@ def test_the_order_of_summation_changes_a_byte(
 
 
 def test_the_worst_picture_overflows_24_bits() -> None:
-    """Black and white in the rhythm of the filter's lobes: the largest partial sums there can be."""
+    """Black and white pixels follow the lobes of the filter, which gives the largest partial sums."""
     for scale in (0.5, 1.0, 1.7, 3.3):
         bands = _make_bands(400, 0, 224 * scale if 224 * scale < 400 else 400, 224)
         for band in bands:

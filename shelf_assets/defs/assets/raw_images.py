@@ -50,6 +50,7 @@ def raw_images(
     return dg.MaterializeResult(
         value=frame,
         metadata={
+            # These two are also recorded with the commit, for the check that every object has a row.
             "landed": listed.height,
             "listing_digest": digest(listed),
             "read_now": frame.height,

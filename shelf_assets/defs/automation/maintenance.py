@@ -48,7 +48,7 @@ def report_metadata(report: MaintenanceReport) -> dict[str, Any]:
         "log_entries_before": before.log_entries,
         "log_entries": after.log_entries,
         "log_files_removed": report.log_files_removed,
-        "packed_days": [str(packed.day) for packed in report.packed],
+        "packed_days": [str(packed.partition or "table") for packed in report.packed],
         "packed_rows_read_back": sum(packed.rows for packed in report.packed),
         "left_for_next_time": list(report.skipped),
         "vacuumed_files": len(report.vacuumed),

@@ -4,11 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-NIGHTLY_JOB = dg.define_asset_job(
-    "nightly",
-    selection=dg.AssetSelection.all(),
-    description="One day through the whole graph, from the listing to the marts.",
-)
+from shelf_assets.defs.automation.jobs import NIGHTLY_JOB
 
 
 def build_nightly_schedule(hour_utc: int) -> dg.ScheduleDefinition:

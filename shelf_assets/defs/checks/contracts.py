@@ -1,30 +1,15 @@
-"""A blocking contract check per table, made from its declared schema. Questions about content belong in `quality`."""
+"""A blocking contract check per table, made from its declared schema. Questions about content are in `quality`."""
 
-import dagster as dg
+from shelf_assets.defs.checks.common import Check, DayUnderCheck, Result
+from shelf_assets.lake.contracts import check_contract
+from shelf_assets.lake.schemas import TABLES
 
-from shelf_assets.defs.partitions import daily, partition_day
-from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.schemas import TABLES, SchemaError, conform
+DESCRIPTION = "The day's rows have the declared types and nullability, and no key twice."
 
 
-def build_contract_check(name: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=name,
-        name="contract",
-        blocking=True,
-        partitions_def=daily,
-        description="The day's rows have the declared columns, types and nullability, and no key twice.",
-    )
-    def contract(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
-        day = partition_day(context.partition_key)
-        rows = lake.table(name).scan(day, day).collect()
-        try:
-            conform(rows, TABLES[name])
-        except SchemaError as broken:
-            return dg.AssetCheckResult(passed=False, description=str(broken))
-        return dg.AssetCheckResult(passed=True, metadata={"rows": rows.height})
+def contract_of(table: str) -> Check:
+    def contract(day: DayUnderCheck) -> Result:
+        rows, violation = check_contract(day.rows(table), TABLES[table])
+        return violation is None, violation or "", {"rows": rows}
 
     return contract
-
-
-contract_checks = [build_contract_check(name) for name in ("raw_images", "classifications", "clip_embeddings")]

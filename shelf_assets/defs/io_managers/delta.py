@@ -11,11 +11,16 @@ import dagster as dg
 import polars as pl
 from deltalake import DeltaTable
 
+from shelf_assets.lake.commit_info import commit_info
 from shelf_assets.lake.delta import Commit, LakeTable
 from shelf_assets.lake.lake import Lake
 
 if TYPE_CHECKING:
     from dagster_deltalake import DeltaTableResource
+
+
+# Metadata of an asset that its commit records as well: the facts that its blocking checks ask for.
+RECORDED = ("landed", "listing_digest")
 
 
 class DeltaIOManager(dg.IOManager):
@@ -35,7 +40,9 @@ class DeltaIOManager(dg.IOManager):
             raise TypeError(f"{context.asset_key.to_user_string()}: expected a polars frame, got {type(obj).__name__}")
         table = self._lake.table(context.asset_key.path[-1])
         days = _days(context) if context.has_asset_partitions else []
-        commit = table.commit(frame, days=days, info={"dagster_run_id": context.run_id})
+        recorded = {name: context.output_metadata[name].value for name in RECORDED if name in context.output_metadata}
+        info = {"dagster_run_id": context.run_id} | (commit_info(days[0], **recorded) if len(days) == 1 else {})
+        commit = table.commit(frame, days=days, info=info)
         context.add_output_metadata(commit_metadata(table, commit, days))
         for day in commit.other_days:
             # What rests there is news for whoever comes after it, as if that day had been run.

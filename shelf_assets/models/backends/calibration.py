@@ -1,4 +1,4 @@
-"""int8 models: quantized on photos of a day, judged on others of it and on labelled ones, kept only above the limits."""
+"""int8 models: quantized on photos of a day, compared with float32 on other photos, and saved only above the limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shelf_assets.models.spec import ModelSpec
 
 @dataclass(frozen=True)
 class Labelled:
-    """Photos whose class is known: uint8, N × 3 × H × W, and N names."""
+    """Photos with known classes: uint8, N × 3 × H × W, and N names."""
 
     pixels: np.ndarray
     labels: Sequence[str]
@@ -26,7 +26,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What came of it: the int8 spec, its parity, and the accuracy in float32 on the labelled photos, per cent."""
+    """Result of a calibration: the int8 spec, its parity, and the accuracy in float32 on the labelled photos, per cent."""
 
     spec: ModelSpec
     parity: Parity
@@ -41,10 +41,10 @@ def calibrate(
     labelled: Labelled | None,
     limits: ParityLimits,
 ) -> Calibrated:
-    """Quantize the spec's model on `photos` and compare it with float32 on `proof`, photos that it was not calibrated on.
+    """Quantize the spec's model on `photos` and compare it with float32 on `proof`, which has other photos.
 
-    Raises BackendRefused where it is below the limits; nothing is kept then. Quantization: post-training, symmetric weights
-    by channel, activations by the statistics of the photos (NNCF, github.com/openvinotoolkit/nncf).
+    Raises BackendRefused, and saves nothing, where the model is below the limits. Quantization is post-training (NNCF,
+    github.com/openvinotoolkit/nncf): symmetric weights per channel, activations by their statistics on the photos.
     """
     from shelf_assets.models.backends.openvino_network import OpenVinoNetwork, quantize
 
@@ -54,20 +54,20 @@ def calibrate(
     reference, card = opened.network, opened.card
     opened.close()
     with tempfile.TemporaryDirectory() as scratch:
-        made = Path(scratch)
-        quantize(store.place_of(float_spec, "cpu"), photos, made)
-        network = OpenVinoNetwork(made, "int8")
+        quantized = Path(scratch)
+        quantize(store.folder_of(float_spec, "cpu"), photos, quantized)
+        network = OpenVinoNetwork(quantized, "int8")
         parity = measure(spec.task, _outputs(reference, proof), _outputs(network, proof))
         accuracy = None
         if labelled is not None:
-            in_float32, in_int8 = (_outputs(each, labelled.pixels) for each in (reference, network))
-            change, accuracy = accuracy_change_points(spec.task, in_float32, in_int8, labelled.labels)
+            float32_outputs, int8_outputs = (_outputs(each, labelled.pixels) for each in (reference, network))
+            change, accuracy = accuracy_change_points(spec.task, float32_outputs, int8_outputs, labelled.labels)
             parity = replace(parity, labelled_photos=len(labelled.labels), accuracy_change_points=change)
         parity.require(limits, f"{spec.model_id} in int8")
-        kept = store.keep_calibrated(
-            int8_spec, Card(spec.model_id, "", card.labels, parity, calibration_photos=len(photos)), made
+        saved = store.save_calibrated(
+            int8_spec, Card(spec.model_id, "", card.labels, parity, calibration_photos=len(photos)), quantized
         )
-    return Calibrated(kept, parity, accuracy)
+    return Calibrated(saved, parity, accuracy)
 
 
 def _outputs(network: Network, pixels: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A loaded model as one torch module from stored pixels to finished outputs: what torch runs and what is exported."""
+"""A loaded model as one torch module from stored pixels to final outputs; torch runs it, or it is exported."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class PixelsToOutputs(torch.nn.Module):
 
 
 def load(spec: ModelSpec, device: str) -> Classifier | Embedder:
-    """The model of a spec in torch."""
+    """Load the model of a spec with torch."""
     return load_classifier(spec, device) if spec.task == "classifier" else load_embedder(spec, device)
 
 
 def outputs_of(loaded: Classifier | Embedder, pixels: np.ndarray) -> np.ndarray:
-    """Outputs in small batches, for measuring: float32, N × D."""
+    """Outputs of a model, computed in small batches: float32, N × D."""
     with torch.inference_mode():
         parts = [
             loaded.outputs(loaded.pixels.on_device(pixels[start : start + 16])).cpu().numpy()

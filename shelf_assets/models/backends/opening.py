@@ -1,4 +1,4 @@
-"""Opening a model on this machine: exported or loaded on first use, proven against float32 on the first photos it sees."""
+"""Open a model on this machine: export or load it on first use, and compare it with float32 on its first photos."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from shelf_assets.models.backends import Answer, Network
+from shelf_assets.models.backends import Network, PendingOutputs
 from shelf_assets.models.backends.parity import ParityLimits, measure
 from shelf_assets.models.backends.reference import Reference
 from shelf_assets.models.backends.store import Card, CompiledModels
@@ -17,17 +17,17 @@ from shelf_assets.models.errors import ModelError
 from shelf_assets.models.precision import on_gpu
 from shelf_assets.models.spec import ModelSpec
 
-# Photos whose float32 outputs are computed beside the backend's: some seconds once, for a figure that means something.
+# Photos that are compared with float32, once per machine: it takes seconds, and fewer give no reliable parity.
 PROOF_IMAGES = 64
-# A late photo or two would cost loading the float32 model and say nothing new.
-_WORTH_PROVING = 8
+# With a parity from earlier photos, smaller batches are not worth loading the float32 model for.
+_FEWEST_TO_PROVE = 8
 
 
 class OpenModel:
-    """A spec's network with its card. Nothing is loaded before it is asked for; torch only where there is no export yet.
+    """A spec's network with its card. Everything is loaded on first use; torch only where there is no export yet.
 
-    `batch_images` 0 leaves the batch to the backend. Raises BackendRefused on the first photos, where a backend is too far
-    from float32, and ModelError where it cannot run here.
+    `batch_images` 0 lets the backend choose. The first photos raise BackendRefused for a backend that is too far from
+    float32; opening raises ModelError for one that cannot run here.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class OpenModel:
         compiled: bool = False,
     ) -> None:
         self.spec, self.store, self.limits = spec, store, limits or ParityLimits()
-        self._asked_device, self._batch_images, self._compiled = device, batch_images, compiled
+        self._device_setting, self._batch_images, self._compiled = device, batch_images, compiled
         self._reference = Reference(spec, "cpu" if spec.backend == "openvino" else device)
-        # Torch in float32 is what every other way is measured by.
+        # Torch in float32 is the reference, so it needs no proof.
         self._proven = spec.backend == "torch" and spec.precision == "fp32"
 
     @cached_property
@@ -53,10 +53,10 @@ class OpenModel:
         from shelf_assets.models.backends.graph import load
         from shelf_assets.models.backends.torch_network import TorchNetwork
 
-        loaded = load(self.spec, self._asked_device)
+        loaded = load(self.spec, self._device_setting)
         if self._card is None:
             names = getattr(loaded, "names", None)
-            self._keep(tuple(names) if names is not None else None)
+            self._save(tuple(names) if names is not None else None)
         return TorchNetwork(loaded, self._batch_images, self._compiled)
 
     @property
@@ -65,10 +65,10 @@ class OpenModel:
 
     @property
     def card(self) -> Card:
-        """What is known of the model; making it is part of opening the network."""
+        """Labels and parity of the model. Opening the network makes the card."""
         if self._card is None:
             _ = self.network
-        assert self._card is not None  # opening has kept one
+        assert self._card is not None  # opening has saved one
         return self._card
 
     @cached_property
@@ -76,20 +76,20 @@ class OpenModel:
         """A classifier's class names in the order of its outputs."""
         return self.card.labels or ()
 
-    def submit(self, pixels: np.ndarray) -> Answer:
-        """Start on a batch; the first photos that this machine ever shows the model prove it."""
-        answer = self.network.submit(pixels)
+    def submit(self, pixels: np.ndarray) -> PendingOutputs:
+        """Start a batch; the first photos on this machine are also compared with float32."""
+        pending = self.network.submit(pixels)
         if not self._proven and len(pixels):
-            self._prove(pixels, answer())
-        return answer
+            self._prove(pixels, pending())
+        return pending
 
     @cached_property
-    def _place(self) -> Path:
-        return self.store.place_of(self.spec, "gpu" if on_gpu(self._asked_device) else "cpu")
+    def _folder(self) -> Path:
+        return self.store.folder_of(self.spec, "gpu" if on_gpu(self._device_setting) else "cpu")
 
     @property
     def _card(self) -> Card | None:
-        return self.store.card(self._place)
+        return self.store.card(self._folder)
 
     def _open_openvino(self) -> Network:
         from shelf_assets.models.backends.openvino_network import OpenVinoNetwork
@@ -97,29 +97,29 @@ class OpenModel:
         if self._card is None:
             if self.spec.precision == "int8":
                 raise ModelError(
-                    f"the calibrated {self.spec.model_id} is not in {self._place}: run `shelf calibrate` again"
+                    f"the calibrated {self.spec.model_id} is not in {self._folder}: run `shelf calibrate` again"
                 )
-            self._keep(self._reference.labels(), self._reference.export)
-        return OpenVinoNetwork(self._place, self.spec.precision)
+            self._save(self._reference.labels(), self._reference.export)
+        return OpenVinoNetwork(self._folder, self.spec.precision)
 
     def close(self) -> None:
-        """End what proving has started; the network stays, and may be used again."""
+        """End the reference process; the network may still be used."""
         self._reference.close()
 
     def _prove(self, pixels: np.ndarray, outputs: np.ndarray) -> None:
-        """Compare with float32 until PROOF_IMAGES have been seen, in this process and earlier ones; refuse below the limits."""
+        """Compare outputs with float32 until PROOF_IMAGES are compared on this machine. Raises BackendRefused."""
         card = self.card
         parity = card.parity
-        worth_it = parity is None or (parity.photos < PROOF_IMAGES and len(pixels) >= _WORTH_PROVING)
-        if worth_it:
+        is_worth_it = parity is None or (parity.photos < PROOF_IMAGES and len(pixels) >= _FEWEST_TO_PROVE)
+        if is_worth_it:
             measured = measure(self.spec.task, self._reference.outputs(pixels), outputs)
-            parity = measured if parity is None else parity.plus(measured)
-            self.store.keep(self._place, replace(card, parity=parity))
-        assert parity is not None  # measured where it was not known
+            parity = measured if parity is None else parity.combined(measured)
+            self.store.save(self._folder, replace(card, parity=parity))
+        assert parity is not None  # measured above if it was unknown
         parity.require(self.limits, f"{self.spec.model_id} in {self.spec.precision} on {self.spec.backend}")
-        self._proven = parity.photos >= PROOF_IMAGES or not worth_it
+        self._proven = parity.photos >= PROOF_IMAGES or not is_worth_it
         if self._proven:
             self.close()
 
-    def _keep(self, labels: tuple[str, ...] | None, make: Any = None) -> None:
-        self.store.keep(self._place, Card(self.spec.model_id, self.spec.model_digest, labels), make)
+    def _save(self, labels: tuple[str, ...] | None, make: Any = None) -> None:
+        self.store.save(self._folder, Card(self.spec.model_id, self.spec.model_digest, labels), make)

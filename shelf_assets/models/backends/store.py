@@ -1,7 +1,6 @@
-"""Compiled models at rest: a folder each, named by what they were made from, complete from the moment their card is there.
+"""Store of compiled models: one folder per model, named by what it was made from, and complete once its card exists.
 
-A card says what is known of a model on this kind of machine: its labels, and how true it is to float32. Making models is in
-`opening` and `calibration`.
+A card has the labels of a model and its parity on this kind of machine. `opening` and `calibration` make models.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from shelf_assets.vision.digests import canonical_digest, file_digest
 
 MODEL, WEIGHTS, CARD = "model.xml", "model.bin", "card.json"
 _LIBRARY = {"torch": "torch", "openvino": "openvino"}
-# What decides which arithmetic a CPU's libraries choose, and so which figures hold for it.
+# CPU features that determine the arithmetic of the libraries, and thus the parity.
 _ARITHMETIC_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8")
 
 
 class Objects(Protocol):
-    """Where models rest that every machine must share: a part of the lake."""
+    """Object store for models that all machines share: a part of the lake."""
 
     def find(self, key: str) -> bytes | None: ...
     def put(self, key: str, data: bytes) -> None: ...
@@ -37,7 +36,7 @@ class Objects(Protocol):
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a model that was made here. `labels` are a classifier's; `parity` is None until photos were seen."""
+    """Description of a saved model. `labels` are a classifier's; `parity` is None until photos were compared."""
 
     model_id: str
     model_digest: str
@@ -52,11 +51,11 @@ class Card:
 
     @classmethod
     def from_json(cls, text: bytes) -> Card:
-        said: dict[str, Any] = json.loads(text)
-        labels, parity = said["labels"], said["parity"]
+        card: dict[str, Any] = json.loads(text)
+        labels, parity = card["labels"], card["parity"]
         return cls(
             **{
-                **said,
+                **card,
                 "labels": tuple(labels) if labels is not None else None,
                 "parity": Parity(**parity) if parity else None,
             }
@@ -64,24 +63,24 @@ class Card:
 
 
 class NotCalibrated(ModelError):
-    """int8 was asked for, and nobody has calibrated the model yet."""
+    """int8 is configured, but the model has not been calibrated."""
 
     def __init__(self, model_id: str) -> None:
         super().__init__(
-            f"SHELF_MODELS_PRECISION=int8, and {model_id} has not been calibrated: run `shelf calibrate --day YYYY-MM-DD` on a day "
+            f"SHELF_MODELS_PRECISION=int8, but {model_id} has not been calibrated: run `shelf calibrate --day YYYY-MM-DD` on a day "
             "of typical photos first"
         )
 
 
 @dataclass(frozen=True)
 class CompiledModels:
-    """Models in `folder` on this machine; quantized ones also in `shared`, since their bytes are part of their identity."""
+    """Models in `folder` on this machine; quantized ones also in `shared`, because their digest is part of the model's."""
 
     folder: Path
     shared: Objects | None = None
 
-    def place_of(self, spec: ModelSpec, device: str) -> Path:
-        """The folder of a spec's model, for this version of its backend and this kind of machine."""
+    def folder_of(self, spec: ModelSpec, device: str) -> Path:
+        """Folder of a spec's model for this version of its backend and this kind of machine."""
         if spec.calibration is not None:
             return self.folder / _calibrated_name(spec)
         arithmetic = sorted(flag for flag in _ARITHMETIC_FLAGS if flag in cpu_flags()) if device == "cpu" else []
@@ -94,14 +93,14 @@ class CompiledModels:
         return self.folder / f"{name}-{spec.backend}-{spec.precision}-{canonical_digest(made_from)[:16]}"
 
     def card(self, place: Path) -> Card | None:
-        """The card of a complete model; None where there is none, or one that this version cannot read."""
+        """The card of a complete model; None if there is none, or if this version cannot read it."""
         try:
             return Card.from_json((place / CARD).read_bytes())
         except (FileNotFoundError, KeyError, TypeError, json.JSONDecodeError):
             return None
 
-    def keep(self, place: Path, card: Card, make: Callable[[Path], None] | None = None) -> Card:
-        """Put a model there, whole or not at all: `make` writes its files into a folder. Without it only the card is new."""
+    def save(self, place: Path, card: Card, make: Callable[[Path], None] | None = None) -> Card:
+        """Save a model atomically: `make` writes its files into a folder. Without `make` only the card is replaced."""
         dated = replace(card, made_at=datetime.now(UTC).isoformat(timespec="seconds"))
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".making-") as making:
@@ -117,7 +116,7 @@ class CompiledModels:
                 fresh.rename(place)
             except OSError:
                 here = self.card(place)
-                # The same was made before, or meanwhile by another process; only another calibration takes its place.
+                # The same model exists, perhaps from another process; only another calibration replaces it.
                 if here is None or here.sha256 != card.sha256:
                     place.rename(Path(making) / "old")
                     fresh.rename(place)
@@ -126,7 +125,7 @@ class CompiledModels:
         return dated
 
     def calibrated(self, spec: ModelSpec) -> ModelSpec:
-        """The int8 spec with the calibration that was made of it, fetched where another machine made it. Raises NotCalibrated."""
+        """The int8 spec with its calibration, fetched if another machine made it. Raises NotCalibrated."""
         place = self.folder / _calibrated_name(spec)
         card = self._shared_card(spec) or self.card(place)
         if card is None or card.sha256 is None:
@@ -136,20 +135,20 @@ class CompiledModels:
             self._fetch(spec, place, card)
         return replace(spec, calibration=card.sha256)
 
-    def keep_calibrated(self, spec: ModelSpec, card: Card, made: Path) -> ModelSpec:
-        """Keep the quantized model that lies in `made`, here and in the shared place; returns its spec.
+    def save_calibrated(self, spec: ModelSpec, card: Card, quantized: Path) -> ModelSpec:
+        """Save the quantized model in the folder `quantized`, locally and in the shared store; returns its spec.
 
-        The shared one counts from its card on, which is written last; until then the calibration before it is in force.
+        The shared card is written last; until then the previous calibration is valid.
         """
-        sha256 = files_digest(made)
+        sha256 = files_digest(quantized)
         calibrated = replace(spec, calibration=sha256)
-        named = replace(card, sha256=sha256, model_digest=calibrated.model_digest)
+        complete = replace(card, sha256=sha256, model_digest=calibrated.model_digest)
         place = self.folder / _calibrated_name(spec)
-        kept = self.keep(place, named, lambda folder: _copy(made, folder))
+        saved = self.save(place, complete, lambda folder: _copy(quantized, folder))
         if self.shared is not None:
             for name in (MODEL, WEIGHTS):
                 self.shared.put(_shared_key(spec, f"{sha256}/{name}"), (place / name).read_bytes())
-            self.shared.put(_shared_key(spec, CARD), kept.to_json())
+            self.shared.put(_shared_key(spec, CARD), saved.to_json())
         return calibrated
 
     def _shared_card(self, spec: ModelSpec) -> Card | None:
@@ -158,7 +157,7 @@ class CompiledModels:
 
     def _fetch(self, spec: ModelSpec, place: Path, card: Card) -> None:
         shared = self.shared
-        assert shared is not None  # its card came from there
+        assert shared is not None  # the card came from there
 
         def fetch(folder: Path) -> None:
             found = {name: shared.find(_shared_key(spec, f"{card.sha256}/{name}")) for name in (MODEL, WEIGHTS)}
@@ -166,10 +165,10 @@ class CompiledModels:
                 (folder / name).write_bytes(data or b"")
             if files_digest(folder) != card.sha256:
                 raise ModelError(
-                    f"the calibrated {spec.model_id} in the lake is not the one its card names: run `shelf calibrate` again"
+                    f"the calibrated {spec.model_id} in the lake differs from its card: run `shelf calibrate` again"
                 )
 
-        self.keep(place, card, fetch)
+        self.save(place, card, fetch)
 
 
 def files_digest(folder: Path) -> str:

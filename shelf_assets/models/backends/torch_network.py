@@ -1,7 +1,8 @@
-"""Models in torch: on a GPU with copies beside the arithmetic, on a CPU as they are."""
+"""Models in torch: on a GPU with copies and arithmetic in parallel, or on a CPU."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,27 +10,30 @@ from typing import Any
 import numpy as np
 import torch
 
-from shelf_assets.models.backends import Answer
+from shelf_assets.models.backends import PendingOutputs
 from shelf_assets.models.backends.graph import PixelsToOutputs
 from shelf_assets.models.classifier import Classifier
 from shelf_assets.models.embedder import Embedder
 
+_log = logging.getLogger(__name__)
 CPU_BATCH_IMAGES = 16
-# A GPU is tried with ever larger batches from the first on, as long as each is this much faster than the one before.
+# Batch sizes to try on a GPU, as long as each is faster than the one before by this factor.
 GPU_BATCHES = (32, 64, 128, 256, 512)
 _WORTH_DOUBLING = 1.05
 _PROBE_SIDE_PX = 224
 
 
 class TorchNetwork:
-    """A torch model from bytes to outputs. On CUDA the copy of a batch, its arithmetic and the way back are one stream of work.
+    """A torch model from bytes to outputs. On CUDA, copies and arithmetic of a batch run asynchronously in one stream.
 
-    `batch_images` 0 lets a GPU find its own; `compiled` hands the model to torch.compile, which costs minutes at first.
+    `batch_images` 0 lets a GPU find its best batch. `compiled` uses torch.compile: minutes at the first batch; experimental.
     """
 
     def __init__(self, loaded: Classifier | Embedder, batch_images: int = 0, compiled: bool = False) -> None:
         self._device: torch.device = loaded.device
         graph: Any = PixelsToOutputs(loaded).eval()
+        if compiled:
+            _log.warning("SHELF_MODELS_TORCH_COMPILE is experimental: its speed and accuracy have not been measured")
         self._graph = torch.compile(graph) if compiled else graph
         self.on_gpu = self._device.type == "cuda"
         self.device = f"{self._device} ({torch.cuda.get_device_name(self._device)})" if self.on_gpu else "cpu"
@@ -41,41 +45,41 @@ class TorchNetwork:
         else:
             self.batch_images = CPU_BATCH_IMAGES
 
-    def submit(self, pixels: np.ndarray) -> Answer:
-        """Outputs of a batch. On CUDA they are under way: the next batch may be submitted before they are asked for."""
+    def submit(self, pixels: np.ndarray) -> PendingOutputs:
+        """Start a batch. On CUDA the next batch may be submitted before the outputs of this one are collected."""
         if not self.on_gpu:
             with torch.inference_mode():
                 outputs = self._graph(torch.from_numpy(np.ascontiguousarray(pixels))).numpy()
             return lambda: outputs
         return halving(self._submit_to_gpu, pixels)
 
-    def _submit_to_gpu(self, pixels: np.ndarray) -> Answer:
+    def _submit_to_gpu(self, pixels: np.ndarray) -> PendingOutputs:
         with torch.inference_mode(), torch.cuda.stream(self._stream):
-            # Pinned memory is what a copy can run beside arithmetic from; the caching allocator hands it on.
+            # Only copies from pinned memory run in parallel with arithmetic; the caching allocator reuses it.
             held = torch.from_numpy(np.ascontiguousarray(pixels)).pin_memory()
             outputs = self._graph(held.to(self._device, non_blocking=True))
             back = torch.empty(outputs.shape, dtype=outputs.dtype, pin_memory=True)
             back.copy_(outputs, non_blocking=True)
-            arrived = torch.cuda.Event()
-            arrived.record(self._stream)
+            is_copied = torch.cuda.Event()
+            is_copied.record(self._stream)
 
-        def answer() -> np.ndarray:
-            arrived.synchronize()
+        def pending() -> np.ndarray:
+            is_copied.synchronize()
             return back.numpy()
 
-        return answer
+        return pending
 
     def _images_per_second(self, batch_images: int) -> float:
         batch = np.zeros((batch_images, 3, _PROBE_SIDE_PX, _PROBE_SIDE_PX), np.uint8)
-        self._submit_to_gpu(batch)()  # choosing kernels is not what is measured
+        self._submit_to_gpu(batch)()  # warm-up: kernels are selected in the first run
         started = time.perf_counter()
-        for answer in [self._submit_to_gpu(batch) for _ in range(3)]:
-            answer()
+        for pending in [self._submit_to_gpu(batch) for _ in range(3)]:
+            pending()
         return 3 * batch_images / (time.perf_counter() - started)
 
 
 def best_batch(images_per_second: Callable[[int], float], sizes: tuple[int, ...]) -> int:
-    """The size beyond which a larger batch is hardly faster, or does not fit: `images_per_second` tries one."""
+    """The batch size beyond which larger ones are hardly faster or do not fit; `images_per_second` measures one."""
     best, rate = sizes[0], 0.0
     for size in sizes:
         try:
@@ -89,8 +93,8 @@ def best_batch(images_per_second: Callable[[int], float], sizes: tuple[int, ...]
     return best
 
 
-def halving(submit: Callable[[np.ndarray], Answer], pixels: np.ndarray) -> Answer:
-    """Submit a batch, in halves where memory does not suffice: others may have taken it since the batch was chosen."""
+def halving(submit: Callable[[np.ndarray], PendingOutputs], pixels: np.ndarray) -> PendingOutputs:
+    """Submit a batch, in halves if memory is short: other processes may use more than when the batch size was chosen."""
     try:
         return submit(pixels)
     except torch.OutOfMemoryError:
@@ -98,7 +102,7 @@ def halving(submit: Callable[[np.ndarray], Answer], pixels: np.ndarray) -> Answe
             raise
         torch.cuda.empty_cache()
     middle = len(pixels) // 2
-    # One after the other: both at once would need what has just been missing.
+    # One after the other, because both at once would need the memory that is missing.
     first = halving(submit, pixels[:middle])()
     second = halving(submit, pixels[middle:])()
     return lambda: np.concatenate([first, second])

@@ -1,10 +1,10 @@
-"""The streaming engine: photos in, rows out, in memory that does not grow with the day. Knows neither Dagster nor the lake.
+"""The streaming engine: photos in, rows out, in memory that does not grow with the day. It knows neither Dagster nor the lake.
 
     reader → decode pool → batcher → models → writer
 
-`reader` keeps many objects in flight and works on them in a pool (judging, cutting tensors), `batches` stacks what comes out
-and reads ahead, `infer` passes each batch through every model that misses it and hands rows to a writer, `clock` times each
-stage apart. All of them are generators that pull: a slow stage stops the ones before it, and closing the last closes all.
+`reader` reads many objects concurrently and processes them in a thread pool; `batches` stacks tensors and reads ahead; `infer`
+passes each batch to every model that needs it and hands rows to a writer; `stage_timer` measures each stage. All of them are
+generators that pull: a slow stage holds back the stages before it, and closing the last one closes all.
 """
 
 from shelf_assets.vision.engine.batches import PixelBatch, batched, read_ahead

@@ -1,4 +1,4 @@
-"""The batcher: single tensors stacked into batches, and batches made ahead of the models that eat them."""
+"""The batcher: stack single tensors into batches, and read ahead of the models in a thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class Pixels(Protocol):
-    """One photo's tensor with its identity."""
+    """One photo's tensor with its key."""
 
     @property
     def image_id(self) -> str: ...
@@ -35,24 +35,24 @@ class PixelBatch:
 
 def batched(items: Iterable[Pixels], batch_images: int) -> Iterator[PixelBatch]:
     """Stack tensors into batches of `batch_images`; the last may be smaller."""
-    held: list[Pixels] = []
+    pending: list[Pixels] = []
     for item in items:
-        held.append(item)
-        if len(held) == batch_images:
-            yield _stacked(held)
-            held = []
-    if held:
-        yield _stacked(held)
+        pending.append(item)
+        if len(pending) == batch_images:
+            yield _stacked(pending)
+            pending = []
+    if pending:
+        yield _stacked(pending)
 
 
-def _stacked(held: list[Pixels]) -> PixelBatch:
+def _stacked(items: list[Pixels]) -> PixelBatch:
     return PixelBatch(
-        [item.image_id for item in held], [item.sha256 for item in held], np.stack([item.pixels for item in held])
+        [item.image_id for item in items], [item.sha256 for item in items], np.stack([item.pixels for item in items])
     )
 
 
 def read_ahead(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
-    """Yield the items while a thread fetches at most `ahead` of them in advance; an error of theirs is raised here."""
+    """Yield the items while a thread fetches at most `ahead` of them in advance; re-raises an error of the source."""
     done = object()
     waiting: queue.Queue[Any] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()
@@ -72,12 +72,12 @@ def read_ahead(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]
             for item in source:
                 if not put(item):
                     return
-        except BaseException as error:  # noqa: BLE001 - handed over to the consumer, whatever it is
+        except BaseException as error:  # noqa: BLE001 - any error is re-raised in the consumer's thread
             put(_Failed(error))
         else:
             put(done)
         finally:
-            # On this thread, where it ran: a generator that is closed here stops its own pool and keeps what it wrote.
+            # Closed in the thread that ran it, so that a generator shuts down its own pool and saves its work.
             close = getattr(source, "close", None)
             if close:
                 close()

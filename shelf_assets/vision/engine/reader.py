@@ -1,7 +1,7 @@
-"""The reader and its pool: many objects in flight, few worked on at a time, bounded in bytes, results in order.
+"""The reader: read many objects concurrently, process them in a thread pool, bounded in bytes, with results in order.
 
-Threads, not processes: the store's client, the decoders and the resize all release the interpreter's lock, and a tensor that
-stays in its process is never copied to another (docs/decisions/009). Where bytes come from is the caller's `get`.
+Threads rather than processes: the store's client, the decoders and the resize release the GIL, and tensors need not be copied
+between processes (docs/decisions/009). The caller's `get` fetches the bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shelf_assets.vision.reasons import Undecodable
 
 
 class Readable(Protocol):
-    """An object as it was listed."""
+    """A listed object."""
 
     @property
     def key(self) -> str: ...
@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much may be under way: objects read at once, bytes held, objects worked on at once; larger ones are not read."""
+    """Limits: objects in flight, their bytes, objects processed at once; objects above `skip_above_bytes` are not read."""
 
     in_flight_objects: int
     in_flight_bytes: int
@@ -51,24 +51,24 @@ def read_each(
     get: Callable[[str], Body | None],
     work: Callable[[Listed, Body | None], Result],
     bounds: Bounds,
-    clock: StageTimer | None = None,
+    timer: StageTimer | None = None,
 ) -> Iterator[Result]:
     """Read every object once and yield `work(object, body)` in the order given.
 
-    `get` gives an object's bytes, alone or with what is known of them, or None when it has vanished; an object larger than
-    `skip_above_bytes` is given to `work` with None, unread. Results wait in order, so a slow consumer stops the reading.
-    Closing the generator stops it too.
+    `get` returns an object's bytes, with or without metadata, or None if it is gone. `work` receives None for that, and for
+    an object above `skip_above_bytes`. Results wait in order, so a slow consumer holds back reading. Closing the generator
+    stops reading.
     """
-    times = clock or StageTimer()
+    stages = timer or StageTimer()
     slots = threading.BoundedSemaphore(bounds.work_slots)
     limit = min(bounds.skip_above_bytes, bounds.in_flight_bytes)
 
     def read(listed: Listed) -> Result:
         body: Body | None = None
         if listed.size_bytes <= bounds.skip_above_bytes:
-            with times.timed("read"):
+            with stages.timed("read"):
                 body = get(listed.key)
-        with slots, times.timed("decode"):
+        with slots, stages.timed("decode"):
             return work(listed, body)
 
     costs = ((listed, min(listed.size_bytes, limit)) for listed in objects)
@@ -76,9 +76,9 @@ def read_each(
 
 
 def decode_each(photos: Iterable[bytes], geometry: Geometry) -> Iterator[np.ndarray | Undecodable]:
-    """Tensors (uint8, 3 × size × size) of photos in memory, in order; one that cannot be decoded is its Undecodable.
+    """Tensors (uint8, 3 × size × size) of photos in memory, in order; Undecodable in place of one that cannot be decoded.
 
-    For training, for search by picture and for single photos: the same pool and the same pixels as a day's pass.
+    For training, for search by picture and for single photos: pool and pixels are the same as for a day's photos.
     """
 
     def tensor(data: bytes) -> np.ndarray | Undecodable:
@@ -87,20 +87,20 @@ def decode_each(photos: Iterable[bytes], geometry: Geometry) -> Iterator[np.ndar
         except Undecodable as failed:
             return failed
 
-    # As many photos are held as cores decode: few enough for their bytes not to matter.
-    yield from _in_order(((data, 0) for data in photos), tensor, at_once=cores(), at_once_bytes=0)
+    # One photo per core is in flight, so their bytes need no bound.
+    yield from _in_order(((data, 0) for data in photos), tensor, concurrency=cores(), max_bytes=0)
 
 
 def _in_order(
-    items: Iterable[tuple[Item, int]], work: Callable[[Item], Result], at_once: int, at_once_bytes: int
+    items: Iterable[tuple[Item, int]], work: Callable[[Item], Result], concurrency: int, max_bytes: int
 ) -> Iterator[Result]:
-    """`work` of each (item, bytes it holds) in a pool, results in the order given; at most so many, and so many bytes, at once."""
+    """Yield `work` of each (item, its bytes) in the order given; at most `concurrency` items and `max_bytes` are in flight."""
     waiting: deque[tuple[Future[Result], int]] = deque()
     held_bytes = 0
-    pool = ThreadPoolExecutor(at_once, thread_name_prefix="read")
+    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="read")
     try:
         for item, cost_bytes in items:
-            while waiting and (len(waiting) >= at_once or held_bytes + cost_bytes > at_once_bytes):
+            while waiting and (len(waiting) >= concurrency or held_bytes + cost_bytes > max_bytes):
                 future, freed_bytes = waiting.popleft()
                 yield future.result()
                 held_bytes -= freed_bytes

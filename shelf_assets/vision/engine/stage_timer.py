@@ -1,4 +1,4 @@
-"""Where the time of a pass goes: wall and CPU seconds of each stage, added up from all threads. What it costs: `observe.meter`."""
+"""Wall and CPU seconds of each stage of a pass, summed over all threads. `observe.meter` turns them into costs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass
 class StageTime:
-    """`wall_seconds` of threads that work side by side add up, so they may exceed the elapsed time."""
+    """Sums over calls. `wall_seconds` of concurrent threads add up, so they may exceed the elapsed time."""
 
     calls: int = 0
     wall_seconds: float = 0.0
@@ -19,7 +19,7 @@ class StageTime:
 
 
 class StageTimer:
-    """Adds up what each stage spends; safe to use from many threads."""
+    """Sums the time of each stage; thread-safe."""
 
     def __init__(self) -> None:
         self.stages: dict[str, StageTime] = {}
@@ -27,7 +27,7 @@ class StageTimer:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Time work that stays on the calling thread; threads of libraries are not seen."""
+        """Time the block on the calling thread; threads that a library starts are not measured."""
         wall, cpu = time.perf_counter(), time.thread_time()
         try:
             yield
@@ -37,9 +37,9 @@ class StageTimer:
     def metrics(self) -> dict[str, float]:
         """`<stage>_wall_seconds` and `<stage>_cpu_seconds` of every stage, for metadata."""
         return {
-            f"{name}_{clock}_seconds": round(getattr(spent, f"{clock}_seconds"), 3)
+            f"{name}_{kind}_seconds": round(getattr(spent, f"{kind}_seconds"), 3)
             for name, spent in sorted(self.stages.items())
-            for clock in ("wall", "cpu")
+            for kind in ("wall", "cpu")
         }
 
     def cpu_seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""A container of the function for each test, as Lambda starts one. No test of its own."""
+"""Shared by the Lambda tests: every test runs in a fresh container of the function."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from shelf_assets.intake import lambda_function as serverless
+from shelf_assets.intake import lambda_function
 from shelf_assets_tests.conftest import LakeUnderTest
 
 
 @pytest.fixture(autouse=True)
 def _a_fresh_container(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SHELF_INTAKE_OWNER_HASH_KEY", "0123456789abcdef")
-    serverless.door.cache_clear(), serverless.http_door.cache_clear()
+    lambda_function.container_state.cache_clear(), lambda_function.http_adapter.cache_clear()
     yield
-    if serverless.door.cache_info().currsize:
-        serverless.door().loop.close()
-    serverless.door.cache_clear(), serverless.http_door.cache_clear()
+    if lambda_function.container_state.cache_info().currsize:
+        lambda_function.container_state().loop.close()
+    lambda_function.container_state.cache_clear(), lambda_function.http_adapter.cache_clear()
 
 
 @pytest.fixture
 def spaced_lake(s3_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A lake whose keys no URL takes as they are."""
+    """A lake whose keys must be URL-encoded."""
     url = f"{s3_lake.url}/my lake+é"
     monkeypatch.setenv("SHELF_LAKE_URL", url)
     return url

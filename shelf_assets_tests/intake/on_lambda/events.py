@@ -1,4 +1,4 @@
-"""Events as AWS sends them, of S3 and of both kinds of API Gateway."""
+"""Events as AWS sends them: from S3 and from both kinds of API Gateway."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from shelf_assets.intake.upload_store import INCOMING
 
 
 class Context:
-    """What Lambda hands in beside the event."""
+    """The context object that Lambda passes to the handler."""
 
     aws_request_id = "7b0cf4a5-8a39-5b25-a0b7-6c9f0d9d6c11"
-    function_name = "door"
+    function_name = "upload-api"
 
 
 def record(lake_url: str, key: str, name: str = "ObjectCreated:Post") -> dict[str, Any]:
-    """One record as S3 writes it, the key encoded as S3 does."""
+    """One record of an S3 event; S3 encodes the key like this."""
     lake = urlsplit(lake_url)
     whole = f"{lake.path.strip('/')}/{key}"
     return {
@@ -28,7 +28,7 @@ def record(lake_url: str, key: str, name: str = "ObjectCreated:Post") -> dict[st
         "awsRegion": "us-east-1",
         "eventTime": "2026-11-24T10:21:25.913Z",
         "eventName": name,
-        "userIdentity": {"principalId": "AWS:AROAEXAMPLE:door"},
+        "userIdentity": {"principalId": "AWS:AROAEXAMPLE:upload-api"},
         "requestParameters": {"sourceIPAddress": "192.0.2.7"},
         "responseElements": {
             "x-amz-request-id": "C3D13FE58DE4C810",
@@ -60,7 +60,7 @@ def created(lake_url: str, *image_ids: str) -> dict[str, Any]:
 def rest_event(
     method: str, path: str, token: str | None, body: bytes = b"", content_type: str | None = None
 ) -> dict[str, Any]:
-    """What a REST API's proxy integration sends (payload 1.0)."""
+    """An event of a REST API's proxy integration (payload 1.0)."""
     headers = {
         "Host": "abc123.execute-api.us-east-1.amazonaws.com",
         "X-Forwarded-Proto": "https",
@@ -99,7 +99,7 @@ def rest_event(
 def http_event(
     method: str, path: str, token: str | None, body: bytes = b"", content_type: str | None = None
 ) -> dict[str, Any]:
-    """What an HTTP API sends (payload 2.0): header names in lower case."""
+    """An event of an HTTP API (payload 2.0): header names are in lower case."""
     headers = {
         "host": "abc123.execute-api.us-east-1.amazonaws.com",
         "x-forwarded-proto": "https",
@@ -136,5 +136,5 @@ def http_event(
     return event | ({"body": base64.b64encode(body).decode()} if body else {})
 
 
-# A test that takes one of these takes both.
+# Runs a test with both kinds of event.
 EVENTS = pytest.mark.parametrize("event", [rest_event, http_event])

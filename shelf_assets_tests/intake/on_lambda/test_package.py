@@ -1,4 +1,4 @@
-"""What is deployed to Lambda: its imports, its package and its template. What it does with events is beside it."""
+"""Deployment to Lambda: imports, package and template. The handling of events is tested in the other modules here."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import pytest
 import yaml
 
 from shelf_assets.http.keys import Keys
-from shelf_assets.intake import lambda_function as serverless
+from shelf_assets.intake import lambda_function
 from shelf_assets.intake import photo_states as states
 from shelf_assets.intake.upload_store import ERASURES, INCOMING, UploadStore, new_image_id, photo_key
 from shelf_assets.photos.decoder_pool import InProcessSanitizer
-from shelf_assets.photos.sanitizer import Accepted, Refused
+from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto
 from shelf_assets_tests.conftest import LakeUnderTest, repo_root
 from shelf_assets_tests.faulty_proxy import Faults, faulty_proxy
 from shelf_assets_tests.intake.on_lambda.events import EVENTS, Context, created, http_event, rest_event
@@ -32,9 +32,9 @@ from shelf_assets_tests.vision.pictures import from_a_camera
 
 FOLDER = repo_root / "serverless"
 BUCKET, PREFIX = "photos", "lake/"
-# What uv says where nobody answers, as on a machine without a network.
+# uv's messages on a machine without a network.
 UNREACHABLE = ("error sending request", "Failed to fetch", "dns error", "network connectivity is disabled")
-# 130 to 470 MB of what the door never needs; boto3 is in Lambda's runtime.
+# 130 to 470 MB that the upload API does not need; boto3 is in Lambda's runtime.
 UNWANTED = ["torch", "dagster", "mlflow", "polars", "deltalake", "pyarrow", "pandas", "duckdb", "dbt"]
 IMPORTED = """
 import importlib, json, sys
@@ -46,8 +46,8 @@ SERVE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from shelf_assets.intake.lambda_function import handler
-told = [handler(event, None) for event in json.loads(sys.argv[2])]
-print(json.dumps([told, sorted({module.split(".")[0] for module in sys.modules})]))
+answers = [handler(event, None) for event in json.loads(sys.argv[2])]
+print(json.dumps([answers, sorted({module.split(".")[0] for module in sys.modules})]))
 """
 
 
@@ -72,7 +72,7 @@ def test_the_function_imports_what_no_lambda_holds(modules: list[str], tmp_path:
 
 
 def packaged(folder: Path, *options: str) -> Path:
-    """The package as `make lambda` builds it."""
+    """Build the package as `make lambda` does."""
     done = subprocess.run(
         [sys.executable, FOLDER / "package.py", folder, *options], capture_output=True, text=True, timeout=280
     )
@@ -86,21 +86,21 @@ def packaged(folder: Path, *options: str) -> Path:
 def test_the_package_has_outgrown_lambda(tmp_path: Path) -> None:
     folder = packaged(tmp_path)
     unzipped_bytes = sum(path.stat().st_size for path in (folder / "package").rglob("*") if path.is_file())
-    zipped_bytes = (folder / "door.zip").stat().st_size
+    zipped_bytes = (folder / "upload-api.zip").stat().st_size
     assert unzipped_bytes < 250 << 20
     assert zipped_bytes < 50 << 20, (
-        "it still fits, but by way of a bucket alone: say so in serverless/ before raising this"
+        "it must now be uploaded through a bucket: change serverless/ before raising this limit"
     )
 
 
 @pytest.mark.slow
 @pytest.mark.s3
 def test_the_package_lacks_a_module_that_an_event_needs(tmp_path: Path, s3_lake: LakeUnderTest) -> None:
-    """Nothing but the package is there: not this environment's packages, nor this repository."""
+    """The process sees only the package: neither this environment's packages nor this repository."""
     package = packaged(tmp_path, "--python", f"{sys.version_info.major}.{sys.version_info.minor}") / "package"
     store = s3_lake.lake.objects
-    receipts, image_id = UploadStore(store), new_image_id(datetime.now(UTC))
-    receipts.object_writer.put(f"{INCOMING}/{image_id}", from_a_camera(), {"owner": "ab" * 16})
+    uploads, image_id = UploadStore(store), new_image_id(datetime.now(UTC))
+    uploads.object_writer.put(f"{INCOMING}/{image_id}", from_a_camera(), {"owner": "ab" * 16})
     _, token = Keys(store).create("shop", ["upload", "read"], datetime.now(UTC))
     taken = http_event("POST", "/v1/images", token, from_a_camera("blue"), "image/jpeg")
     events = [created(s3_lake.url, image_id), taken, rest_event("GET", f"/v1/images/{image_id}", token)]
@@ -113,9 +113,9 @@ def test_the_package_lacks_a_module_that_an_event_needs(tmp_path: Path, s3_lake:
         timeout=200,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    told, modules = json.loads(done.stdout.splitlines()[-1])
-    assert receipts.object_writer.store.exists(photo_key(image_id))
-    assert [answer and answer["statusCode"] for answer in told] == [None, 201, 404]
+    answers, modules = json.loads(done.stdout.splitlines()[-1])
+    assert uploads.object_writer.store.exists(photo_key(image_id))
+    assert [answer and answer["statusCode"] for answer in answers] == [None, 201, 404]
     assert not set(UNWANTED) & set(modules)
 
 
@@ -137,7 +137,7 @@ def test_the_function_runs_on_other_versions_than_everything_else() -> None:
 
 
 class _Template(yaml.SafeLoader):
-    """CloudFormation's short forms, put in for a bucket and a prefix."""
+    """CloudFormation's short forms, with a bucket and a prefix substituted."""
 
 
 def _sub(loader: yaml.SafeLoader, node: Any) -> str:
@@ -161,7 +161,7 @@ def resources() -> dict[str, Any]:
 
 
 def allows(function: dict[str, Any], action: str, key: str | None = None) -> bool:
-    """Whether the function's own policy lets it do this to an object, or to the bucket."""
+    """Whether the function's own policy allows this action on an object, or on the bucket."""
     resource = f"arn:aws:s3:::{BUCKET}" + ("" if key is None else f"/{PREFIX}{key}")
     return any(
         fnmatchcase(action, pattern) and fnmatchcase(resource, place)
@@ -177,7 +177,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-FUNCTIONS = ["HttpDoor", "IncomingJudge"]
+FUNCTIONS = ["UploadApi", "UploadValidator"]
 WITHHELD = [
     "tables/raw_images/day=2026-11-24/part-0.parquet",
     "tables/raw_images/_delta_log/0.json",
@@ -195,15 +195,15 @@ def test_a_function_may_read_or_change_what_is_behind_the_door(resources: dict[s
 @pytest.mark.parametrize(
     ("name", "action", "key"),
     [
-        ("HttpDoor", "s3:PutObject", "door/keys/0123456789abcdef.json"),
-        ("HttpDoor", "s3:PutObject", "quarantine/2026/11/24/a"),
-        ("HttpDoor", "s3:DeleteObject", "images/2026/11/24/a"),
-        ("HttpDoor", "s3:DeleteObject", "door/erasures/a.json"),
-        ("IncomingJudge", "s3:GetObject", "door/keys/0123456789abcdef.json"),
-        ("IncomingJudge", "s3:DeleteObject", "door/erasures/a.json"),
-        ("IncomingJudge", "s3:PutObject", "incoming/a"),
-        ("IncomingJudge", "s3:DeleteObject", "images/2026/11/24/a"),
-        ("IncomingJudge", "s3:DeleteObject", "door/claims/a/b"),
+        ("UploadApi", "s3:PutObject", "door/keys/0123456789abcdef.json"),
+        ("UploadApi", "s3:PutObject", "quarantine/2026/11/24/a"),
+        ("UploadApi", "s3:DeleteObject", "images/2026/11/24/a"),
+        ("UploadApi", "s3:DeleteObject", "door/erasures/a.json"),
+        ("UploadValidator", "s3:GetObject", "door/keys/0123456789abcdef.json"),
+        ("UploadValidator", "s3:DeleteObject", "door/erasures/a.json"),
+        ("UploadValidator", "s3:PutObject", "incoming/a"),
+        ("UploadValidator", "s3:DeleteObject", "images/2026/11/24/a"),
+        ("UploadValidator", "s3:DeleteObject", "door/claims/a/b"),
     ],
 )
 def test_a_function_may_do_the_work_of_another(resources: dict[str, Any], name: str, action: str, key: str) -> None:
@@ -211,14 +211,14 @@ def test_a_function_may_do_the_work_of_another(resources: dict[str, Any], name: 
 
 
 def actions_in(lake_url: str, requests: list[tuple[str, str]]) -> Iterator[tuple[str, str | None]]:
-    """The actions that AWS asks a policy for: of each request its name and key, None for the bucket's own."""
+    """Actions and keys that AWS checks against a policy for these requests; the key is None for the bucket itself."""
     lake = urlsplit(lake_url)
     root, prefix = f"/{lake.netloc}", f"/{lake.netloc}/{lake.path.strip('/')}/"
     for method, target in requests:
         path, _, query = target.partition("?")
         key = unquote(path)
         if method == "POST" and "delete" in parse_qs(query, keep_blank_values=True):
-            yield "s3:DeleteObject", f"{INCOMING}/any"  # the keys are in its body; only uploads are deleted
+            yield "s3:DeleteObject", f"{INCOMING}/any"  # its body holds the keys; only uploads are deleted
         elif key.rstrip("/") == root:
             yield "s3:ListBucket", None
         else:
@@ -228,12 +228,14 @@ def actions_in(lake_url: str, requests: list[tuple[str, str]]) -> Iterator[tuple
 
 
 @pytest.fixture
-def asked(
+def store_requests(
     s3_lake: LakeUnderTest, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[list[tuple[str, str]]]:
     """Every request that the function sends to the store."""
     requests: list[tuple[str, str]] = []
-    with faulty_proxy(s3_server.endpoint_url, Faults({}, only=lambda *asked: requests.append(asked) or False)) as url:
+    with faulty_proxy(
+        s3_server.endpoint_url, Faults({}, only=lambda *request: requests.append(request) or False)
+    ) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         yield requests
 
@@ -242,28 +244,28 @@ def asked(
 def test_the_judge_may_not_do_what_it_does(
     resources: dict[str, Any],
     s3_lake: LakeUnderTest,
-    asked: list[tuple[str, str]],
+    store_requests: list[tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Accepted, refused, the same again, erased meanwhile, repeated and gone: every request is one that the template allows."""
-    receipts = UploadStore(s3_lake.lake.objects)
+    """The endings accepted, refused, same, erased, repeated and gone: the template allows every request to the store."""
+    uploads = UploadStore(s3_lake.lake.objects)
     sanitize = InProcessSanitizer.sanitize
 
-    async def erased_meanwhile(self: InProcessSanitizer, data: bytes) -> Accepted | Refused:
-        if data == from_a_camera() and receipts.object_writer.store.exists(photo_key(image_ids[0])):
-            receipts.ask_erasure(image_ids[2], "ab" * 16, datetime.now(UTC))
+    async def erased_meanwhile(self: InProcessSanitizer, data: bytes) -> SanitizedPhoto | Refusal:
+        if data == from_a_camera() and uploads.object_writer.store.exists(photo_key(image_ids[0])):
+            uploads.ask_erasure(image_ids[2], "ab" * 16, datetime.now(UTC))
         return await sanitize(self, data)
 
     monkeypatch.setattr(InProcessSanitizer, "sanitize", erased_meanwhile)
     image_ids = [new_image_id(datetime.now(UTC)) for _ in range(4)]
     for image_id, data in zip(image_ids, (from_a_camera(), b"text", from_a_camera()), strict=False):
-        receipts.object_writer.put(f"{INCOMING}/{image_id}", data, {"owner": "ab" * 16})
-    serverless.handler(created(s3_lake.url, *image_ids, *image_ids), Context())
-    assert receipts.erasure_of(image_ids[0]) is not None
-    needed = set(actions_in(s3_lake.url, asked))
+        uploads.object_writer.put(f"{INCOMING}/{image_id}", data, {"owner": "ab" * 16})
+    lambda_function.handler(created(s3_lake.url, *image_ids, *image_ids), Context())
+    assert uploads.erasure_of(image_ids[0]) is not None
+    needed = set(actions_in(s3_lake.url, store_requests))
     assert ("s3:PutObject", f"{ERASURES}/{image_ids[0]}.json") in needed
     assert {action for action, _ in needed} >= {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}
-    assert not [need for need in needed if not allows(resources["IncomingJudge"], *need)]
+    assert not [need for need in needed if not allows(resources["UploadValidator"], *need)]
 
 
 @EVENTS
@@ -271,16 +273,16 @@ def test_the_judge_may_not_do_what_it_does(
 def test_the_http_door_may_not_do_what_it_does(
     resources: dict[str, Any],
     s3_lake: LakeUnderTest,
-    asked: list[tuple[str, str]],
+    store_requests: list[tuple[str, str]],
     event: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A photo, the same again, forms and what their signer may, states, an erasure, strangers."""
+    """A photo, the same photo again, forms and their signer's permissions, states, an erasure, another owner."""
     monkeypatch.setattr(states, "find_spec", lambda name: None)  # the package has neither polars nor delta-rs
     _, token = Keys(s3_lake.lake.objects).create("shop", ["upload", "read", "erase"], datetime.now(UTC))
 
     def answer_to(*request: Any) -> dict[str, Any]:
-        answer = serverless.handler(event(*request), Context())
+        answer = lambda_function.handler(event(*request), Context())
         assert answer is not None and answer["statusCode"] < 500, answer
         return json.loads(answer["body"])
 
@@ -291,12 +293,12 @@ def test_the_http_door_may_not_do_what_it_does(
         answer_to("GET", f"/v1/images/{image_id}", token)
     answer_to("DELETE", f"/v1/images/{taken}", token)
     answer_to("GET", f"/v1/images/{taken}", "shelf_0123456789abcdef_" + "a" * 43)
-    needed = set(actions_in(s3_lake.url, asked)) | {("s3:PutObject", f"{INCOMING}/{form['image_id']}")}
-    assert not [need for need in needed if not allows(resources["HttpDoor"], *need)]
+    needed = set(actions_in(s3_lake.url, store_requests)) | {("s3:PutObject", f"{INCOMING}/{form['image_id']}")}
+    assert not [need for need in needed if not allows(resources["UploadApi"], *need)]
 
 
 def test_uploads_stay_where_nobody_judges_them(resources: dict[str, Any]) -> None:
-    [event] = resources["IncomingJudge"]["Properties"]["Events"].values()
+    [event] = resources["UploadValidator"]["Properties"]["Events"].values()
     [rule] = event["Properties"]["Filter"]["S3Key"]["Rules"]
     assert rule == {"Name": "prefix", "Value": f"{PREFIX}{INCOMING}/"}
     rules = resources["Lake"]["Properties"]["LifecycleConfiguration"]["Rules"]
@@ -308,7 +310,7 @@ def test_the_template_names_a_handler_or_setting_that_is_not_there() -> None:
     template = yaml.load((FOLDER / "template.yaml").read_text(), _Template)
     function = template["Globals"]["Function"]
     module, _, name = function["Handler"].rpartition(".")
-    assert getattr(sys.modules[module], name) is serverless.handler
-    from shelf_assets.settings import Settings, variable
+    assert getattr(sys.modules[module], name) is lambda_function.handler
+    from shelf_assets.settings import leaves
 
-    assert set(function["Environment"]["Variables"]) <= {variable(field) for field in Settings.model_fields}
+    assert set(function["Environment"]["Variables"]) <= {leaf.variable for leaf in leaves()}

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from shelf_assets.http.keys import Keys
-from shelf_assets.intake import lambda_function as serverless
+from shelf_assets.intake import lambda_function
 from shelf_assets.intake.upload_store import new_image_id, photo_key
 from shelf_assets_tests.intake.on_lambda.events import EVENTS, Context, created, http_event, rest_event
 from shelf_assets_tests.servers import refusing_port
@@ -19,19 +19,19 @@ from shelf_assets_tests.vision.pictures import from_a_camera
 
 
 def token(*scopes: str) -> str:
-    keys = Keys(serverless.door().receipts.object_writer.store)
+    keys = Keys(lambda_function.container_state().uploads.object_writer.store)
     return keys.create("shop", scopes or ("upload", "read", "erase"), datetime.now(UTC))[1]
 
 
 def answered(event: dict[str, Any], status: int) -> dict[str, Any]:
-    answer = serverless.handler(event, Context())
+    answer = lambda_function.handler(event, Context())
     assert answer is not None and answer["statusCode"] == status, answer
-    assert answer["isBase64Encoded"] is False, "a REST API may hand it on as it is"
+    assert answer["isBase64Encoded"] is False, "a REST API may pass base64 on undecoded"
     return json.loads(answer["body"])
 
 
 def multipart(data: bytes) -> tuple[bytes, str]:
-    request = httpx.Request("POST", "http://door", files={"file": ("../../etc/passwd.jpg", data, "text/html")})
+    request = httpx.Request("POST", "http://upload", files={"file": ("../../etc/passwd.jpg", data, "text/html")})
     return request.read(), request.headers["content-type"]
 
 
@@ -39,12 +39,12 @@ def multipart(data: bytes) -> tuple[bytes, str]:
 @pytest.mark.s3
 @pytest.mark.parametrize("in_a_form", [False, True])
 def test_a_photo_in_a_request_is_mangled_or_not_there(spaced_lake: str, event: Any, in_a_form: bool) -> None:
-    """Its bytes come as base64, and some of them are no text in any encoding."""
+    """The bytes come as base64 and are not valid text in any encoding."""
     known, data = token(), from_a_camera()
     body, content_type = multipart(data) if in_a_form else (data, "image/jpeg")
     taken = answered(event("POST", "/v1/images", known, body, content_type), 201)
-    deposit = serverless.door().receipts.object_writer.find(photo_key(taken["image_id"]))
-    assert deposit is not None and deposit.facts["upload-sha256"] == hashlib.sha256(data).hexdigest()
+    stored = lambda_function.container_state().uploads.object_writer.find(photo_key(taken["image_id"]))
+    assert stored is not None and stored.metadata["upload-sha256"] == hashlib.sha256(data).hexdigest()
     assert answered(event("GET", f"/v1/images/{taken['image_id']}", known), 200)["state"] == "received"
     assert answered(event("POST", "/v1/images", known, body, content_type), 200)["image_id"] == taken["image_id"]
     answered(event("DELETE", f"/v1/images/{taken['image_id']}", known), 202)
@@ -69,7 +69,7 @@ def test_an_address_is_counted_as_the_gateways(spaced_lake: str, monkeypatch: py
     for path in ("/v1/images/a", "/v1/images/b"):
         answered(http_event("GET", path, None), 401)
     refused = http_event("GET", "/v1/images/c", None)
-    answer = serverless.handler(refused, Context())
+    answer = lambda_function.handler(refused, Context())
     assert answer is not None and answer["statusCode"] == 429 and int(answer["headers"]["retry-after"]) > 0
     refused["requestContext"]["http"]["sourceIp"] = "198.51.100.9"
     answered(refused, 401)
@@ -78,31 +78,31 @@ def test_an_address_is_counted_as_the_gateways(spaced_lake: str, monkeypatch: py
 @EVENTS
 @pytest.mark.s3
 def test_a_form_leads_to_no_photo_or_hides_why_not(spaced_lake: str, event: Any) -> None:
-    """The whole way: ask for a form, fill it in, the bucket tells, the owner asks what became of it."""
+    """The whole path: request a form, upload, S3's event, and the state that the owner sees."""
     known = token()
-    told = {}
+    states = {}
     for name, data in {"good": from_a_camera(), "same": from_a_camera(), "bad": b"milk, eggs"}.items():
         form = answered(event("POST", "/v1/uploads", known), 201)
         sent = httpx.post(form["url"], data=form["fields"], files={"file": ("IMG_1.jpg", data)}, timeout=60)
         assert sent.is_success, sent.text
         assert answered(event("GET", f"/v1/images/{form['image_id']}", known), 200)["state"] == "received"
-        serverless.handler(created(spaced_lake, form["image_id"]), Context())
-        told[name] = answered(event("GET", f"/v1/images/{form['image_id']}", known), 200)
-        assert told[name]["image_id"] == form["image_id"]
-    assert [(each["state"], each["reason"]) for each in told.values()] == [
+        lambda_function.handler(created(spaced_lake, form["image_id"]), Context())
+        states[name] = answered(event("GET", f"/v1/images/{form['image_id']}", known), 200)
+        assert states[name]["image_id"] == form["image_id"]
+    assert [(each["state"], each["reason"]) for each in states.values()] == [
         ("received", None),
         ("received", None),
         ("refused", "not_an_image"),
     ]
-    answered(event("DELETE", f"/v1/images/{told['same']['image_id']}", known), 202)
-    erased = answered(event("GET", f"/v1/images/{told['good']['image_id']}", known), 200)
-    assert erased["state"] == "erasure_requested", "both are one photo"
+    answered(event("DELETE", f"/v1/images/{states['same']['image_id']}", known), 202)
+    erased = answered(event("GET", f"/v1/images/{states['good']['image_id']}", known), 200)
+    assert erased["state"] == "erasure_requested", "both image_ids belong to one photo"
 
 
 @pytest.mark.s3
 def test_a_store_that_is_down_breaks_a_request(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     known = token()
-    serverless.door().loop.close(), serverless.door.cache_clear()
+    lambda_function.container_state().loop.close(), lambda_function.container_state.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing_port()}")
-    answer = serverless.handler(rest_event("POST", "/v1/images", known, from_a_camera(), "image/jpeg"), Context())
+    answer = lambda_function.handler(rest_event("POST", "/v1/images", known, from_a_camera(), "image/jpeg"), Context())
     assert answer is not None and answer["statusCode"] == 503 and answer["headers"]["retry-after"]

@@ -1,4 +1,4 @@
-"""int8: calibrated on photos, judged on others, another model than float32's, and nothing where it is refused."""
+"""int8: calibrated on photos, compared on others, with a digest of its own, and not saved if it is refused."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def test_int8_that_replaces_float32_or_changes_with_each_process(tmp_path: Path,
 
     assert done.parity.photos == 8 and 0.9 < done.parity.cosine_mean < 1
     assert done.parity.labelled_photos == 24 and done.accuracy_percent is not None
-    asked = replace(spec, backend="openvino", precision="int8")
-    assert store.calibrated(asked) == done.spec
-    assert done.spec.model_digest not in (spec.model_digest, asked.model_digest)
+    requested = replace(spec, backend="openvino", precision="int8")
+    assert store.calibrated(requested) == done.spec
+    assert done.spec.model_digest not in (spec.model_digest, requested.model_digest)
     model = OpenModel(done.spec, store, device="cpu", limits=LENIENT)
     answers = model.submit(pictures[16:])()
     float32 = OpenModel(replace(spec, backend="openvino"), store, device="cpu").submit(pictures[16:])()

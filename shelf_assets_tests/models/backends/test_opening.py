@@ -1,4 +1,4 @@
-"""Opening a model: exported once, proven on the first photos, run without torch afterwards, refused where it differs."""
+"""Opening a model: exported once, compared on its first photos, run without torch afterwards, refused where it differs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytest.importorskip("openvino", reason="OpenVINO is not installed (extra cpu)")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> CompiledModels:
-    """One for the module: exporting takes seconds."""
+    """Shared by the module, because exporting takes seconds."""
     return CompiledModels(tmp_path_factory.mktemp("compiled"))
 
 
@@ -100,7 +100,7 @@ print(json.dumps([shape, [name for name in ("torch", "timm", "openvino_telemetry
 
 
 def prove_a_few(folder: Path) -> None:
-    """What a step's process does on a day of two photos, if it is not ended in order."""
+    """The work of a step's process on a day of two photos, which exits without closing the model."""
     exported(CompiledModels(folder), "classifier").submit(np.zeros((2, 3, 224, 224), np.uint8))()
 
 
@@ -116,7 +116,7 @@ def test_a_proof_that_leaves_a_process_behind(tmp_path: Path, plain_batch: np.nd
 
 
 def test_a_step_whose_process_never_ends_because_its_photos_were_few(tmp_path: Path) -> None:
-    """The reference is still there for more photos; Dagster's steps are children of multiprocessing, which wait for theirs."""
+    """The reference process still runs; Dagster's steps are multiprocessing children, which join their own children at exit."""
     step = get_context("spawn").Process(target=prove_a_few, args=(tmp_path,))
     step.start()
     step.join(timeout=180)

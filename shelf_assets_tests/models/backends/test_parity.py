@@ -1,4 +1,4 @@
-"""Parity: a backend that answers differently is refused, by the figure that shows it."""
+"""Parity: a backend with other outputs is refused, and the message names the value that shows it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_photos_of_two_runs_that_count_as_those_of_the_last_or_not_by_their_numb
     first, second = probabilities(10), probabilities(30, seed=1)
     rough = np.roll(second, 1, axis=1)
     together = measure("classifier", np.concatenate([first, second]), np.concatenate([first, rough]))
-    added = measure("classifier", first, first).plus(measure("classifier", second, rough))
+    added = measure("classifier", first, first).combined(measure("classifier", second, rough))
     assert added.photos == together.photos == 40
     assert added.cosine_mean == pytest.approx(together.cosine_mean)
     assert added.cosine_least == together.cosine_least
@@ -89,12 +89,12 @@ def test_photos_of_two_runs_that_count_as_those_of_the_last_or_not_by_their_numb
 
 def test_other_photos_that_make_known_accuracy_forgotten() -> None:
     known = Parity(12, 0.95, 0.9, labelled_photos=300, accuracy_change_points=-0.2)
-    seen = known.plus(Parity(64, 0.96, 0.91))
+    seen = known.combined(Parity(64, 0.96, 0.91))
     assert (seen.photos, seen.labelled_photos, seen.accuracy_change_points) == (76, 300, -0.2)
 
 
 def test_accuracy_that_counts_a_photo_as_its_own_teacher() -> None:
-    """Each photo of noise is its own nearest mean, unless it is left out."""
+    """Each photo of noise is nearest to its own class mean, unless it is left out of the mean."""
     noise, labels = vectors(60, seed=3), [f"class {number % 20}" for number in range(60)]
     change, accuracy = accuracy_change_points("embedder", noise, noise, labels)
     assert change == 0

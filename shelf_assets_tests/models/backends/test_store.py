@@ -1,4 +1,4 @@
-"""Compiled models at rest: whole or not there, the same on every machine that shares them, never another one's figures."""
+"""Compiled models: complete or absent, the same on all machines that share them, and separate for each kind of machine."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def made(folder: Path, content: str = "model") -> Path:
 
 def test_a_half_made_model_taken_for_a_whole_one(tmp_path: Path, spec: ModelSpec) -> None:
     store = CompiledModels(tmp_path / "compiled")
-    place = store.place_of(spec, "cpu")
+    place = store.folder_of(spec, "cpu")
 
     def breaks(folder: Path) -> None:
         (folder / MODEL).write_text("half")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.keep(place, CARD_OF_IT, breaks)
+        store.save(place, CARD_OF_IT, breaks)
 
     assert store.card(place) is None and not place.exists()
     assert not list(store.folder.iterdir()), "nothing half made is left behind"
@@ -50,11 +50,11 @@ def test_a_half_made_model_taken_for_a_whole_one(tmp_path: Path, spec: ModelSpec
 
 def test_a_card_that_comes_back_changed_or_loses_its_model(tmp_path: Path, spec: ModelSpec) -> None:
     store = CompiledModels(tmp_path)
-    place = store.place_of(spec, "cpu")
-    kept = store.keep(place, replace(CARD_OF_IT, parity=None), files)
+    place = store.folder_of(spec, "cpu")
+    kept = store.save(place, replace(CARD_OF_IT, parity=None), files)
     assert store.card(place) == kept and kept.parity is None
 
-    store.keep(place, replace(kept, parity=CARD_OF_IT.parity))
+    store.save(place, replace(kept, parity=CARD_OF_IT.parity))
 
     card = store.card(place)
     assert card is not None and card.parity == CARD_OF_IT.parity and card.labels == ("tench", "goldfish")
@@ -69,7 +69,7 @@ def test_a_card_of_an_older_version_that_stops_the_run(tmp_path: Path) -> None:
 def test_figures_of_another_device_or_precision(tmp_path: Path, spec: ModelSpec) -> None:
     store = CompiledModels(tmp_path)
     specs = [replace(spec, backend=backend, precision=p) for backend in ("torch", "openvino") for p in ("fp32", "bf16")]
-    places = {store.place_of(each, device) for each in specs for device in ("cpu", "gpu")}
+    places = {store.folder_of(each, device) for each in specs for device in ("cpu", "gpu")}
     assert len(places) == 8
 
 
@@ -83,13 +83,13 @@ def test_two_machines_that_name_one_calibration_differently(
 ) -> None:
     first = CompiledModels(tmp_path / "first", lake.lake.objects)
     second = CompiledModels(tmp_path / "second", lake.lake.objects)
-    calibrated = first.keep_calibrated(spec, CARD_OF_IT, made(tmp_path / "made"))
+    calibrated = first.save_calibrated(spec, CARD_OF_IT, made(tmp_path / "made"))
 
     elsewhere = second.calibrated(spec)
 
     assert elsewhere == calibrated == first.calibrated(spec)
     assert elsewhere.model_digest == calibrated.model_digest != spec.model_digest
-    place = second.place_of(elsewhere, "cpu")
+    place = second.folder_of(elsewhere, "cpu")
     assert (place / WEIGHTS).read_bytes() == b"model" * 100
     card = second.card(place)
     assert card is not None and card.labels == ("tench", "goldfish")
@@ -98,21 +98,21 @@ def test_two_machines_that_name_one_calibration_differently(
 def test_another_calibration_under_the_same_digest(lake: LakeUnderTest, tmp_path: Path, spec: ModelSpec) -> None:
     first = CompiledModels(tmp_path / "first", lake.lake.objects)
     second = CompiledModels(tmp_path / "second", lake.lake.objects)
-    old = first.keep_calibrated(spec, CARD_OF_IT, made(tmp_path / "old"))
+    old = first.save_calibrated(spec, CARD_OF_IT, made(tmp_path / "old"))
     assert second.calibrated(spec) == old
 
-    new = first.keep_calibrated(spec, CARD_OF_IT, made(tmp_path / "new", "other"))
+    new = first.save_calibrated(spec, CARD_OF_IT, made(tmp_path / "new", "other"))
 
     assert new.model_digest != old.model_digest
     assert second.calibrated(spec) == new
-    assert (second.place_of(new, "cpu") / WEIGHTS).read_bytes() == b"other" * 100
+    assert (second.folder_of(new, "cpu") / WEIGHTS).read_bytes() == b"other" * 100
 
 
 def test_a_calibrated_model_damaged_in_the_lake(disk_lake: LakeUnderTest, tmp_path: Path, spec: ModelSpec) -> None:
     objects = disk_lake.lake.objects
-    CompiledModels(tmp_path / "first", objects).keep_calibrated(spec, CARD_OF_IT, made(tmp_path / "made"))
+    CompiledModels(tmp_path / "first", objects).save_calibrated(spec, CARD_OF_IT, made(tmp_path / "made"))
     (key,) = [stored.key for stored in objects.list("models/") if stored.key.endswith(WEIGHTS)]
     objects.put(key, b"damaged")
 
-    with pytest.raises(ModelError, match="not the one its card names"):
+    with pytest.raises(ModelError, match="differs from its card"):
         CompiledModels(tmp_path / "second", objects).calibrated(spec)

@@ -1,4 +1,4 @@
-"""Torch as a backend: the batch that fits, halves where memory runs out, the same answers as the model itself."""
+"""Torch as a backend: it finds a batch size that fits, halves batches if memory is short, and has the model's outputs."""
 
 from __future__ import annotations
 
@@ -65,3 +65,11 @@ def test_answers_that_get_mixed_up_on_their_way_back_from_a_gpu(plain_batch: np.
         first = answers[0]()
         for turn, answer in enumerate(answers):
             np.testing.assert_allclose(answer(), np.roll(first, turn, axis=0), atol=1e-4)
+
+
+def test_torch_compile_is_announced_as_experimental(classifier: Classifier, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING"):
+        TorchNetwork(classifier, compiled=False)
+        assert "experimental" not in caplog.text
+        TorchNetwork(classifier, compiled=True)
+    assert "SHELF_MODELS_TORCH_COMPILE is experimental" in caplog.text

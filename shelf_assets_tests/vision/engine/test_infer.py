@@ -1,4 +1,4 @@
-"""The predict loop: what is inferred is committed whatever ends the loop, each model sees the photos that miss it."""
+"""The inference loop: finished results are committed however it ends, and each model gets the photos that it needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEADLINE_SECONDS = 20
 
 
 def batch(*numbers: int) -> PixelBatch:
-    """Photos whose pixels are all their number."""
+    """Photos whose pixels all have the photo's number as value."""
     ids = [f"photo-{number}" for number in numbers]
     pixels = np.stack([np.full((3, 2, 2), number, np.uint8) for number in numbers])
     return PixelBatch(ids, [f"sha-{number}" for number in numbers], pixels)
@@ -34,7 +34,7 @@ def first_pixel(pixels: np.ndarray) -> list[dict[str, Any]]:
 
 
 class Store:
-    """Keeps what is committed, chunk by chunk."""
+    """Records committed chunks."""
 
     def __init__(self) -> None:
         self.chunks: list[list[int]] = []
@@ -62,7 +62,7 @@ def task(store: Store, missing: set[tuple[str, str]], **changes: Any) -> Task:
 
 
 def ignore(_: int) -> None:
-    """Progress is told to nobody."""
+    """A progress callback that does nothing."""
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
@@ -208,7 +208,7 @@ def test_more_batches_held_than_may_be() -> None:
 
     read = read_ahead(items(), BATCHES_AHEAD)
     next(read)
-    # One was handed out, the queue is full, and one more waits for its place.
+    # One was yielded, the queue is full, and one more waits to be put.
     assert eventually(lambda: len(fetched) == BATCHES_AHEAD + 2)
     time.sleep(0.3)
     assert len(fetched) == BATCHES_AHEAD + 2
@@ -228,15 +228,15 @@ def test_a_reading_thread_that_outlives_its_consumer() -> None:
 
 
 def test_a_device_that_waits_for_each_batchs_answer() -> None:
-    """The second batch is submitted before the first one's answer is asked for, and no third."""
-    told: list[str] = []
+    """The second batch is submitted before the results of the first one are collected, and no third."""
+    calls: list[str] = []
 
     def submit(pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
         number = int(pixels[0, 0, 0, 0])
-        told.append(f"submit {number}")
+        calls.append(f"submit {number}")
 
         def answer() -> pl.DataFrame:
-            told.append(f"answer {number}")
+            calls.append(f"answer {number}")
             return pl.DataFrame(first_pixel(pixels))
 
         return answer
@@ -244,7 +244,7 @@ def test_a_device_that_waits_for_each_batchs_answer() -> None:
     store = Store()
     run_tasks([batch(1), batch(2), batch(3)], [task(store, keys(1, 2, 3), submit=submit)], ignore)
 
-    assert told == ["submit 1", "submit 2", "answer 1", "submit 3", "answer 2", "answer 3"]
+    assert calls == ["submit 1", "submit 2", "answer 1", "submit 3", "answer 2", "answer 3"]
     assert store.rows == [1, 2, 3]
 
 

@@ -1,4 +1,4 @@
-"""The reader: every object once, whole, in order, within bounds, also when keys vanish and consumers are slow."""
+"""The reader: every object once, in order, within its limits, also when objects vanish and consumers are slow."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_more_bytes_are_held_than_allowed(disk_lake: LakeUnderTest) -> None:
     for data in read(store, objects, lambda _, data: data, in_flight_objects=32, in_flight_bytes=10_000):
         store.release(len(data))
     assert store.reads == 60
-    # What was just yielded is in the consumer's hands, so one more than the bound may be counted.
+    # The object that was just yielded is still counted, so there may be one more than the limit.
     assert 5_000 < store.most_bytes <= 11_000
 
 
@@ -106,7 +106,7 @@ def test_closing_the_reader_leaves_threads_reading(disk_lake: LakeUnderTest) -> 
     reads, threads = store.reads, [t for t in threading.enumerate() if t.name.startswith("read")]
     time.sleep(0.1)
     assert store.reads == reads <= 5 and not threads
-    assert len(list(listed)) >= 35, "the listing was not drawn to its end"
+    assert len(list(listed)) >= 35, "the listing was not read to its end"
 
 
 def test_more_is_worked_on_at_once_than_there_are_slots(disk_lake: LakeUnderTest) -> None:

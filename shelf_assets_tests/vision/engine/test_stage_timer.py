@@ -1,4 +1,4 @@
-"""The clock: each stage's own time, from all threads, and what a meter must not count as the models'."""
+"""The stage timer: each stage's time is summed over all threads, and a meter does not count it as the models'."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def busy() -> None:
 
 
 def test_work_of_one_stage_or_thread_counted_for_another() -> None:
-    clock = StageTimer()
+    timer = StageTimer()
 
     def work(stage: str) -> None:
-        with clock.timed(stage):
+        with timer.timed(stage):
             busy()
 
     threads = [threading.Thread(target=work, args=(stage,)) for stage in ("read", "decode", "decode")]
@@ -30,20 +30,20 @@ def test_work_of_one_stage_or_thread_counted_for_another() -> None:
     for thread in threads:
         thread.join()
 
-    read, decode = clock.stages["read"], clock.stages["decode"]
+    read, decode = timer.stages["read"], timer.stages["decode"]
     assert (read.calls, decode.calls) == (1, 2)
     assert BUSY_CPU_SECONDS <= read.cpu_seconds < 2 * BUSY_CPU_SECONDS <= decode.cpu_seconds < 3 * BUSY_CPU_SECONDS
-    assert set(clock.metrics()) == {
+    assert set(timer.metrics()) == {
         f"{stage}_{kind}_seconds" for stage in ("read", "decode") for kind in ("cpu", "wall")
     }
 
 
 def test_decoding_beside_a_model_counted_as_the_models_time() -> None:
-    clock = StageTimer()
-    meter = Meter("classifications", others_cpu_seconds=clock.cpu_seconds)
+    timer = StageTimer()
+    meter = Meter("classifications", others_cpu_seconds=timer.cpu_seconds)
 
     def decode() -> None:
-        with clock.timed("decode"):
+        with timer.timed("decode"):
             busy()
 
     with meter.running():
@@ -51,16 +51,16 @@ def test_decoding_beside_a_model_counted_as_the_models_time() -> None:
         beside.start()
         beside.join()
 
-    assert clock.cpu_seconds() >= BUSY_CPU_SECONDS
+    assert timer.cpu_seconds() >= BUSY_CPU_SECONDS
     assert meter.cpu_seconds < BUSY_CPU_SECONDS / 2
 
 
 def test_a_stage_that_fails_and_costs_nothing() -> None:
-    clock = StageTimer()
+    timer = StageTimer()
     try:
-        with clock.timed("decode"):
+        with timer.timed("decode"):
             busy()
             raise ValueError("broken photo")
     except ValueError:
         pass
-    assert clock.stages["decode"].cpu_seconds >= BUSY_CPU_SECONDS
+    assert timer.stages["decode"].cpu_seconds >= BUSY_CPU_SECONDS
