@@ -89,7 +89,7 @@ def run(folder: Path, days: int, photos: int) -> dict[str, Any]:
         progress(f"measured at {point} days")
     result["bytes"] = {name: _folder_bytes(folder / "lake" / "tables" / name) for name in TABLES}
     result["narrow"] = _narrow(lake)
-    result["upkeep"] = _upkeep_of_all(lake)
+    result["maintenance"] = _maintenance_of_all(lake)
     progress("tended every table")
     result["small_appends"] = _small_appends(lake, days - 1)
     progress("measured a day of small appends")
@@ -242,7 +242,7 @@ def _bytes_read(work: Callable[[], Any]) -> int:
 
 
 def _small_appends(lake: Lake, number: int) -> dict[str, Any]:
-    """A day of many small appends, read before and after upkeep."""
+    """A day of many small appends, read before and after maintenance."""
     day, photos_each = day_number(number), 10
     figures: dict[str, Any] = {"appends": SMALL_APPENDS, "photos_each": photos_each}
     for name, predicted in _PREDICTED.items():
@@ -250,9 +250,9 @@ def _small_appends(lake: Lake, number: int) -> dict[str, Any]:
         for n in range(SMALL_APPENDS):
             table.commit(predicted(raw_images(number, photos_each, first=4 * 10**6 + photos_each * n)))
         before = _of_a_day(lake, name, day)
-        evidence, span = _tended(lake, name)
+        report, span = _maintained(lake, name)
         after = _of_a_day(lake, name, day)
-        figures[name] = {"before": before, "after": after, "seconds": span.wall_seconds, "upkeep": evidence}
+        figures[name] = {"before": before, "after": after, "seconds": span.wall_seconds, "maintenance": report}
     return figures
 
 
@@ -264,18 +264,18 @@ def _of_a_day(lake: Lake, name: str, day: date) -> dict[str, Figure]:
     }
 
 
-def _upkeep_of_all(lake: Lake) -> dict[str, Any]:
-    """Upkeep of every table after the year and after what the measuring did to it; then again, when nothing is due."""
+def _maintenance_of_all(lake: Lake) -> dict[str, Any]:
+    """Maintain every table after the year and after what the measuring did to it; then again, when nothing is due."""
     figures: dict[str, Any] = {}
     cost = f"select day, stage, sum(wall_seconds) from {_table_sql(lake, STAGE_RUNS.name)} group by all"
     costs_before = _asked(_duckdb(lake), cost)
     for name in TABLES:
         reset_peak_rss()
         at_rest = peak_rss_bytes()
-        evidence, span = _tended(lake, name)
+        report, span = _maintained(lake, name)
         peak = peak_rss_bytes() - at_rest
-        _, again = _tended(lake, name)
-        figures[name] = evidence | {
+        _, again = _maintained(lake, name)
+        figures[name] = report | {
             "seconds": span.wall_seconds,
             "cpu_seconds": span.cpu_seconds,
             "peak_memory_bytes": peak,
@@ -285,23 +285,23 @@ def _upkeep_of_all(lake: Lake) -> dict[str, Any]:
     return {"tables": figures, "cost of every day, DuckDB": {"before": costs_before, "after": costs_after}}
 
 
-def _tended(lake: Lake, name: str) -> tuple[dict[str, Any], Span]:
+def _maintained(lake: Lake, name: str) -> tuple[dict[str, Any], Span]:
     with timed(Span()) as span:
-        evidence = maintain(lake.table(name), _POLICY)
-    assert evidence is not None
-    return _told(evidence), span
+        report = maintain(lake.table(name), _POLICY)
+    assert report is not None
+    return _figures(report), span
 
 
-def _told(evidence: MaintenanceReport) -> dict[str, Any]:
+def _figures(report: MaintenanceReport) -> dict[str, Any]:
     return {
-        "before": asdict(evidence.before),
-        "after": asdict(evidence.after),
-        "packed_days": len(evidence.packed),
-        "rows_read_back": sum(packed.rows for packed in evidence.packed),
-        "skipped": evidence.skipped,
-        "vacuumed_files": len(evidence.vacuumed),
-        "vacuumed_bytes": evidence.vacuumed_bytes,
-        "did_nothing": evidence.did_nothing,
+        "before": asdict(report.before),
+        "after": asdict(report.after),
+        "packed_days": len(report.packed),
+        "rows_read_back": sum(packed.rows for packed in report.packed),
+        "skipped": report.skipped,
+        "vacuumed_files": len(report.vacuumed),
+        "vacuumed_bytes": report.vacuumed_bytes,
+        "did_nothing": report.did_nothing,
     }
 
 

@@ -31,16 +31,16 @@ def page(result: Mapping[str, Any], hash_lookup: Mapping[str, Any] | None = None
         _by_days(looks, by_days),
         "## No vector is read that nobody asked for",
         _narrow(result["narrow"]),
-        "## Upkeep of every table",
-        "After all of the above: what `shelf upkeep` finds in a lake that never had any. A second upkeep finds nothing to do.",
-        _upkeep(result["upkeep"]["tables"]),
-        _costs(result["upkeep"]["cost of every day, DuckDB"]),
+        "## Maintenance of every table",
+        "After all of the above: what `shelf maintain` finds in a lake without maintenance so far. A second run finds nothing.",
+        _maintenance(result["maintenance"]["tables"]),
+        _costs(result["maintenance"]["cost of every day, DuckDB"]),
         "## A day of small appends",
         _small_appends(result["small_appends"]),
         "## Opening a table of many commits",
         _rows(("", "ms"), [(name, _ms(figure)) for name, figure in result["log"].items()]),
-        "delta-rs writes a checkpoint every 100 commits by itself, so that no table of ours has more than that to read; upkeep "
-        "writes one for what came since.",
+        "delta-rs writes a checkpoint every 100 commits by itself, so that no table of ours has more than that to read; "
+        "maintenance writes one for what came since.",
         *(summary(hash_lookup) if hash_lookup else []),
     ]
     return "\n\n".join(paragraphs) + "\n"
@@ -58,7 +58,7 @@ def _head(result: Mapping[str, Any]) -> str:
 
 
 def _resting(result: Mapping[str, Any]) -> str:
-    tables = result["upkeep"]["tables"]
+    tables = result["maintenance"]["tables"]
     rows = [
         (name, f"{told['before']['rows']:,}", f"{told['before']['files']:,}", f"{result['bytes'][name] / 1e6:,.0f}")
         for name, told in tables.items()
@@ -83,11 +83,11 @@ def _small_appends(figures: Mapping[str, Any]) -> str:
         if isinstance(told, Mapping)
         for what, before in told["before"].items()
     ]
-    said = f"{figures['appends']} appends of {figures['photos_each']} photos to a day that is there, then upkeep."
-    return f"{said}\n\n{_rows(('', 'before', 'after upkeep'), rows)}"
+    said = f"{figures['appends']} appends of {figures['photos_each']} photos to a day that is there, then maintenance."
+    return f"{said}\n\n{_rows(('', 'before', 'after maintenance'), rows)}"
 
 
-def _upkeep(tables: Mapping[str, Any]) -> str:
+def _maintenance(tables: Mapping[str, Any]) -> str:
     rows = [
         (
             name,

@@ -30,6 +30,7 @@ STAGES = ["raw_images", "image_tensors", "classifications", "clip_embeddings"]
 
 
 def run_demo(settings: Settings, console: Console, folder: Path | None, days: int) -> None:
+    """Land the folder's photos, or the shipped ones, on the days that end yesterday; run these days and print a summary."""
     started = time.perf_counter()
     lake = open_lake(settings)
     last = today_utc() - timedelta(days=1)
@@ -48,7 +49,7 @@ def run_demo(settings: Settings, console: Console, folder: Path | None, days: in
     with open_instance(settings) as instance, watching(console, settings.home):
         run_days(defs, instance, span, select_assets(defs, None))
     summarize(settings, lake, console, span)
-    console.print(f"{time.perf_counter() - started:.0f} s altogether; look at it with: make dev")
+    console.print(f"{time.perf_counter() - started:.0f} s in total; open it with: make dev")
 
 
 def land_shipped(lake: Lake, days: list[date]) -> Iterator[str]:
@@ -64,11 +65,11 @@ def land_folder(lake: Lake, days: list[date], folder: PhotoFolder) -> Iterator[s
 
 
 def summarize(settings: Settings, lake: Lake, console: Console, days: list[date]) -> None:
-    """Print what became of the days' photos, how fast, by which models, and where everything is."""
+    """Print the days' photos by status, top labels, speed by stage, the models, and where tables, marts and sheet are."""
     photos = lake.table("raw_images").scan(days[0], days[-1]).collect()
     predictions = lake.table("classifications").scan(days[0], days[-1]).collect()
     accepted = photos.filter(status="accepted")
-    # An overwritten photo is another photo: what was said of the old bytes does not count.
+    # An overwritten photo is another photo: predictions of the old bytes do not count.
     predictions = predictions.join(accepted, on=["day", "image_id", "sha256"], how="semi")
     newest = predictions.sort("inferred_at").unique(["day", "image_id"], keep="last")
     counts = dict(photos.group_by("status").len().iter_rows())
@@ -98,7 +99,7 @@ def summarize(settings: Settings, lake: Lake, console: Console, days: list[date]
         table.add_row(stage, f"{images:,}", f"{images / seconds:,.1f}" if seconds else "", model or "", device)
     console.print(table)
 
-    _say_which_models(settings, lake, console)
+    _print_models(settings, lake, console)
     sheet = contact_sheet(_sheet_photos(lake, photos, newest), settings.home / "contact-sheet.png", _title(days))
     console.print(f"tables         {lake.url}/tables/", soft_wrap=True)
     if settings.bi.marts_path.exists():  # absent where the extra `marts` is not installed
@@ -106,7 +107,7 @@ def summarize(settings: Settings, lake: Lake, console: Console, days: list[date]
     console.print(f"contact sheet  {sheet}", soft_wrap=True)
 
 
-def _say_which_models(settings: Settings, lake: Lake, console: Console) -> None:
+def _print_models(settings: Settings, lake: Lake, console: Console) -> None:
     resolved = build_models(settings, lake).resolved
     console.print(f"models: {resolved.ran} ({resolved.classifier.model_id}, {resolved.embedder.model_id})")
     if resolved.warning:
@@ -118,7 +119,7 @@ def _title(days: list[date]) -> str:
 
 
 def _sheet_photos(lake: Lake, photos: pl.DataFrame, predictions: pl.DataFrame) -> list[SheetPhoto]:
-    """A sample of the photos that shows every status: accepted ones with their labels, the others with their reason."""
+    """A sample of the photos with every status and reason in it: accepted ones with labels, the others with their reason."""
     order = {"rejected": 0, "duplicate": 1, "accepted": 2}
     others = photos.filter(pl.col("status") != "accepted").unique(["status", "reason"], maintain_order=True)
     accepted = photos.filter(status="accepted")
@@ -140,6 +141,6 @@ def _sheet_photo(lake: Lake, photo: dict, prediction: dict | None) -> SheetPhoto
     )
     try:
         image = lake.objects.get(photo["key"])
-    except ObjectGone:  # rows outlive objects
+    except ObjectGone:  # a row remains when its object is deleted
         image, note = b"", note or "no longer in the lake"
     return SheetPhoto(image=image, lines=lines, note=note)

@@ -1,4 +1,4 @@
-"""How far each of the newest days is: counts from the tables and from the listing."""
+"""The state of each of the newest days: counts from the tables and from the listing of the landed objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ Row = tuple[object, ...]
 
 
 def status_rows(lake: Lake, days: int) -> Iterator[Row]:
-    """day, landed, accepted, duplicate, rejected, classified, embedded, unread; days without photos are left out."""
+    """One row per day, newest first: day, landed, accepted, duplicate, rejected, classified, embedded, unread.
+
+    Days without photos are left out.
+    """
     first = max(FIRST_DAY, today_utc() - timedelta(days=days - 1))
     for day in reversed(days_between(first, today_utc())):
         listed = lake.listing(day)

@@ -33,7 +33,7 @@ def test_a_figure_of_the_tables_is_missing_or_upkeep_does_nothing(tmp_path: Path
     first, last = result["by_days"].values()
     assert set(first) == set(last)
     assert all(figure["wall_ms"] > 0 and figure["repeats"] == 5 for figure in last.values())
-    costs = result["upkeep"]["tables"]["stage_runs"]
+    costs = result["maintenance"]["tables"]["stage_runs"]
     assert (costs["before"]["files"], costs["after"]["files"], costs["rows_read_back"]) == (48, 12, 48)
     vectors, narrow, every = (figure["read_bytes"] for figure in result["narrow"].values())
     assert vectors < every / 3

@@ -1,4 +1,4 @@
-"""The contact sheet: a person looks at it, so it must open, stand upright, stay small and say what is wrong."""
+"""The contact sheet: it opens, shows its pictures upright, stays small, and names what is wrong with a photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on a person's terminal while days run: bars, and nothing that belongs in a log."""
+"""The terminal while days run: progress bars, and nothing that belongs in a log."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_what_tools_print_stands_among_the_bars(tmp_path: Path, capsys: pytest.C
 
 
 def test_loggers_with_a_level_of_their_own_reach_the_terminal(tmp_path: Path) -> None:
-    said = io.StringIO()
-    handler = logging.StreamHandler(said)
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
     chatty = logging.getLogger("shelf_assets_tests.chatty")
     chatty.setLevel(logging.DEBUG)
     logging.getLogger().addHandler(handler)
@@ -41,7 +41,7 @@ def test_loggers_with_a_level_of_their_own_reach_the_terminal(tmp_path: Path) ->
         chatty.info("afterwards")
     finally:
         logging.getLogger().removeHandler(handler)
-    assert said.getvalue() == "a photo could not be read\nafterwards\n"
+    assert logged.getvalue() == "a photo could not be read\nafterwards\n"
 
 
 def test_a_run_that_fails_takes_the_terminal_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

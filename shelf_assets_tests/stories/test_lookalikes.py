@@ -62,8 +62,8 @@ def test_a_picture_that_is_to_be_skipped_reaches_the_models_or_holds_its_day(
     shop.run(DAY, NEXT_DAY)
     assert shop.versions() == versions, "a skipped photo is read again every day"
     (first,) = shop.rows("raw_images", DAY)["image_id"]
-    told = [title for title, _ in photo_history(shop.lake, first)]
-    assert f"a photo that looks like it was sent on {NEXT_DAY}" in told, "it is told as the same bytes"
+    titles = [title for title, _ in photo_history(shop.lake, first)]
+    assert f"a near duplicate was sent on {NEXT_DAY}" in titles, "it is listed as the same bytes"
 
 
 def test_a_hash_that_depends_on_whether_tensors_rest(
