@@ -24,7 +24,7 @@ def intake(
         from shelf_assets.http.server import open_socket, serve
         from shelf_assets.intake.app import build_app
     except ModuleNotFoundError as missing:
-        raise SettingsError(f"{missing.name} is not installed: install the extra `door`") from None
+        raise SettingsError(f"{missing.name} is not installed: install the extra `api`") from None
     api = build_app(settings)
     listening = open_socket(host, port)
     console.out.print(
