@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shelf_assets_tests.import_graph import Import, circles, imports, modules, room_of
 from shelf_assets_tests.test_startup import found_after_import
+from tools.import_graph import Import, circles, imports, modules, room_of
 
 # Entry points and the assembly of the graph; the rooms `cli` and `defs` see the settings as well.
 EDGE = {"shelf_assets.build", "shelf_assets.definitions", "shelf_assets.intake.lambda_function"}
