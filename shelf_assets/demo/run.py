@@ -22,11 +22,11 @@ from shelf_assets.intake.put_photos import land
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.object_store import ObjectGone
 from shelf_assets.observe.terminal import watching
+from shelf_assets.registry import STAGE_NAMES
 from shelf_assets.settings import Settings
 
 SHEET_SEED = 7
 SHEET_PHOTOS = 42
-STAGES = ["raw_images", "image_tensors", "classifications", "clip_embeddings"]
 
 
 def run_demo(settings: Settings, console: Console, folder: Path | None, days: int) -> None:
@@ -95,7 +95,7 @@ def summarize(settings: Settings, lake: Lake, console: Console, days: list[date]
     totals = spent.group_by("stage").agg(
         pl.col("images", "wall_seconds").sum(), pl.col("model_id").last(), pl.col("device").last()
     )
-    for stage, images, seconds, model, device in totals.sort(pl.col("stage").cast(pl.Enum(STAGES))).iter_rows():
+    for stage, images, seconds, model, device in totals.sort(pl.col("stage").cast(pl.Enum(STAGE_NAMES))).iter_rows():
         table.add_row(stage, f"{images:,}", f"{images / seconds:,.1f}" if seconds else "", model or "", device)
     console.print(table)
 

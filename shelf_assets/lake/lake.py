@@ -13,8 +13,9 @@ from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.object_store import ObjectStore, day_prefix
 from shelf_assets.lake.object_writer import ObjectWriter
 from shelf_assets.lake.rules.registry import RuleFunction, build_rules
-from shelf_assets.lake.schemas import TABLES, Rule
+from shelf_assets.lake.schemas import Rule
 from shelf_assets.lake.tensor_store import TensorDay
+from shelf_assets.registry import tables
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ class Lake:
         return ObjectWriter(self.objects)
 
     def table(self, name: str) -> LakeTable:
-        if name not in TABLES:
-            raise KeyError(f"no table {name!r} is declared; there are {', '.join(TABLES)}")
-        spec = TABLES[name]
+        declared = tables()
+        if name not in declared:
+            raise KeyError(f"no table {name!r} is declared; there are {', '.join(declared)}")
+        spec = declared[name]
         return LakeTable(spec, f"{self.url}/tables/{name}", self.storage_options, self.rules[spec.rule])
 
     def tensors(self, day: date, geometry_digest: str, size_px: int) -> TensorDay:

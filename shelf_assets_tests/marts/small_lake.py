@@ -12,7 +12,7 @@ import polars as pl
 from deltalake import DeltaTable, write_deltalake
 
 from shelf_assets.lake.duckdb_delta import prepare_connection
-from shelf_assets.lake.schemas import TABLES
+from shelf_assets.registry import tables
 
 FULL_DAY, EMPTY_DAY, LAST_DAY = date(2025, 3, 1), date(2025, 3, 2), date(2025, 3, 3)
 DAYS = (FULL_DAY, EMPTY_DAY, LAST_DAY)
@@ -25,7 +25,7 @@ class SmallLake:
     aws_environment: Mapping[str, str] = field(default_factory=dict)
 
     def append(self, name: str, rows: list[dict[str, Any]]) -> None:
-        frame = pl.DataFrame(rows, schema=TABLES[name].schema)
+        frame = pl.DataFrame(rows, schema=tables()[name].schema)
         write_deltalake(
             self._uri(name),
             frame.to_arrow(compat_level=pl.CompatLevel.oldest()),
