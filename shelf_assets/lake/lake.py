@@ -45,6 +45,11 @@ class Lake:
         spec = declared[name]
         return LakeTable(spec, f"{self.url}/tables/{name}", self.storage_options, self.rules[spec.rule])
 
+    def create_tables(self) -> None:
+        """Create the declared tables that are not there yet, empty, so that whoever reads all of them finds each."""
+        for name, spec in tables().items():
+            self.table(name).commit(spec.empty())
+
     def tensors(self, day: date, geometry_digest: str, size_px: int) -> TensorDay:
         return TensorDay(self.objects, geometry_digest, day, size_px)
 

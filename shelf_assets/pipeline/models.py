@@ -93,7 +93,12 @@ class PredictionModels:
 
     def preprocess_digest(self, spec: ModelSpec) -> str:
         """Digest of the stored tensors' geometry together with the model's own preprocessing."""
-        return spec.preprocess_digest({"digest": self.geometry.digest()})
+        return spec.preprocess_digest({"digest": self.geometry_digest})
+
+    @property
+    def geometry_digest(self) -> str:
+        """Digest of how the stored tensors were cut."""
+        return self.geometry.digest()
 
     def open(self, spec: ModelSpec) -> OpenModel:
         """Load a model on the device of the settings."""

@@ -56,6 +56,16 @@ def test_the_first_day_of_a_new_lake_without_photos_that_fails(real_shop: Platfo
 
 
 @pytest.mark.slow
+def test_marts_of_a_lake_without_the_table_of_a_stage_are_built(real_shop: Platform) -> None:
+    """As a lake is that a version before left, of before the stage."""
+    real_shop.land(DAY, photos(range(2)))
+    run_days(real_shop.defs, real_shop.instance, [DAY], select_assets(real_shop.defs, "key:raw_images"))
+    run_days(real_shop.defs, real_shop.instance, [DAY], select_assets(real_shop.defs, "group:marts"))
+    assert mart(real_shop, "daily_intake_quality")["accepted"].to_list() == [2]
+    assert all(real_shop.rows(table).is_empty() for table in PREDICTIONS)
+
+
+@pytest.mark.slow
 def test_a_stopped_day_that_is_published(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, day in enumerate((DAY, NEXT_DAY)):
         shop.land(day, photos([number]))
