@@ -21,6 +21,7 @@ _STAGE_MODULES = (
     "shelf_assets.pipeline.stages.image_tensors",
     "shelf_assets.pipeline.stages.classifications",
     "shelf_assets.pipeline.stages.clip_embeddings",
+    "shelf_assets.pipeline.stages.image_quality",
 )
 
 STAGE_NAMES = tuple(module.rpartition(".")[2] for module in _STAGE_MODULES)
