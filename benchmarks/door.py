@@ -181,6 +181,7 @@ def _decode_and_encode(photos: list[bytes], seconds: int) -> float:
 def _server(home: Path) -> Iterator[tuple[str, str, psutil.Process]]:
     """The door on a free port over a lake in a folder: its URL, a token, its process."""
     from shelf_assets.defs.resources.lake import lake_of
+
     from shelf_assets.http.keys import Keys
     from shelf_assets.settings import load_settings
 

@@ -101,7 +101,8 @@ def summarize(settings: Settings, lake: Lake, console: Console, days: list[date]
     _say_which_models(settings, lake, console)
     sheet = contact_sheet(_sheet_photos(lake, photos, newest), settings.home / "contact-sheet.png", _title(days))
     console.print(f"tables         {lake.url}/tables/", soft_wrap=True)
-    console.print(f"marts          {settings.bi.marts_path}", soft_wrap=True)
+    if settings.bi.marts_path.exists():  # absent where the extra `marts` is not installed
+        console.print(f"marts          {settings.bi.marts_path}", soft_wrap=True)
     console.print(f"contact sheet  {sheet}", soft_wrap=True)
 
 

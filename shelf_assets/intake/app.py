@@ -112,7 +112,9 @@ def _lifespan(settings: UploadApiSettings, state: UploadState, sanitizer: ImageS
 
 
 @asynccontextmanager
-async def _validating(settings: UploadApiSettings, upload_store: UploadStore, sanitizer: ImageSanitizer) -> AsyncIterator[None]:
+async def _validating(
+    settings: UploadApiSettings, upload_store: UploadStore, sanitizer: ImageSanitizer
+) -> AsyncIterator[None]:
     """Validate uploads by forms beside the requests, if the settings say so."""
     seconds = settings.intake.validate_incoming_seconds
     if not seconds:

@@ -59,7 +59,7 @@ async def validate_incoming(uploads: UploadStore, sanitizer: ImageSanitizer, key
     elif stored.size_bytes > max_bytes:
         # Forms limit the size, so this object was put with credentials of the bucket. It is too large to be read.
         refusal = Refusal("too_large", f"{stored.size_bytes:,} bytes, more than {max_bytes:,}")
-        outcome = _quarantine(uploads, image_id, b"", uploader_of(object_writer.facts(key) or {}), refusal)
+        outcome = _quarantine(uploads, image_id, b"", uploader_of(object_writer.metadata(key) or {}), refusal)
     elif (upload := object_writer.find(key)) is None:
         return Outcome("repeated" if _has_result(uploads, image_id) else "gone", image_id)
     else:
@@ -116,7 +116,7 @@ async def validate_incoming_every(
 async def _accept_or_refuse(
     uploads: UploadStore, sanitizer: ImageSanitizer, image_id: str, upload: ObjectWithMetadata
 ) -> Outcome:
-    owner = uploader_of(upload.facts)
+    owner = uploader_of(upload.metadata)
     if owner is None:
         refusal = Refusal("no_owner", "put into incoming/ without an upload form")
         return _quarantine(uploads, image_id, upload.data, owner, refusal)

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from shelf_assets.intake.upload_store import INCOMING, UploadStore, photo_key, quarantine_key, received_at_of
-from shelf_assets.lake.errors import StoreUnavailable, explained
+from shelf_assets.lake.errors import StoreUnavailable, store_errors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -89,12 +89,12 @@ class PhotoStates:
     def _find(self, image_id: str) -> _StoredUpload | None:
         photo_id = self._upload_store.photo_of(image_id)
         object_writer = self._upload_store.object_writer
-        if (metadata := object_writer.facts(photo_key(photo_id))) is not None:
+        if (metadata := object_writer.metadata(photo_key(photo_id))) is not None:
             return _StoredUpload(photo_id, "photo", metadata)
-        if (metadata := object_writer.facts(f"{INCOMING}/{photo_id}")) is not None:
+        if (metadata := object_writer.metadata(f"{INCOMING}/{photo_id}")) is not None:
             return _StoredUpload(photo_id, "incoming", metadata)
         quarantined = quarantine_key(received_at_of(photo_id).date(), photo_id)
-        if (metadata := object_writer.facts(quarantined)) is not None:
+        if (metadata := object_writer.metadata(quarantined)) is not None:
             return _StoredUpload(photo_id, "quarantine", metadata)
         return None
 
@@ -133,7 +133,7 @@ class _Tables:
     def _collected(self, rows: pl.LazyFrame, table: str, day: date) -> pl.DataFrame:
         import polars as pl
 
-        with explained(f"reading {table} of {day}", self._url):
+        with store_errors(f"reading {table} of {day}", self._url):
             try:
                 return rows.collect()
             except pl.exceptions.ComputeError as error:  # what polars raises for errors of the store

@@ -34,7 +34,7 @@ from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto
 
 router = APIRouter(tags=["photos"])
 # The other reasons are of photos that do not come by a request.
-_REFUSALS = tuple(kind for reason, kind in PHOTO_KINDS.items() if reason not in ("no_owner", "gone"))
+_REFUSALS = tuple(kind for reason, kind in PHOTO_KINDS.items() if reason not in ("no_owner", "unsupported_key", "gone"))
 _PHOTO: dict[str, Any] = {"type": "string", "format": "binary"}
 _REQUEST_BODY: dict[str, Any] = {
     "required": True,

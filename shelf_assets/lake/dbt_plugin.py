@@ -1,4 +1,4 @@
-"""The plugin by which dbt-duckdb reads the lake's Delta tables, named by dbt_bi/profiles.yml. No more."""
+"""Plugin with which dbt-duckdb reads the lake's Delta tables; dbt_bi/profiles.yml names it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shelf_assets.lake.duckdb_delta import prepare_connection
 
 
 class Plugin(BasePlugin):
-    """Prepares the connection of a dbt run, a process of its own: the lake's URL comes by the environment."""
+    """Prepares the connection of a dbt run, which is a process of its own and gets the lake's URL from its environment."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         self._lake_url = os.environ.get("SHELF_LAKE_URL", "")

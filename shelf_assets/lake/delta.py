@@ -1,11 +1,10 @@
-"""How a commit is made safe: a declared table on delta-rs, created first, read at one version, committed optimistically.
+"""Safe commits: a declared table on delta-rs, read at one version and committed optimistically. The only way to write a table.
 
-The one way to write a table. Which rows may be written belongs in `ledger`, what a row is in `schemas`, when files are
-packed or deleted in `upkeep`.
+Which rows a commit writes belongs in `rules`, the columns of a row in `schemas`, packing and deleting files in `maintenance`.
 
-Safety rests on Delta's application transactions: a commit names the lock(s) it decided under, and delta-rs refuses it when
-a commit after the version that was read carries the same name. The loser reads again and asks its rule again. So two runs
-of one day never write a row twice and two days in parallel never accept the same bytes twice, on disk and on S3 alike.
+Safety depends on Delta's application transactions: a commit names the lock(s) it decided under, and delta-rs refuses it if a
+commit after the version that was read carries the same name. The loser reads again and calls its rule again. So two runs of
+one day never write a row twice, and two days in parallel never accept the same bytes twice, on disk and on S3 alike.
 """
 
 from __future__ import annotations
@@ -14,34 +13,41 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from urllib.parse import unquote, urlsplit
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
-from shelf_assets.lake.errors import explained
-from shelf_assets.lake.ledger import RULES, Change, the_day_as_it_is
-from shelf_assets.lake.near_duplicates import BY_DEFAULT, NearDuplicates
+from shelf_assets.lake.errors import store_errors
+from shelf_assets.lake.hash_index.build import help_along as help_index
+from shelf_assets.lake.hash_index.build import is_behind
+from shelf_assets.lake.hash_index.rows import IndexedRows
+from shelf_assets.lake.known_rows import KnownRows, ScannedRows
 from shelf_assets.lake.object_store import ObjectStore
-from shelf_assets.lake.schemas import Rule, SchemaError, TableSpec, conform, require_day
+from shelf_assets.lake.rules.change import Change, days_of, same_rows
+from shelf_assets.lake.rules.erase_rows import erase_rows, rows_to_erase
+from shelf_assets.lake.rules.registry import RuleFunction, build_rules
+from shelf_assets.lake.rules.slowly_changing import valid_at
+from shelf_assets.lake.schemas import Partitioning, Rule, SchemaError, TableSpec, conform, require_day
+from shelf_assets.lake.table_layout import add_missing_columns, create_table, refuse_other_layout
 
 log = logging.getLogger(__name__)
 
-# 8 processes × 10 commits on one table need up to 15 retries at worst; a hundred is far beyond, yet ends.
+# 8 processes × 10 commits on one table need up to 15 attempts; a hundred is far more and still ends.
 MAX_ATTEMPTS = 100
 LONGEST_PAUSE_SECONDS = 2.0
 
 
 class CommitConflict(RuntimeError):
-    """Other writers won every attempt; nothing was written, running again is safe."""
+    """Other writers won every attempt. Nothing was written; running again is safe."""
 
 
 @dataclass(frozen=True)
 class Commit:
-    """What a commit did. `version` is the table's version afterwards; `committed` is False when there was nothing to write.
+    """Result of a commit: the table's version afterwards; `committed` is False if there was nothing to write.
 
     `other_days` are days beside the caller's whose rows changed as well: a duplicate there became the original.
     """
@@ -50,25 +56,38 @@ class Commit:
     committed: bool
     rows_new: int
     other_days: tuple[date, ...] = ()
+    rows_erased: int = 0
+
+
+@dataclass(frozen=True)
+class Erased:
+    """Result of `LakeTable.erase`: erased rows per day (None: of a table without days), and the version afterwards.
+
+    `version` is None if the table does not exist.
+    """
+
+    rows_by_day: Mapping[date | None, int] = field(default_factory=dict)
+    version: int | None = None
+
+    @property
+    def rows(self) -> int:
+        return sum(self.rows_by_day.values())
 
 
 class LakeTable:
-    """A declared Delta table at `uri` (a folder or s3://…), with the storage options of delta-rs.
-
-    `near` says to raw_images which photos look alike, and what becomes of them.
-    """
+    """A declared Delta table at `uri` (a folder or s3://…), with the storage options of delta-rs and the function of its rule."""
 
     def __init__(
         self,
         spec: TableSpec,
         uri: str,
         storage_options: Mapping[str, str] | None = None,
-        near: NearDuplicates = BY_DEFAULT,
+        rule: RuleFunction | None = None,
     ) -> None:
         self.spec = spec
         self.uri = uri
         self.storage_options = dict(storage_options or {})
-        self.near = near
+        self.rule = rule or build_rules()[spec.rule]
 
     @property
     def objects(self) -> ObjectStore:
@@ -76,8 +95,8 @@ class LakeTable:
         return ObjectStore.of_delta(self.uri, self.storage_options)
 
     def open(self, version: int | None = None) -> DeltaTable | None:
-        """The table at this version or its newest one, or None before its first commit. Any other failure is raised."""
-        with explained(f"opening table {self.spec.name}", self.uri):
+        """The table at this version or its newest one; None before its first commit. Every other failure is raised."""
+        with store_errors(f"opening table {self.spec.name}", self.uri):
             try:
                 return DeltaTable(self.uri, version=version, storage_options=self.storage_options)
             except TableNotFoundError:
@@ -91,46 +110,110 @@ class LakeTable:
     def scan(
         self, first_day: date | None = None, last_day: date | None = None, *, opened: DeltaTable | None = None
     ) -> pl.LazyFrame:
-        """Rows of the days from first_day to last_day (both included; all days without), in the declared columns.
+        """Rows of the days from first_day to last_day (both included; default: all rows), in the declared columns.
 
-        Of the version that the caller has `opened`, else of the newest.
+        Reads the version that the caller has `opened`, by default the newest. SchemaError for days of a table without days.
         """
-        return self._within(self._scan(opened or self.open()), first_day, last_day)
+        frame = self._scan(opened or self.open())
+        if first_day is not None:
+            self._require_days()
+            frame = frame.filter(pl.col("day") >= require_day(first_day))
+        if last_day is not None:
+            self._require_days()
+            frame = frame.filter(pl.col("day") <= require_day(last_day))
+        return frame
+
+    def scan_valid_at(self, moment: datetime, *, opened: DeltaTable | None = None) -> pl.LazyFrame:
+        """Rows of a table with validity that are valid at a moment (with time zone): at most one per entity."""
+        if self.spec.partitioning is not Partitioning.VALIDITY:
+            raise SchemaError(f"{self.spec.name} has no validity; it is partitioned by {self.spec.partitioning}")
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            raise SchemaError(f"{self.spec.name}: the moment must be a datetime with time zone, not {moment!r}")
+        return valid_at(self._scan(opened or self.open()), pl.lit(moment.astimezone(UTC)))
+
+    def known_rows(self, opened: DeltaTable | None = None) -> KnownRows:
+        """The rows of the version that is `opened`, by default the newest, for the questions of rules and checks."""
+        opened = opened or self.open()
+        frame = self._scan(opened)
+        return IndexedRows(opened, frame, self.objects) if opened and self.is_indexed else ScannedRows(frame)
+
+    def scan_files(self, paths: Sequence[str]) -> pl.LazyFrame:
+        """Rows of these data files, as the table's log names them, in the declared columns."""
+        return self._parquet([f"{self.uri}/{path}" for path in paths])
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether a hash index answers the questions over all days; the other rules ask for their own days only."""
+        return self.spec.rule is Rule.MERGE_OBJECTS
 
     def commit(self, rows: pl.DataFrame, *, days: Sequence[date] = (), info: Mapping[str, str] | None = None) -> Commit:
-        """Write what the table's rule allows of `rows`; at most one new version, none when nothing is new.
+        """Write the rows that the table's rule selects from `rows`; at most one new version, none if nothing is new.
 
-        `days` states which days the caller answers for: a row of another day is refused. `info` (run id, …) goes into the
-        commit's metadata. Raises SchemaError, or CommitConflict after MAX_ATTEMPTS.
+        If `days` is given, a row of another day raises SchemaError. `info` (run id, …) is stored in the commit's metadata.
+        Raises SchemaError, or CommitConflict after MAX_ATTEMPTS.
         """
         rows = conform(rows, self.spec)
         self._refuse_foreign_days(rows, days)
-        own_days = rows["day"].unique().sort().to_list()
+
+        known: KnownRows | None = None
 
         def decide(table: DeltaTable) -> Change | None:
-            return RULES[self.spec.rule](rows, self._scan(table), self.spec, self.near) if rows.height else None
+            nonlocal known
+            known = self.known_rows(table)
+            return self.rule(rows, known, self.spec) if rows.height else None
 
-        return self._commit(decide, own_days, info or {}, MAX_ATTEMPTS)
+        commit = self._commit(decide, days_of(rows, self.spec), info or {}, MAX_ATTEMPTS)
+        if commit.committed and isinstance(known, IndexedRows) and is_behind(known):
+            help_index(self)
+        return commit
 
     def rewrite(
         self,
-        day: date,
+        day: date | None,
         *,
         needed: Callable[[DeltaTable], bool],
         attempts: int,
         info: Mapping[str, str] | None = None,
     ) -> Commit:
-        """Put the day's rows in place of themselves, in as few files as their size asks for: no row comes, goes or changes.
+        """Write the rows of a day (None: of a table without days) in place of themselves, in as few files as possible.
 
-        Under the lock of whoever writes that day, so that neither loses the other's rows. Not by delta-rs' own OPTIMIZE:
-        it takes no lock, and two of them at once leave every row twice. `needed` is asked of each version that is tried.
-        Raises CommitConflict after `attempts`.
+        Takes the lock of the day's writers, so that neither loses the other's rows. delta-rs' own OPTIMIZE takes no lock, and
+        two of them at once duplicate every row. `needed` is called with each version that is tried. Raises CommitConflict
+        after `attempts`.
         """
+        days = self._require_partition(day)
 
         def decide(table: DeltaTable) -> Change | None:
-            return the_day_as_it_is(require_day(day), self._scan(table)) if needed(table) else None
+            return same_rows(self.known_rows(table), day, self.spec) if needed(table) else None
 
-        return self._commit(decide, [day], info or {}, attempts)
+        return self._commit(decide, days, info or {}, attempts)
+
+    def erase(self, keys: pl.DataFrame, *, info: Mapping[str, str] | None = None) -> Erased:
+        """Erase the rows that equal a row of `keys` in all columns of `keys`, on every day: one commit per day.
+
+        Takes the locks of the days' writers: no other row is lost, and no concurrent rewrite brings an erased row back. A
+        writer that commits a new row with an erased key afterwards adds that row. The commits name days, never keys. The
+        old data files, and statistics in the log, still contain the erased values until `purge.purge` deletes them.
+        Raises SchemaError for unknown columns, or CommitConflict after MAX_ATTEMPTS (days before it are erased).
+        """
+        opened = self.open()
+        if opened is None:
+            return Erased()
+        erased: dict[date | None, int] = {}
+        version = opened.version()
+        for day in rows_to_erase(keys, self.known_rows(opened), self.spec)["day"]:
+            days = self._require_partition(day)
+
+            def decide(table: DeltaTable, days: Sequence[date] = days) -> Change | None:
+                frame = self._scan(table)
+                part = frame.filter(pl.col("day").is_in(days)) if days else frame
+                return erase_rows(keys, ScannedRows(part), self.spec)
+
+            commit = self._commit(decide, days, info or {}, MAX_ATTEMPTS)
+            version = commit.version
+            if commit.rows_erased:
+                erased[day] = commit.rows_erased
+        return Erased(erased, version)
 
     def _commit(
         self,
@@ -141,18 +224,31 @@ class LakeTable:
     ) -> Commit:
         for attempt in range(attempts):
             table = self._ensure()
-            change = decide(table)
+            try:
+                change = decide(table)
+            except (OSError, pl.exceptions.PolarsError) as error:
+                # Purging deletes files of older versions at once: then a newer version exists, and reading it works.
+                if self.version() == table.version():
+                    raise
+                log.info(
+                    "%s: version %s cannot be read any more (%s); deciding again",
+                    self.spec.name,
+                    table.version(),
+                    error,
+                )
+                _pause(attempt)
+                continue
             if change is None:
                 return Commit(table.version(), committed=False, rows_new=0)
             try:
-                with explained(f"writing table {self.spec.name}", self.uri):
+                with store_errors(f"writing table {self.spec.name}", self.uri):
                     self._write(table, change, self._locks(days), info)
             except CommitFailedError as conflict:
-                log.info("%s: another writer came first (%s); deciding again", self.spec.name, conflict)
+                log.info("%s: another writer committed first (%s); deciding again", self.spec.name, conflict)
                 _pause(attempt)
                 continue
-            other_days = sorted(set(change.replaced_days) - set(days))
-            return Commit(table.version(), committed=True, rows_new=change.rows_new, other_days=tuple(other_days))
+            other_days = tuple(sorted(set(change.replaced_days) - set(days)))
+            return Commit(table.version(), True, change.rows_new, other_days, change.rows_erased)
         raise CommitConflict(
             f"{self.spec.name}: {attempts} commits in a row lost to other writers; nothing was written, run it again"
         )
@@ -169,53 +265,48 @@ class LakeTable:
             predicate = f"day IN ({listed})" if len(change.replaced_days) > 1 else f"day = {listed}"
             write_deltalake(table, frame, mode="overwrite", predicate=predicate, commit_properties=properties)
         else:
-            write_deltalake(table, frame, mode="append", commit_properties=properties)
+            mode = "overwrite" if change.replaces_table else "append"
+            write_deltalake(table, frame, mode=mode, commit_properties=properties)  # type: ignore[call-overload]
 
     def _locks(self, days: Sequence[date]) -> list[str]:
-        # Which photo is the original is a question over all days; every other rule looks at its own days only.
-        if self.spec.rule is Rule.MERGE_OBJECTS:
+        # merge_objects looks for duplicates on all days; every other rule of a table by day reads its own days only.
+        if self.is_indexed or not self.spec.is_by_day:
             return [self.spec.name]
         return [f"{self.spec.name}/{day}" for day in days]
 
+    def _require_days(self) -> None:
+        if not self.spec.is_by_day:
+            raise SchemaError(f"{self.spec.name} has no days; it is partitioned by {self.spec.partitioning}")
+
+    def _require_partition(self, day: date | None) -> tuple[date, ...]:
+        """The day as a tuple; empty for the one partition of a table without days."""
+        if day is None and not self.spec.is_by_day:
+            return ()
+        self._require_days()
+        return (require_day(day),)
+
     def _refuse_foreign_days(self, rows: pl.DataFrame, days: Sequence[date]) -> None:
-        mine = {require_day(day) for day in days}
-        if mine and (foreign := sorted(set(rows["day"].unique().to_list()) - mine)):
+        if not days:
+            return
+        self._require_days()
+        own = {require_day(day) for day in days}
+        if foreign := sorted(set(rows["day"].unique().to_list()) - own):
             raise SchemaError(
-                f"{self.spec.name}: rows of {', '.join(map(str, foreign))} in a run of {', '.join(map(str, sorted(mine)))}"
+                f"{self.spec.name}: rows of {', '.join(map(str, foreign))} in a run of {', '.join(map(str, sorted(own)))}"
             )
 
     def _ensure(self) -> DeltaTable:
-        """Open the table, created if need be and grown to the declared columns."""
-        empty = self.spec.empty().to_arrow(compat_level=pl.CompatLevel.oldest())
+        """Open the table; create it and add declared columns as needed."""
         for attempt in range(MAX_ATTEMPTS):
             try:
-                table = self.open() or DeltaTable.create(
-                    self.uri,
-                    schema=empty.schema,
-                    mode="ignore",
-                    partition_by=["day"],
-                    name=self.spec.name,
-                    description=self.spec.grain,
-                    storage_options=self.storage_options,
-                )
-                resting = [field.name for field in table.schema().fields]
-                self._refuse_unknown_columns(resting)
-                if added := [name for name in self.spec.columns if name not in resting]:
-                    table.alter.add_columns(_delta_fields(self.spec, added))
-                    log.info("%s: column(s) %s added", self.spec.name, ", ".join(added))
+                table = self.open() or create_table(self.spec, self.uri, self.storage_options)
+                refuse_other_layout(table, self.spec)
+                add_missing_columns(table, self.spec)
             except CommitFailedError:
-                _pause(attempt)  # creation or growth raced with another process: what it made is what we want
+                _pause(attempt)  # another process creates or extends the table at the same time: use its result
                 continue
             return table
-        raise CommitConflict(f"{self.spec.name}: could not create or grow the table at {self.uri}")
-
-    def _refuse_unknown_columns(self, resting: Sequence[str]) -> None:
-        # Rewriting a day would drop the values of columns that this programme does not know.
-        if unknown := [name for name in resting if name not in self.spec.columns]:
-            raise SchemaError(
-                f"{self.spec.name} at {self.uri} has the column(s) {', '.join(unknown)}, which lake/schemas.py does not "
-                "declare: a newer version of this programme wrote them. Nothing was written; use that version"
-            )
+        raise CommitConflict(f"{self.spec.name}: could not create or extend the table at {self.uri}")
 
     def _require_bucket(self) -> None:
         # A bucket that does not exist has no table either: reading it as empty would hide a misspelt SHELF_LAKE_URL.
@@ -226,9 +317,9 @@ class LakeTable:
         if table is None:
             return self.spec.empty().lazy()
         frame = self._files(table) if "%" in table.table_uri else self._delta(table)
-        resting = frame.collect_schema()
+        existing = frame.collect_schema()
         return frame.select(
-            pl.col(name) if name in resting else pl.lit(None, dtype=dtype).alias(name)
+            pl.col(name) if name in existing else pl.lit(None, dtype=dtype).alias(name)
             for name, dtype in self.spec.schema.items()
         )
 
@@ -236,29 +327,20 @@ class LakeTable:
         return pl.scan_delta(table, storage_options=self.storage_options or None)
 
     def _files(self, table: DeltaTable) -> pl.LazyFrame:
-        # polars 2.1 looks for files under the escaped path when a folder's name holds a space; the version's own list of
-        # files, unescaped, is what it would read.
-        paths = [unquote(urlsplit(uri).path) for uri in table.file_uris()]
-        if not paths:
+        # polars 2.1 looks for files under the escaped path if the folder's name contains a space: give it the unescaped paths.
+        return self._parquet(table.file_uris())
+
+    def _parquet(self, uris: Sequence[str]) -> pl.LazyFrame:
+        if not uris:
             return self.spec.empty().lazy()
         return pl.scan_parquet(
-            paths, schema=self.spec.schema, hive_schema={"day": pl.Date}, missing_columns="insert", glob=False
+            [uri if uri.startswith("s3://") else unquote(urlsplit(uri).path) for uri in uris],
+            schema=self.spec.schema,
+            hive_schema={"day": pl.Date} if self.spec.is_by_day else None,
+            missing_columns="insert",
+            glob=False,
+            storage_options=self.storage_options or None,
         )
-
-    @staticmethod
-    def _within(frame: pl.LazyFrame, first_day: date | None, last_day: date | None) -> pl.LazyFrame:
-        if first_day is not None:
-            frame = frame.filter(pl.col("day") >= require_day(first_day))
-        if last_day is not None:
-            frame = frame.filter(pl.col("day") <= require_day(last_day))
-        return frame
-
-
-def _delta_fields(spec: TableSpec, names: Sequence[str]) -> list:
-    from deltalake import Schema
-
-    arrow = spec.empty().select(names).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-    return list(Schema.from_arrow(arrow).fields)
 
 
 def _pause(attempt: int) -> None:

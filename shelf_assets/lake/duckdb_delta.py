@@ -1,6 +1,6 @@
-"""How a DuckDB connection learns to read the lake's Delta tables. No SQL about photos belongs here.
+"""Prepare a DuckDB connection to read the lake's Delta tables. SQL about photos does not belong here.
 
-The extensions come as wheels and are loaded by path with their signatures checked: nothing is fetched.
+The extensions are wheels and are loaded by path with their signatures checked: nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _SECRET_NAME = "shelf_lake"
 
 
 class ExtensionMissingError(RuntimeError):
-    """The wheel of a DuckDB extension is not installed, or is one for another DuckDB."""
+    """The wheel of a DuckDB extension is not installed, or is for another version of DuckDB."""
 
 
 def extension_path(name: str) -> Path:
-    """File of the extension `name` ("delta", "httpfs", "aws") that fits the DuckDB of this process."""
+    """File of the extension `name` ("delta", "httpfs", "aws") for the installed version of DuckDB."""
     wheel = f"duckdb-extension-{name}=={duckdb.__version__}"
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
     if spec is None or not spec.submodule_search_locations:
@@ -36,10 +36,10 @@ def extension_path(name: str) -> Path:
 
 
 def prepare_connection(connection: duckdb.DuckDBPyConnection, lake_url: str, environ: Mapping[str, str]) -> None:
-    """Load what `delta_scan` needs for this lake; for an S3 lake also create its secret, in memory only.
+    """Load the extensions that `delta_scan` needs for this lake; for a lake on S3 also create its secret, in memory only.
 
-    lake_url is `file:///absolute/path` or `s3://bucket/prefix`; environ holds the usual AWS variables.
-    Nothing is installed or fetched: a wheel that is missing raises ExtensionMissingError.
+    `lake_url` is `file:///absolute/path` or `s3://bucket/prefix`; `environ` contains the usual AWS variables. Nothing is
+    installed or downloaded: a missing wheel raises ExtensionMissingError.
     """
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
@@ -52,11 +52,11 @@ def prepare_connection(connection: duckdb.DuckDBPyConnection, lake_url: str, env
 
 
 def s3_secret_sql(lake_url: str, environ: Mapping[str, str]) -> str:
-    """Statement that creates the secret for one bucket from the usual AWS variables.
+    """The statement that creates the secret of one bucket from the usual AWS variables.
 
-    With AWS_ACCESS_KEY_ID the keys are taken as they stand; without it DuckDB asks the chain that every AWS
-    tool asks (pod role, profile, machine). AWS_ENDPOINT_URL names another server than AWS's, http or https,
-    addressed by path. The statement holds the keys: never log it.
+    With AWS_ACCESS_KEY_ID the keys are used as given; without it DuckDB uses the credential chain of AWS tools (pod role,
+    profile, machine). AWS_ENDPOINT_URL names an S3 server other than AWS, http or https, with path-style addresses. The
+    statement contains the keys: never log it.
     """
     options = {"TYPE": "s3", "SCOPE": f"s3://{urlsplit(lake_url).netloc}"}
     if environ.get("AWS_ACCESS_KEY_ID"):

@@ -1,4 +1,4 @@
-"""UUIDv7s (RFC 9562), by which photos are named: their bits, and no more. Whose time and chance they are say their makers."""
+"""UUIDv7 (RFC 9562), the identity of uploaded photos. Callers supply timestamp and random bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ RANDOM_BITS = 80
 
 
 def uuid7(milliseconds: int, random_bits: int) -> str:
-    """The UUID of a time, in milliseconds since 1970 in UTC, and of `RANDOM_BITS` bits, of which it keeps 74."""
+    """The UUID of a time (milliseconds since 1970 in UTC) and of `RANDOM_BITS` random bits, of which 74 are used."""
     value = (
         (milliseconds & (1 << 48) - 1) << 80
         | 0x7 << 76

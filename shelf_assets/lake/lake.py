@@ -1,4 +1,4 @@
-"""The lake as one thing: its tables, its objects and its tensors, by one URL. Importable in a notebook; no Dagster here."""
+"""The lake: its tables, objects and tensors under one URL. Usable in a notebook; imports no Dagster."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 import polars as pl
 
 from shelf_assets.lake.delta import LakeTable
-from shelf_assets.lake.near_duplicates import BY_DEFAULT, NearDuplicates
 from shelf_assets.lake.object_store import ObjectStore, day_prefix
 from shelf_assets.lake.object_writer import ObjectWriter
-from shelf_assets.lake.schemas import TABLES
+from shelf_assets.lake.rules.registry import RuleFunction, build_rules
+from shelf_assets.lake.schemas import TABLES, Rule
 from shelf_assets.lake.tensor_store import TensorDay
 
 
 @dataclass(frozen=True)
 class Lake:
-    """`url` is file:///folder or s3://bucket/prefix; `storage_options` are those of delta-rs (none for a folder).
+    """The lake at `url` (file:///folder or s3://bucket/prefix), with the storage options of delta-rs (none for a folder).
 
-    `near` is which photos look alike: it matters to who commits raw_images.
+    `rules` are the functions by which its tables commit, see `rules.registry`.
     """
 
     url: str
     storage_options: Mapping[str, str] = field(default_factory=dict)
-    near: NearDuplicates = BY_DEFAULT
+    rules: Mapping[Rule, RuleFunction] = field(default_factory=build_rules)
 
     @property
     def objects(self) -> ObjectStore:
@@ -34,13 +34,14 @@ class Lake:
 
     @property
     def object_writer(self) -> ObjectWriter:
-        """The objects with the facts that their door has written beside them."""
+        """Durable writes of objects with metadata."""
         return ObjectWriter(self.objects)
 
     def table(self, name: str) -> LakeTable:
         if name not in TABLES:
             raise KeyError(f"no table {name!r} is declared; there are {', '.join(TABLES)}")
-        return LakeTable(TABLES[name], f"{self.url}/tables/{name}", self.storage_options, self.near)
+        spec = TABLES[name]
+        return LakeTable(spec, f"{self.url}/tables/{name}", self.storage_options, self.rules[spec.rule])
 
     def tensors(self, day: date, geometry_digest: str, size_px: int) -> TensorDay:
         return TensorDay(self.objects, geometry_digest, day, size_px)

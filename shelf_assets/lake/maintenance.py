@@ -1,41 +1,43 @@
-"""How a table is kept small and quick: its health, and the packing, vacuuming and checkpointing that restore it, with evidence.
+"""Table maintenance: the health of a table, and the packing, vacuuming and checkpointing that restore it, with a report.
 
-No row is made, changed or dropped here, and how a commit is made safe belongs in `delta`. Everything may run beside
-writers, may be killed anywhere, and does nothing where nothing is due.
+Maintenance adds, changes or drops no row; how a commit is made safe belongs in `delta`, physical erasure in `purge`.
+Everything may run beside writers, may be killed at any point, and does nothing where nothing is due.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import polars as pl
-from deltalake import DeltaTable
 
+from shelf_assets.lake.data_files import data_files
+from shelf_assets.lake.deletion import delete_objects
 from shelf_assets.lake.delta import CommitConflict, LakeTable
-from shelf_assets.lake.errors import StoreUnavailable, explained
+from shelf_assets.lake.errors import store_errors
+from shelf_assets.lake.hash_index.build import IndexReport
+from shelf_assets.lake.hash_index.build import maintain as maintain_index
 from shelf_assets.lake.object_store import StoredObject
 from shelf_assets.lake.settings import LakeSettings
+from shelf_assets.lake.table_files import count_log_entries, log_objects, unneeded_files
 
-# A day that writers are busy with is packed next time: they must not wait for us more often than this.
+# Writers must not wait for maintenance more often than this; a busy day is packed the next time.
 PACK_ATTEMPTS = 5
 
-_COMMIT = re.compile(r"_delta_log/(\d{20})\.json")
-_CHECKPOINT = re.compile(r"_delta_log/(\d{20})\.checkpoint\..*parquet")
+# A day, or None: the one partition of a table without days.
+Partition = date | None
 
 
 class RowsChanged(RuntimeError):
-    """A packed day does not hold the rows it held before; the message names the version to go back to."""
+    """A packed partition holds other rows than before; the message names the version to restore."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What is small, and how long a file that no version needs any more is kept.
+    """Below which size a file is small, and how long a file is kept after no newer version needs it.
 
-    `keep` must be longer than any run and any query: a reader may still hold the version that names the file.
+    `keep` must be longer than any run and any query: a reader may still use the version that names the file.
     """
 
     small_file_bytes: int
@@ -48,8 +50,8 @@ class Policy:
 
 @dataclass(frozen=True)
 class Health:
-    """A table at one version. `small_files` share their day with another small one, so that packing makes them fewer;
-    `log_entries` are the commits since the last checkpoint, all of which whoever opens the table must read."""
+    """A table at one version. `small_files` share their partition with another small one, so that packing reduces them;
+    `log_entries` are the commits since the last checkpoint, all of which a reader of the table must read."""
 
     version: int
     files: int
@@ -62,18 +64,18 @@ class Health:
 
 @dataclass(frozen=True)
 class Due:
-    """A table's health, and what `tend` would do now: days to pack, files to delete."""
+    """A table's health, and what `maintain` would do now: partitions to pack, files to delete."""
 
     health: Health
-    days: tuple[date, ...]
+    partitions: tuple[Partition, ...]
     unneeded: tuple[StoredObject, ...]
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A day whose files were packed by the commit `version`; its rows were read back and are the ones of before."""
+    """A partition whose files were packed by the commit `version`; its rows were read back and are the same as before."""
 
-    day: date
+    partition: Partition
     version: int
     rows: int
     files_before: int
@@ -84,7 +86,8 @@ class Packed:
 
 @dataclass(frozen=True)
 class MaintenanceReport:
-    """What upkeep did to a table. `skipped` are sentences about days that other writers kept busy."""
+    """What maintenance did to a table. `skipped` are sentences about partitions that other writers kept busy;
+    `hash_index` is None for a table without one."""
 
     table: str
     before: Health
@@ -94,6 +97,7 @@ class MaintenanceReport:
     vacuumed: tuple[StoredObject, ...]
     checkpoint_written: bool
     log_files_removed: int
+    hash_index: IndexReport | None
 
     @property
     def vacuumed_bytes(self) -> int:
@@ -101,29 +105,34 @@ class MaintenanceReport:
 
     @property
     def did_nothing(self) -> bool:
-        return not (self.packed or self.vacuumed or self.checkpoint_written or self.log_files_removed)
+        is_index_unchanged = self.hash_index is None or self.hash_index.did_nothing
+        return is_index_unchanged and not (
+            self.packed or self.vacuumed or self.checkpoint_written or self.log_files_removed
+        )
 
 
 def maintain(table: LakeTable, policy: Policy) -> MaintenanceReport | None:
-    """Do what is due, in an order in which a failure leaves the table whole; None for a table that is not there yet."""
+    """Do what is due, in an order in which a failure leaves the table whole; None for a table that does not exist."""
     before = health(table, policy)
     if before is None:
         return None
     packed, skipped = pack_small_files(table, policy)
     vacuumed = vacuum(table, policy)
+    hash_index = maintain_index(table) if table.is_indexed else None
     checkpoint_written = write_checkpoint(table)
     removed = remove_expired_log(table)
     after = health(table, policy) or before
-    return MaintenanceReport(table.spec.name, before, after, packed, skipped, vacuumed, checkpoint_written, removed)
+    changed = (packed, skipped, vacuumed, checkpoint_written, removed, hash_index)
+    return MaintenanceReport(table.spec.name, before, after, *changed)
 
 
 def due(table: LakeTable, policy: Policy) -> Due | None:
-    """What `tend` would do now, beside a checkpoint; None for a table that is not there yet. Changes nothing."""
+    """What `maintain` would do now, beside a checkpoint; None for a table that does not exist. Changes nothing."""
     opened = table.open()
     found = health(table, policy)
     if opened is None or found is None:
         return None
-    return Due(found, _days_to_pack(_files(opened), policy), _unneeded(table, opened, policy))
+    return Due(found, _partitions_to_pack(data_files(opened), policy), unneeded_files(table, opened, policy.keep))
 
 
 def health(table: LakeTable, policy: Policy) -> Health | None:
@@ -131,111 +140,102 @@ def health(table: LakeTable, policy: Policy) -> Health | None:
     opened = table.open()
     if opened is None:
         return None
-    files = _files(opened)
+    files = data_files(opened)
     return Health(
         version=opened.version(),
         files=files.height,
         small_files=_small(files, policy).height,
         data_bytes=int(files["bytes"].sum()),
         rows=int(files["rows"].sum()),
-        log_entries=_log_entries(table),
-        log_files=sum(1 for _ in _log(table)),
+        log_entries=count_log_entries(table),
+        log_files=sum(1 for _ in log_objects(table)),
     )
 
 
 def pack_small_files(table: LakeTable, policy: Policy) -> tuple[tuple[Packed, ...], tuple[str, ...]]:
-    """Rewrite every day that has two or more small files, a commit each; days that others keep busy are told and left.
+    """Rewrite every partition that has two or more small files, one commit each.
 
-    Each day is read back, before and after its commit, from what rests: RowsChanged if a row differs.
+    Returns the packed partitions, and a sentence for each one that other writers kept busy. The rows of each partition are
+    read back before and after its commit: RowsChanged if a row differs.
     """
     packed: list[Packed] = []
     skipped: list[str] = []
-    for day in _days_to_pack(_files(table.open()), policy):
+    for partition in _partitions_to_pack(data_files(table.open()), policy):
         try:
-            packed += _pack(table, day, policy)
+            packed += _pack(table, partition, policy)
         except CommitConflict:
-            skipped.append(f"{day}: other writers won {PACK_ATTEMPTS} commits; it is packed the next time")
+            skipped.append(
+                f"{_name_of(partition)}: other writers won {PACK_ATTEMPTS} commits; it is packed the next time"
+            )
     return tuple(packed), tuple(skipped)
 
 
 def vacuum(table: LakeTable, policy: Policy) -> tuple[StoredObject, ...]:
-    """Delete the files that no version of the last `policy.keep` needs, and return them; no new version is made."""
+    """Delete the files that no version of the last `policy.keep` needs, and return them; makes no new version."""
     opened = table.open()
-    unneeded = _unneeded(table, opened, policy) if opened else ()
-    _delete(table, [file.key for file in unneeded])
+    unneeded = unneeded_files(table, opened, policy.keep) if opened else ()
+    delete_objects(table.objects, [stored.key for stored in unneeded])
     return unneeded
 
 
 def write_checkpoint(table: LakeTable) -> bool:
-    """Sum up the log in one file, so that opening the table reads that instead of every commit; False when it is there."""
+    """Summarise the log in one file, so that readers read that instead of every commit; False if nothing is new."""
     opened = table.open()
-    if opened is None or not _log_entries(table):
+    if opened is None or not count_log_entries(table):
         return False
-    with explained(f"writing a checkpoint of table {table.spec.name}", table.uri):
+    with store_errors(f"writing a checkpoint of table {table.spec.name}", table.uri):
         opened.create_checkpoint()
     return True
 
 
 def remove_expired_log(table: LakeTable) -> int:
-    """Delete the log entries that are older than Delta's 30 days and that a checkpoint has summed up; how many went."""
+    """Delete the log entries that are older than Delta's 30 days and part of a checkpoint; returns their number."""
     opened = table.open()
     if opened is None:
         return 0
-    before = sum(1 for _ in _log(table))
-    with explained(f"removing old log entries of table {table.spec.name}", table.uri):
+    before = sum(1 for _ in log_objects(table))
+    with store_errors(f"removing old log entries of table {table.spec.name}", table.uri):
         opened.cleanup_metadata()
-    return before - sum(1 for _ in _log(table))
+    return before - sum(1 for _ in log_objects(table))
 
 
-def _pack(table: LakeTable, day: date, policy: Policy) -> list[Packed]:
-    """The day, packed; nothing where somebody else packed it meanwhile."""
+def _pack(table: LakeTable, partition: Partition, policy: Policy) -> list[Packed]:
+    """Pack the partition; an empty list if another process has packed it meanwhile."""
     commit = table.rewrite(
-        day,
-        needed=lambda opened: day in _days_to_pack(_files(opened), policy),
+        partition,
+        needed=lambda opened: partition in _partitions_to_pack(data_files(opened), policy),
         attempts=PACK_ATTEMPTS,
-        info={"upkeep": f"packed {day}"},
+        info={"maintenance": f"packed {_name_of(partition)}"},
     )
     if not commit.committed:
         return []
     version = commit.version
-    # No other commit to this day can lie between the two: the lock of the day would have refused ours.
-    before, after = (_at(table, day, each) for each in (version - 1, version))
+    # No other commit to this partition lies between the two versions: its lock would have refused ours.
+    before, after = (_at(table, partition, each) for each in (version - 1, version))
     if before.digest != after.digest:
         raise RowsChanged(
-            f"{table.spec.name} {day}: version {version} does not hold the rows of version {version - 1}. Nothing is deleted; "
-            f"stop the writers and go back by DeltaTable('{table.uri}').restore({version - 1})"
+            f"{table.spec.name} {_name_of(partition)}: version {version} does not hold the rows of version {version - 1}. "
+            f"Nothing is deleted; stop the writers and go back by DeltaTable('{table.uri}').restore({version - 1})"
         )
     files, size = (before.files, after.files), (before.size_bytes, after.size_bytes)
-    return [Packed(day, version, after.digest[0], *files, *size)]
+    return [Packed(partition, version, after.digest[0], *files, *size)]
 
 
-class _DayAt(NamedTuple):
-    """A day at one version: its files, and how many rows it has beside a digest of all their values in any order."""
+class _PartitionAt(NamedTuple):
+    """A partition at one version: its files, and the number of its rows with a digest of all values in any order."""
 
     files: int
     size_bytes: int
     digest: tuple[int, int]
 
 
-def _at(table: LakeTable, day: date, version: int) -> _DayAt:
+def _at(table: LakeTable, partition: Partition, version: int) -> _PartitionAt:
     opened = table.open(version)
-    files = _files(opened).filter(day=day)
-    counted = table.scan(day, day, opened=opened).select(rows=pl.len(), digest=pl.struct(pl.all()).hash().sum())
+    files = data_files(opened).filter(pl.col("day").eq_missing(pl.lit(partition, pl.Date)))
+    frame = table.scan(partition, partition, opened=opened)
+    counted = frame.select(rows=pl.len(), digest=pl.struct(pl.all()).hash().sum())
     rows, digest = counted.collect(engine="streaming").row(0)
-    return _DayAt(files.height, int(files["bytes"].sum()), (rows, digest))
-
-
-_FILE_SCHEMA = {"path": pl.String, "bytes": pl.Int64, "rows": pl.Int64, "day": pl.Date}
-
-
-def _files(opened: DeltaTable | None) -> pl.DataFrame:
-    """path, bytes, rows and day of every file of the version."""
-    if opened is None or not opened.file_uris():
-        return pl.DataFrame(schema=_FILE_SCHEMA)
-    actions = pl.DataFrame(opened.get_add_actions(flatten=True))
-    return actions.select(
-        path="path", bytes="size_bytes", rows="num_records", day=pl.col("partition.day").cast(pl.Date)
-    )
+    return _PartitionAt(files.height, int(files["bytes"].sum()), (rows, digest))
 
 
 def _small(files: pl.DataFrame, policy: Policy) -> pl.DataFrame:
@@ -243,45 +243,9 @@ def _small(files: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     return small.filter(pl.len().over("day") > 1)
 
 
-def _days_to_pack(files: pl.DataFrame, policy: Policy) -> tuple[date, ...]:
+def _partitions_to_pack(files: pl.DataFrame, policy: Policy) -> tuple[Partition, ...]:
     return tuple(_small(files, policy)["day"].unique().sort())
 
 
-def _unneeded(table: LakeTable, opened: DeltaTable, policy: Policy) -> tuple[StoredObject, ...]:
-    """delta-rs says which files no version needs; of those, the ones that are there, and that the newest version lacks.
-
-    delta-rs' own vacuum deletes files that it has deleted before, and commits that, every time that it runs.
-    """
-    with explained(f"looking for unneeded files of table {table.spec.name}", table.uri):
-        hours = int(policy.keep / timedelta(hours=1))
-        named = opened.vacuum(retention_hours=hours, dry_run=True, enforce_retention_duration=False, full=True)
-    needed = set(_files(opened)["path"])
-    unneeded = set(named) - needed
-    oldest = datetime.now(UTC) - policy.keep
-    return tuple(stored for stored in table.objects.list("") if stored.key in unneeded and stored.received_at <= oldest)
-
-
-def _delete(table: LakeTable, keys: list[str]) -> None:
-    while keys:
-        try:
-            return table.objects.delete(keys)
-        except StoreUnavailable:
-            # On disk a file that another upkeep has just deleted is an error.
-            left = [key for key in keys if table.objects.exists(key)]
-            if len(left) == len(keys):
-                raise
-            keys = left
-
-
-def _log(table: LakeTable) -> Iterator[StoredObject]:
-    return table.objects.list("_delta_log/")
-
-
-def _log_entries(table: LakeTable) -> int:
-    keys = [stored.key for stored in _log(table)]
-    checkpoint = max(_versions(keys, _CHECKPOINT), default=-1)
-    return sum(version > checkpoint for version in _versions(keys, _COMMIT))
-
-
-def _versions(keys: Sequence[str], pattern: re.Pattern[str]) -> list[int]:
-    return [int(match[1]) for key in keys if (match := pattern.fullmatch(key))]
+def _name_of(partition: Partition) -> str:
+    return "the table" if partition is None else str(partition)

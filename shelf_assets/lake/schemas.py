@@ -1,4 +1,4 @@
-"""What a row is: the declared schema, grain and commit rule of every table. How rows are written belongs in `delta`."""
+"""Declared schema, grain, partitioning and commit rule of every table. How rows are written belongs in `delta`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,38 @@ import polars as pl
 UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 FLOAT32_LIST = pl.List(pl.Float32)
 
+# The values of raw_images.status.
+ACCEPTED, DUPLICATE, REJECTED = "accepted", "duplicate", "rejected"
+# The reason of a duplicate that looks like another photo and has bytes of its own.
+NEAR_DUPLICATE = "near_duplicate"
+
 
 class Rule(StrEnum):
-    """Which rows a commit may write; each is one function in `ledger`."""
+    """Which rows a commit may write. Each rule is a function in the package `rules`."""
 
+    APPEND_MISSING = "append_missing"
     MERGE_OBJECTS = "merge_objects"
-    INSERT_MISSING = "insert_missing"
+    REPLACE_DAY = "replace_day"
+    SLOWLY_CHANGING = "slowly_changing"
+
+
+class Partitioning(StrEnum):
+    """How a table is divided, and which columns that requires.
+
+    DAY: the first column is `day`, a Date; it is the Delta partition column. NONE: the table is one partition. VALIDITY:
+    one partition, and each row is valid from `valid_from` (inclusive) to `valid_to` (exclusive; null: no end is known).
+    """
+
+    DAY = "day"
+    NONE = "none"
+    VALIDITY = "validity"
+
+
+_PARTITIONING_OF_RULE = {
+    Rule.MERGE_OBJECTS: Partitioning.DAY,
+    Rule.REPLACE_DAY: Partitioning.DAY,
+    Rule.SLOWLY_CHANGING: Partitioning.VALIDITY,
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +55,7 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A declared table. `day` is always the first column, a Date, and the Delta partition column."""
+    """A declared table. SchemaError if its columns do not fit its partitioning, or its partitioning not its rule."""
 
     name: str
     grain: str
@@ -37,7 +63,29 @@ class TableSpec:
     rule: Rule
     columns: Mapping[str, Column]
     fingerprint: str | None = None
-    """Column that says from which input bytes a row was made: a row whose key is present with another fingerprint is stale."""
+    """Column that identifies the input bytes of a row: an existing row with the same key and another fingerprint is stale."""
+    partitioning: Partitioning = Partitioning.DAY
+
+    def __post_init__(self) -> None:
+        needed = _PARTITIONING_OF_RULE.get(self.rule, self.partitioning)
+        if self.partitioning is not needed:
+            raise SchemaError(f"{self.name}: the rule {self.rule} needs a table partitioned by {needed}")
+        if self.is_by_day and next(iter(self.schema.items()), None) != ("day", pl.Date):
+            raise SchemaError(f"{self.name}: a table partitioned by day has `day` as its first column")
+        if self.partitioning is Partitioning.VALIDITY:
+            if not {"valid_from", "valid_to"} <= set(self.columns):
+                raise SchemaError(f"{self.name}: a table with validity has the columns `valid_from` and `valid_to`")
+            if "valid_from" not in self.key or not self.entity_key:
+                raise SchemaError(f"{self.name}: the key of a table with validity is an entity's key and `valid_from`")
+
+    @property
+    def is_by_day(self) -> bool:
+        return self.partitioning is Partitioning.DAY
+
+    @property
+    def entity_key(self) -> tuple[str, ...]:
+        """The key without `valid_from`: identifies the entity whose versions a table with validity holds."""
+        return tuple(name for name in self.key if name != "valid_from")
 
     @property
     def schema(self) -> pl.Schema:
@@ -71,7 +119,7 @@ RAW_IMAGES = TableSpec(
         "width_px": Column(pl.Int32, "Width as stored, before EXIF orientation.", nullable=True),
         "height_px": Column(pl.Int32, "Height as stored, before EXIF orientation.", nullable=True),
         "exif_orientation": Column(pl.Int32, "EXIF orientation 1 to 8; 1 where none is given.", nullable=True),
-        "received_at": Column(UTC_MICROSECONDS, "When the store took the object in (its last-modified time)."),
+        "received_at": Column(UTC_MICROSECONDS, "When the object was stored (its last-modified time)."),
         "status": Column(pl.String, "accepted, duplicate (of an accepted photo of any day) or rejected."),
         "reason": Column(
             pl.String,
@@ -86,7 +134,7 @@ RAW_IMAGES = TableSpec(
         ),
         "perceptual_hash": Column(
             pl.Int64,
-            "64 bits of what the picture looks like, as a signed number; null when rejected or (nearly) flat.",
+            "Perceptual hash of 64 bits as a signed number; null when rejected or (nearly) flat.",
             nullable=True,
         ),
         "near_duplicate_group": Column(
@@ -95,7 +143,9 @@ RAW_IMAGES = TableSpec(
             nullable=True,
         ),
         "uploader": Column(
-            pl.String, "Keyed hash of the owner whose photo it is; null where no door took it in.", nullable=True
+            pl.String,
+            "Keyed hash of the owner whose photo it is; null for photos that did not come through the upload API.",
+            nullable=True,
         ),
     },
 )
@@ -115,7 +165,7 @@ CLASSIFICATIONS = TableSpec(
     name="classifications",
     grain="One row per accepted image and model: the top labels and their scores.",
     key=_PREDICTION_KEY,
-    rule=Rule.INSERT_MISSING,
+    rule=Rule.APPEND_MISSING,
     fingerprint="sha256",
     columns=_PREDICTION_COLUMNS
     | {
@@ -131,7 +181,7 @@ CLIP_EMBEDDINGS = TableSpec(
     name="clip_embeddings",
     grain="One row per accepted image and model: its unit vector.",
     key=_PREDICTION_KEY,
-    rule=Rule.INSERT_MISSING,
+    rule=Rule.APPEND_MISSING,
     fingerprint="sha256",
     columns=_PREDICTION_COLUMNS
     | {
@@ -144,7 +194,7 @@ STAGE_RUNS = TableSpec(
     name="stage_runs",
     grain="One row per run, stage and day that did work: what it cost.",
     key=("day", "run_id", "stage"),
-    rule=Rule.INSERT_MISSING,
+    rule=Rule.APPEND_MISSING,
     columns={
         "day": _DAY,
         "run_id": Column(pl.String, "Dagster run that spent this."),
@@ -164,7 +214,7 @@ TABLES: dict[str, TableSpec] = {spec.name: spec for spec in (RAW_IMAGES, CLASSIF
 
 
 def require_day(value: object) -> date:
-    """Return a calendar day. A string or a datetime is refused: silently taken, each has wiped or shifted days elsewhere."""
+    """Return a calendar day. Strings and datetimes raise SchemaError: converting them silently would delete or shift days."""
     if isinstance(value, datetime) or not isinstance(value, date):
         raise SchemaError(f"day must be a datetime.date, not {type(value).__name__} ({value!r})")
     return value
@@ -173,11 +223,11 @@ def require_day(value: object) -> date:
 def conform(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
     """Return `frame` with exactly the declared columns and types, in the declared order.
 
-    Widening casts are made; a lossy one, a Null-typed column, a missing, extra or wrongly typed column and a null in a
-    column that is declared not null raise SchemaError naming table and column.
+    Widening casts are made. A lossy cast, a Null-typed column, a missing, extra or wrongly typed column, a null in a column
+    that is declared not null, a repeated key and a `valid_to` that is not after `valid_from` raise SchemaError.
     """
     day_dtype = frame.schema.get("day")
-    if day_dtype != pl.Date:
+    if spec.is_by_day and day_dtype != pl.Date:
         raise SchemaError(f"{spec.name}.day must be a Date, not {day_dtype}: convert it before writing")
     if missing := [name for name in spec.columns if name not in frame.columns]:
         raise SchemaError(f"{spec.name} lacks the column(s) {', '.join(missing)}")
@@ -192,6 +242,11 @@ def conform(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
             raise SchemaError(f"{spec.name}.{name} is declared not null, yet {conformed[name].null_count()} rows are")
     if frame.height and conformed.select(spec.key).is_duplicated().any():
         raise SchemaError(f"{spec.name}: rows repeat the key ({', '.join(spec.key)})")
+    if (
+        spec.partitioning is Partitioning.VALIDITY
+        and conformed.filter(pl.col("valid_to") <= pl.col("valid_from")).height
+    ):
+        raise SchemaError(f"{spec.name}: valid_to must be later than valid_from")
     return conformed
 
 

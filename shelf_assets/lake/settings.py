@@ -1,4 +1,4 @@
-"""Settings of the lake: where photos and tables rest, how tables are maintained, and access to S3."""
+"""Settings of the lake: location of photos and tables, table maintenance, and access to S3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 
 class S3Settings(BaseModel):
-    """Access to an S3 server, read from the variables that every AWS tool knows. Without keys, the pod's role is used."""
+    """Access to an S3 server, read from the usual AWS variables. Without keys, the pod's role is used."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,13 +35,13 @@ class S3Settings(BaseModel):
 
 
 class LakeSettings(BaseModel):
-    """`url` is set by `Settings` where nobody names one: `<home>/lake`."""
+    """`Settings` sets `url` to `<home>/lake` by default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(
         "",
-        description="Where photos and tables rest: file:///folder or s3://bucket/prefix. Default: <home>/lake.",
+        description="Location of photos and tables: file:///folder or s3://bucket/prefix. Default: <home>/lake.",
     )
     small_file_bytes: int = Field(
         32_000_000,

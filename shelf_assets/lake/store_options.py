@@ -1,4 +1,4 @@
-"""The lake's store by its settings: options of the S3 clients, and the object store itself."""
+"""The lake's store from its settings: options of the S3 clients, and the object store itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from shelf_assets.lake.settings import LakeSettings
 
 
 def store_options(lake: LakeSettings) -> dict[str, str]:
-    """Options of the store by the names that delta-rs, obstore and dagster-deltalake share; without keys, S3 clients ask for
-    the pod's role."""
+    """Options of the store under the names that delta-rs, obstore and dagster-deltalake share; none for a folder.
+
+    Without keys, S3 clients use the pod's role.
+    """
     if not lake.on_s3:
         return {}
     s3 = lake.s3
@@ -25,5 +27,5 @@ def store_options(lake: LakeSettings) -> dict[str, str]:
 
 
 def open_object_store(lake: LakeSettings, retry_options: RetryOptions | None = None) -> ObjectStore:
-    """The lake's objects. Raises StoreUnavailable where the lake is a folder that cannot be made."""
+    """Open the lake's objects. Raises StoreUnavailable if the lake is a folder that cannot be made."""
     return ObjectStore.of_delta(lake.url, store_options(lake), retry_options or RetryOptions())

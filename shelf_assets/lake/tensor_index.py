@@ -1,6 +1,6 @@
-"""What tensors a day has: the indexes beside its shards, read once for a pass, and the questions asked of them.
+"""The index of a day's tensors: read once from the indexes beside its shards, then queried.
 
-How shards are written and read belongs in `shards`.
+How shards are written and read belongs in `tensor_store`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import polars as pl
 
 from shelf_assets.lake.object_store import ObjectStore
 
-# An index is a small object: what reading it costs is the store's answer, 30 ms on S3. A day of 100,000 has a hundred.
+# An index is a small object: reading it costs one request, 30 ms on S3. A day of 100,000 photos has a hundred of them.
 _READ_AT_ONCE = 16
 
-# Where a record batch lies in its shard: start and size in bytes, rows.
+# Position of a record batch in its shard: start and size in bytes, rows.
 Place = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class TensorIndex:
-    """A day's tensors as they were when its indexes were read.
+    """A day's tensors at the moment when its indexes were read.
 
     `entries` has one row per sha256, a tensor or a failure: image_id, sha256, shard (null for a failure), row, reason,
-    detail. A tensor is one of bytes: it serves every photo that has them, whatever image_id it was made for. `places` are
-    those of a shard's record batches; shards of an older version are not in it.
+    detail. A tensor belongs to bytes: it serves every photo with these bytes, whatever image_id it was made for. `places`
+    are the record batches of each shard; shards of an older version are missing there.
     """
 
     entries: pl.DataFrame
@@ -41,34 +41,34 @@ class TensorIndex:
 
     @property
     def failures(self) -> pl.DataFrame:
-        """The entries of which no tensor could be made."""
+        """The entries for which no tensor could be made."""
         return self.entries.filter(pl.col("reason").is_not_null())
 
     def missing(self, accepted: pl.DataFrame) -> pl.DataFrame:
-        """The accepted photos that have no tensor here yet; those that failed before are tried again only if `gone`."""
-        settled = self.entries.filter(pl.col("reason").is_null() | (pl.col("reason") != "gone"))
-        return accepted.join(settled, on="sha256", how="anti")
+        """The accepted photos without a tensor or a failure; failures with the reason `gone` are tried again."""
+        final = self.entries.filter(pl.col("reason").is_null() | (pl.col("reason") != "gone"))
+        return accepted.join(final, on="sha256", how="anti")
 
     def ready(self, accepted: pl.DataFrame) -> pl.DataFrame:
-        """The accepted photos that have a tensor here."""
+        """The accepted photos that have a tensor."""
         return accepted.join(self.tensors, on="sha256", how="semi")
 
     def not_failed(self, accepted: pl.DataFrame) -> pl.DataFrame:
-        """The accepted photos of which a tensor is here or may be made."""
+        """The accepted photos that have a tensor or may get one."""
         return accepted.join(self.failures, on="sha256", how="anti")
 
 
 def read_index(store: ObjectStore, prefix: str) -> TensorIndex:
-    """The index of the day under this prefix, from all of its shards'."""
+    """Read the index of the day under this prefix from the indexes of all its shards."""
     listed = sorted(stored.key for stored in store.list(prefix))
     with ThreadPoolExecutor(_READ_AT_ONCE, thread_name_prefix="index") as pool:
         read = list(pool.map(lambda key: json.loads(store.get(key)), (key for key in listed if key.endswith(".json"))))
     rows = [row for entry in read for row in _rows(entry)]
     frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
-    # A bucket's expiry may take a shard before its index: its tensors are to be made again.
+    # A bucket's expiry may delete a shard before its index: its tensors must be made again.
     shards = [key.removeprefix(prefix) for key in listed if key.endswith(".arrow")]
     frame = frame.filter(pl.col("shard").is_null() | pl.col("shard").is_in(shards))
-    # A failure gives way to a tensor that a later run could make, and `gone` to a reason found in the bytes.
+    # A tensor that a later run made replaces a failure, and a reason found in the bytes replaces `gone`.
     rank = pl.col("reason").is_not_null().cast(pl.Int8) + (pl.col("reason") == "gone").fill_null(False)
     entries = frame.sort(rank, maintain_order=True).unique("sha256", keep="first", maintain_order=True)
     return TensorIndex(entries, {entry["shard"]: entry["batches"] for entry in read if "batches" in entry})

@@ -1,8 +1,8 @@
-"""How a day's tensors rest: Arrow IPC streams of uint8 pixels, each with a small index beside it, read back batch by batch.
+"""Store of a day's tensors: Arrow IPC streams of uint8 pixels (shards), each with a small index, read batch by batch.
 
-Layout, under the lake: `tensors/<geometry digest>/<day>/<name>.arrow` and `<name>.json`. A shard counts from the moment its
-index is written, which is after the shard itself: a killed run leaves at most a shard without index, which nobody reads.
-Indexes are never changed, so two runs of a day do not disturb each other; a photo in two of them is read once.
+Layout in the lake: `tensors/<geometry digest>/<day>/<name>.arrow` and `<name>.json`. A shard exists once its index is
+written, which happens after the shard itself: a killed run leaves at most a shard without index, which is never read.
+Indexes never change, so that two runs of a day do not disturb each other; a photo in two shards is read once.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from shelf_assets.lake.object_store import Buffer, ObjectStore, Upload
 from shelf_assets.lake.schemas import require_day
 from shelf_assets.lake.tensor_index import Place, TensorIndex, read_index
 
-# 64 tensors are 9.6 MB: what a reader holds, whatever the shard's size.
+# 64 tensors are 9.6 MB: a reader's memory, whatever the size of the shard.
 ROWS_PER_RECORD_BATCH = 64
-# Record batches under way to a reader: one hides the store's 30 ms behind the work on another, at 9.6 MB each.
+# Record batches that a reader prefetches, 9.6 MB each: the store's 30 ms pass while another batch is processed.
 BATCHES_AHEAD = 3
 
 
@@ -41,7 +41,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class TensorFailure:
-    """An accepted image of which no tensor could be made, and why."""
+    """An accepted image for which no tensor could be made, with the reason."""
 
     image_id: str
     sha256: str
@@ -70,14 +70,14 @@ class TensorDay:
         return f"{self.store.root_url}/{self.prefix}"
 
     def index(self) -> TensorIndex:
-        """What rests here now."""
+        """Read the current index."""
         return read_index(self.store, self.prefix)
 
     @contextmanager
     def writer(self, shard_images: int) -> Iterator[ShardWriter]:
-        """Write tensors one by one, holding one record batch at a time; a shard is kept as soon as it is full.
+        """Write tensors one by one with one record batch in memory; each shard is stored as soon as it is full.
 
-        When the block ends early (an error, Ctrl-C) the shard under way is closed and kept.
+        If the block ends early (an error, Ctrl-C), the current shard is closed and stored.
         """
         writer = ShardWriter(self.store, self.prefix, self.size_px, shard_images)
         try:
@@ -93,7 +93,10 @@ class TensorDay:
         return writer.written
 
     def read(self, wanted: pl.DataFrame, index: TensorIndex | None = None) -> Iterator[Tensor]:
-        """Tensors of the wanted photos (image_id, sha256), few record batches in memory; by an index that was read before."""
+        """Read the tensors of the wanted photos (image_id, sha256), with few record batches in memory.
+
+        `index` avoids reading the index again.
+        """
         index = index or self.index()
         chosen = index.tensors.drop("image_id").join(wanted.select("image_id", "sha256").unique("sha256"), on="sha256")
         for (shard,), rows in chosen.group_by("shard", maintain_order=True):
@@ -106,8 +109,8 @@ class TensorDay:
     def _rows(
         self, shard: str, batches: Sequence[Place] | None, wanted: Container[int]
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """The rows of those record batches that hold a wanted row, whose pixels are views of what was read."""
-        if batches is None:  # written before the index told where the batches lie
+        """(row, pixels) of all rows of the record batches with a wanted row; pixels are views of the bytes that were read."""
+        if batches is None:  # a shard of an older version, whose index has no positions of batches
             yield from self._all_rows(shard)
             return
         row = 0
@@ -122,7 +125,7 @@ class TensorDay:
             yield from enumerate(pixels, first_row)
 
     def _fetched(self, shard: str, places: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, Buffer]]:
-        """(first row, bytes) of record batches in order, with the next ones under way."""
+        """(first row, bytes) of record batches in order, prefetching the next ones."""
         waiting: deque[tuple[int, Future[Buffer]]] = deque()
         pool = ThreadPoolExecutor(BATCHES_AHEAD, thread_name_prefix="shard")
         try:
@@ -152,14 +155,14 @@ def _schema(size_px: int) -> pa.Schema:
 
 
 def _pixels(record_batch: pa.RecordBatch, size_px: int) -> np.ndarray:
-    """uint8, N × 3 × size × size: a view of the record batch."""
+    """The pixels as uint8, N × 3 × size × size: a view of the record batch."""
     column = record_batch.column("pixels")
     flat = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, 3, size_px, size_px)
     return flat[column.offset : column.offset + len(column)]
 
 
 class ShardWriter:
-    """The writing of a day's shards, one after the other; `written` says what is kept so far."""
+    """Writes the shards of a day one after the other; `written` counts what is stored so far."""
 
     def __init__(self, store: ObjectStore, prefix: str, size_px: int, shard_images: int) -> None:
         self.store, self.prefix, self.size_px, self.shard_images = store, prefix, size_px, shard_images
@@ -173,14 +176,14 @@ class ShardWriter:
             self.close()
 
     def close(self) -> None:
-        """Close the shard under way, if there is one; adding goes on in a new one."""
+        """Close the current shard, if any; `add` begins a new one."""
         if self._shard is not None:
             full, self._shard = self._shard, None
             self.written = full.close_into(self.written)
 
 
 class _OpenShard:
-    """A shard under way. Its file is opened with the first tensor, so that failures alone make only an index."""
+    """A shard being written. Its file is opened with the first tensor, so that failures alone make only an index."""
 
     def __init__(self, store: ObjectStore, prefix: str, size_px: int) -> None:
         self.store, self.prefix, self.size_px = store, prefix, size_px
@@ -210,7 +213,7 @@ class _OpenShard:
             self._file.close()
         index = {
             "shard": f"{self.name}.arrow" if self.rows else None,
-            # Where each record batch lies (start and size in bytes, rows): who wants few photos reads few batches.
+            # Position of each record batch (start and size in bytes, rows), so that few photos need few batches.
             "batches": self._batches,
             "images": self.rows,
             "failures": [vars(failure) for failure in self.failures],
@@ -235,7 +238,7 @@ class _OpenShard:
         if self._file is None or self._writer is None:
             self._file = self.store.open_writer(f"{self.prefix}{self.name}.arrow")
             self._writer = pa.ipc.new_stream(self._file, schema)
-        start_bytes = self._file.tell() or schema.serialize().size  # the schema goes out with the first batch
+        start_bytes = self._file.tell() or schema.serialize().size  # the schema is written with the first batch
         self._writer.write_batch(batch)
         self._batches.append((start_bytes, self._file.tell() - start_bytes, len(batch)))
         self._bytes += batch.nbytes

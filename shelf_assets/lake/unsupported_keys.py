@@ -1,6 +1,7 @@
-"""Keys that obstore cannot name (empty or dotted segments, control characters): listed and read another, slower way.
+"""Keys that obstore does not support (empty or dotted segments, control characters): recognised, and listed another way.
 
-One such key fails obstore's listing of its whole day. Everything else about objects belongs in `object_store`.
+One such key fails obstore's listing of its whole day, so that a listing falls back to this slower one. Objects with such a
+key are only listed, never read or deleted: a row of raw_images rejects them as `unsupported_key`.
 """
 
 from __future__ import annotations
@@ -21,22 +22,29 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 Listed = tuple[str, int, str, datetime]
 
 
+class UnsupportedKey(ValueError):
+    """obstore cannot address an object by this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the key {key!r} has empty or dotted segments or control characters, which are not supported")
+
+
 def is_unsupported(key: str) -> bool:
-    """Whether obstore refuses the key. It takes one slash at the end: the marker of a folder."""
+    """Whether obstore refuses the key. It accepts one slash at the end: the marker of a folder."""
     plain = key.removesuffix("/")
     return bool(_CONTROL.search(plain) or _DOTTED_OR_EMPTY.search(plain))
 
 
 def list_all(root_url: str, s3_config: Mapping[str, str], prefix: str, after: str | None) -> Iterator[Listed]:
-    """(key, size_bytes, etag, received_at) of every object under a prefix, odd or not, as obstore would give them.
+    """(key, size_bytes, etag, received_at) of every object under a prefix, with any key, in obstore's terms.
 
-    A bucket is listed from behind the key `after`; a folder has no order and is listed whole.
+    A bucket is listed from the key `after` on (exclusive); a folder has no order and is listed whole.
     """
     bucket, root = _place(root_url)
     if bucket is None:
         yield from _list_folder(Path(root), prefix)
         return
-    with _explained(f"listing {prefix}", root_url):
+    with _store_errors(f"listing {prefix}", root_url):
         pages = (
             _client(s3_config)
             .get_paginator("list_objects_v2")
@@ -49,44 +57,13 @@ def list_all(root_url: str, s3_config: Mapping[str, str], prefix: str, after: st
                 yield key, int(found["Size"]), str(found["ETag"]), found["LastModified"]
 
 
-def read(root_url: str, s3_config: Mapping[str, str], key: str) -> bytes | None:
-    """The object's bytes; None where it is gone."""
-    bucket, root = _place(root_url)
-    if bucket is None:
-        try:
-            return _path(root, key).read_bytes()
-        except FileNotFoundError:
-            return None
-    client = _client(s3_config)
-    with _explained(f"reading {key!r}", root_url):
-        try:
-            return client.get_object(Bucket=bucket, Key=root + key)["Body"].read()
-        except client.exceptions.NoSuchKey:
-            return None
-
-
-def delete(root_url: str, s3_config: Mapping[str, str], key: str) -> None:
-    bucket, root = _place(root_url)
-    if bucket is None:
-        _path(root, key).unlink(missing_ok=True)
-        return
-    with _explained(f"deleting {key!r}", root_url):
-        _client(s3_config).delete_object(Bucket=bucket, Key=root + key)
-
-
 def _place(root_url: str) -> tuple[str | None, str]:
-    """Bucket and key prefix of a lake on S3, else None and the folder."""
+    """Bucket and key prefix of a lake on S3; None and the folder of a lake on disk."""
     parts = urlsplit(root_url)
     if parts.scheme != "s3":
         return None, unquote(parts.path)
     prefix = parts.path.strip("/")
     return parts.netloc, f"{prefix}/" if prefix else ""
-
-
-def _path(root: str, key: str) -> Path:
-    if _DOTTED_OR_EMPTY.search(key):
-        raise ValueError(f"{key!r} leaves its folder; no listing gives such a key")
-    return Path(root) / key
 
 
 def _list_folder(root: Path, prefix: str) -> Iterator[Listed]:
@@ -99,7 +76,7 @@ def _list_folder(root: Path, prefix: str) -> Iterator[Listed]:
 
 
 def _client(s3_config: Mapping[str, str]) -> Any:
-    """boto3's: it takes any key. It costs ten times obstore's CPU, and is here for these few keys alone."""
+    """boto3's client: it accepts any key, at ten times obstore's CPU."""
     import boto3
     from botocore.config import Config
 
@@ -115,7 +92,7 @@ def _client(s3_config: Mapping[str, str]) -> Any:
 
 
 @contextmanager
-def _explained(doing: str, root_url: str) -> Iterator[None]:
+def _store_errors(doing: str, root_url: str) -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

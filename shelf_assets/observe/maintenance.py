@@ -18,7 +18,7 @@ def rows_due(lake: Lake, policy: Policy) -> Iterator[Row]:
         if found is not None:
             now, freed_bytes = found.health, sum(stored.size_bytes for stored in found.unneeded)
             sizes = (now.rows, now.files, _mb(now.data_bytes), now.log_entries)
-            yield (name, *sizes, len(found.days), len(found.unneeded), _mb(freed_bytes))
+            yield (name, *sizes, len(found.partitions), len(found.unneeded), _mb(freed_bytes))
 
 
 def rows_done(lake: Lake, policy: Policy, notice: Callable[[str], None]) -> Iterator[Row]:

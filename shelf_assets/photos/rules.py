@@ -139,6 +139,7 @@ RULES: tuple[Rule, ...] = (
     Rule("decoder_died", 422, "Decoding the file crashed the decoder or took more memory than the limit."),
     Rule("too_slow", 422, "Decoding the file took longer than the limit."),
     Rule("no_owner", 422, "The file was uploaded without a form, so it has no owner."),
+    Rule("unsupported_key", 422, "Its object key has empty or dotted segments or control characters."),
     Rule("gone", 404, "The object was deleted or changed before it was read."),
 )
 

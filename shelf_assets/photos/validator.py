@@ -90,6 +90,12 @@ class ValidatedObject:
     perceptual_hash: int | None = None
 
 
+def unsupported_key() -> ValidatedObject:
+    """The result for an object whose key the store's client does not support, so that it cannot be read."""
+    detail = "empty or dotted segments or control characters; store the photo under another key"
+    return ValidatedObject(None, ValidationResult(reason="unsupported_key", detail=detail))
+
+
 def validate(size_bytes: int, data: bytes | None, limits: Limits, geometry: Geometry | None = None) -> ValidatedObject:
     """Validate one listed object. `data` is None where the object is larger than the limit or was gone when it was read.
 

@@ -15,9 +15,10 @@ from shelf_assets.lake.object_store import StoredObject, image_id_of
 from shelf_assets.lake.object_writer import ObjectWithMetadata
 from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.lake.tensor_store import Tensor
+from shelf_assets.lake.unsupported_keys import is_unsupported
 from shelf_assets.observe.progress import Progress
 from shelf_assets.photos.limits import Limits
-from shelf_assets.photos.validator import ValidatedObject, validate
+from shelf_assets.photos.validator import ValidatedObject, unsupported_key, validate
 from shelf_assets.pipeline.photo_reader import PhotoReader
 from shelf_assets.pipeline.tensors import Tensors
 from shelf_assets.vision.engine import StageTimer
@@ -53,8 +54,10 @@ class Ingest:
         def validated(
             listed: StoredObject, found: ObjectWithMetadata | None
         ) -> tuple[dict[str, object], np.ndarray | None]:
+            if is_unsupported(listed.key):
+                return _row(day, listed, unsupported_key(), None), None
             result = validate(listed.size_bytes, None if found is None else found.data, self.limits, geometry)
-            uploader = None if found is None else uploader_of(found.facts)
+            uploader = None if found is None else uploader_of(found.metadata)
             return _row(day, listed, result, uploader), result.pixels
 
         frames, rows = [RAW_IMAGES.empty()], list[dict[str, object]]()

@@ -76,7 +76,7 @@ def test_an_upload_is_kept_as_it_came_or_under_another_name(uploads: UploadStore
     assert validate(uploads, image_id) == Outcome("accepted", image_id, image_id)
     kept = photo_in(uploads, image_id)
     assert b"Canary" not in kept.data and b"Exif" not in kept.data
-    assert (kept.facts["owner"], kept.facts["camera"]) == (OWNER, "CanaryWorks Model 7")
+    assert (kept.metadata["owner"], kept.metadata["camera"]) == (OWNER, "CanaryWorks Model 7")
     assert not keys(uploads, INCOMING) and not keys(uploads, QUARANTINE)
 
 
@@ -85,7 +85,7 @@ def test_a_refused_upload_is_lost_or_its_original_stays(uploads: UploadStore) ->
     assert validate(uploads, image_id) == Outcome("refused", image_id, reason="not_an_image")
     kept = quarantined(uploads, image_id)
     assert kept.data == b"MZ" + from_a_camera()
-    assert (kept.facts["owner"], kept.facts["reason"]) == (OWNER, "not_an_image")
+    assert (kept.metadata["owner"], kept.metadata["reason"]) == (OWNER, "not_an_image")
     assert not keys(uploads, INCOMING) and not keys(uploads, IMAGES)
 
 
@@ -93,7 +93,7 @@ def test_a_refused_upload_is_lost_or_its_original_stays(uploads: UploadStore) ->
 def test_an_object_that_no_form_put_becomes_a_photo(uploads: UploadStore, owner: str | None) -> None:
     image_id = upload(uploads, from_a_camera(), owner)
     assert validate(uploads, image_id) == Outcome("refused", image_id, reason="no_owner")
-    assert quarantined(uploads, image_id).facts["reason"] == "no_owner"
+    assert quarantined(uploads, image_id).metadata["reason"] == "no_owner"
     assert BY_REASON["no_owner"].sentence
     assert not keys(uploads, IMAGES)
 
@@ -177,7 +177,7 @@ def test_who_sent_a_bad_photo_cannot_send_a_good_one(uploads: UploadStore) -> No
     validate(uploads, image_id)
     upload(uploads, from_a_camera(), image_id=image_id)
     assert validate(uploads, image_id).ending == "accepted"
-    assert photo_in(uploads, image_id).facts["camera"] == "CanaryWorks Model 7"
+    assert photo_in(uploads, image_id).metadata["camera"] == "CanaryWorks Model 7"
 
 
 def test_the_same_bytes_become_two_photos(uploads: UploadStore) -> None:
@@ -306,7 +306,7 @@ def test_two_that_judge_one_upload_at_once_spoil_it(uploads: UploadStore) -> Non
         return await asyncio.gather(*validated)
 
     assert asyncio.run(both()) == [Outcome("accepted", image_id, image_id)] * 2
-    assert photo_in(uploads, image_id).facts["owner"] == OWNER
+    assert photo_in(uploads, image_id).metadata["owner"] == OWNER
     assert not keys(uploads, INCOMING)
 
 

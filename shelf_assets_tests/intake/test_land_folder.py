@@ -41,7 +41,7 @@ def test_a_landed_photo_keeps_what_the_camera_wrote(lake: LakeUnderTest) -> None
         stored = ObjectWriter(lake.lake.objects).find(key)
         assert stored is not None
         assert b"Canary" not in stored.data and b"Exif" not in stored.data
-        assert stored.facts["camera"] == "CanaryWorks Model 7"
+        assert stored.metadata["camera"] == "CanaryWorks Model 7"
 
 
 def test_landing_a_folder_again_makes_new_objects(disk_lake: LakeUnderTest) -> None:

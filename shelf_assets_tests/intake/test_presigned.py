@@ -42,7 +42,7 @@ def test_a_form_puts_no_photo_or_forgets_whose_it_is(s3_lake: LakeUnderTest, ima
     assert answer.is_success, answer.text
     stored = ObjectWriter(s3_lake.lake.objects).find(f"{INCOMING}/{image_id}")
     assert stored is not None
-    assert (len(stored.data), stored.facts) == (size_bytes, {"owner": OWNER})
+    assert (len(stored.data), stored.metadata) == (size_bytes, {"owner": OWNER})
 
 
 @pytest.mark.s3

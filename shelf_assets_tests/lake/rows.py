@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from shelf_assets.lake.ledger import ACCEPTED, Change
 from shelf_assets.lake.object_store import day_prefix, image_id_of
-from shelf_assets.lake.schemas import CLASSIFICATIONS, RAW_IMAGES, STAGE_RUNS
+from shelf_assets.lake.rules.change import Change
+from shelf_assets.lake.schemas import ACCEPTED, CLASSIFICATIONS, RAW_IMAGES, STAGE_RUNS
 
 DAY = date(2025, 3, 1)
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -92,9 +92,11 @@ def stage_runs(run_ids: Iterable[str], day: date = DAY) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=STAGE_RUNS.schema)
 
 
-def applied(resting: pl.DataFrame, change: Change | None) -> pl.DataFrame:
-    """What rests after a change: the days it replaces make way, its rows are added."""
+def applied(existing: pl.DataFrame, change: Change | None) -> pl.DataFrame:
+    """The table's rows after a change."""
     if change is None:
-        return resting
-    kept = resting.filter(~pl.col("day").is_in(list(change.replaced_days)))
-    return pl.concat([kept, change.rows])
+        return existing
+    if change.replaces_table:
+        return change.rows
+    is_replaced = pl.col("day").is_in(list(change.replaced_days)) if change.replaced_days else pl.lit(False)
+    return pl.concat([existing.filter(~is_replaced), change.rows])

@@ -10,21 +10,23 @@ import pytest
 
 from shelf_assets.lake import delta
 from shelf_assets.lake.delta import CommitConflict, LakeTable
-from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, RULES
-from shelf_assets.lake.schemas import Rule
+from shelf_assets.lake.known_rows import KnownRows
+from shelf_assets.lake.rules.change import Change
+from shelf_assets.lake.schemas import ACCEPTED, DUPLICATE, TableSpec
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predictions, stage_runs
 from shelf_assets_tests.lake.writers import PROCESSES, commit_grown, commit_rows, commit_runs, together
 
 OTHER_DAY = DAY + timedelta(days=1)
+# The first round already meets seven others; more of them add time and no case.
+COMMITS_EACH = 4
 
 
 def test_eight_processes_lose_a_commit_or_write_one_twice(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
-    counts = together(
-        processes, commit_runs, [(lake.lake, f"w{n}", 10, DAY + timedelta(days=n // 2)) for n in range(PROCESSES)]
-    )
+    writers = [(lake.lake, f"w{n}", COMMITS_EACH, DAY + timedelta(days=n // 2)) for n in range(PROCESSES)]
+    counts = together(processes, commit_runs, writers)
     resting = lake.lake.table("stage_runs").scan().collect()
-    assert sum(counts) == resting.height == PROCESSES * 10
+    assert sum(counts) == resting.height == PROCESSES * COMMITS_EACH
     assert resting["run_id"].n_unique() == resting.height
 
 
@@ -63,22 +65,19 @@ def test_the_same_bytes_on_many_days_at_once_are_accepted_twice(
 
 
 class Interloper:
-    """Stands in for a rule: whenever a commit has read the table, commits other rows before it can write its own."""
+    """Stands in for a table's rule: whenever a commit has read the table, commits other rows before it can write its own."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, rule: Rule, table: LakeTable, rows: list[pl.DataFrame]) -> None:
-        self.rule, self.table, self.rows = RULES[rule], table, rows
-        self.decisions, self.speaking = 0, False
-        monkeypatch.setitem(RULES, rule, self)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, table: LakeTable, rows: list[pl.DataFrame]) -> None:
+        self.rule, self.rows, self.decisions = table.rule, rows, 0
+        self.other = LakeTable(table.spec, table.uri, table.storage_options)
+        table.rule = self
         monkeypatch.setattr(delta, "LONGEST_PAUSE_SECONDS", 0.01)
 
-    def __call__(self, incoming: pl.DataFrame, table: pl.LazyFrame, spec: object, *rest: object) -> object:
-        change = self.rule(incoming, table, spec, *rest)  # type: ignore[arg-type]
-        if not self.speaking:
-            self.decisions += 1
-            if self.rows:
-                self.speaking = True
-                self.table.commit(self.rows.pop())
-                self.speaking = False
+    def __call__(self, incoming: pl.DataFrame, known: KnownRows, spec: TableSpec) -> Change | None:
+        change = self.rule(incoming, known, spec)
+        self.decisions += 1
+        if self.rows:
+            self.other.commit(self.rows.pop())
         return change
 
 
@@ -87,7 +86,7 @@ def test_a_commit_between_reading_and_writing_is_overlooked(
 ) -> None:
     table = lake.lake.table("raw_images")
     meanwhile = photos([photo("a", "same", OTHER_DAY)])
-    watch = Interloper(monkeypatch, Rule.MERGE_OBJECTS, lake.lake.table("raw_images"), [meanwhile])
+    watch = Interloper(monkeypatch, table, [meanwhile])
     table.commit(photos([photo("a", "same")]))
     assert watch.decisions == 2, "the loser decides again"
     assert dict(table.scan().select("day", "status").collect().iter_rows()) == {DAY: DUPLICATE, OTHER_DAY: ACCEPTED}
@@ -97,7 +96,7 @@ def test_predictions_of_one_day_by_two_runs_rest_twice(lake: LakeUnderTest, monk
     table = lake.lake.table("classifications")
     table.commit(predictions([prediction("z")]))
     meanwhile = predictions([prediction("a"), prediction("b")])
-    Interloper(monkeypatch, Rule.INSERT_MISSING, lake.lake.table("classifications"), [meanwhile])
+    Interloper(monkeypatch, table, [meanwhile])
     commit = table.commit(predictions([prediction("b"), prediction("c")]))
     assert commit.committed and commit.rows_new == 1
     assert sorted(table.scan().collect()["image_id"]) == ["a", "b", "c", "z"]
@@ -106,7 +105,7 @@ def test_predictions_of_one_day_by_two_runs_rest_twice(lake: LakeUnderTest, monk
 def test_predictions_of_two_days_wait_for_each_other(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = lake.lake.table("classifications")
     meanwhile = predictions([prediction("a", day=OTHER_DAY)])
-    watch = Interloper(monkeypatch, Rule.INSERT_MISSING, lake.lake.table("classifications"), [meanwhile])
+    watch = Interloper(monkeypatch, table, [meanwhile])
     assert table.commit(predictions([prediction("a")])).rows_new == 1
     assert watch.decisions == 1, "another day's commit is no conflict"
     assert table.scan().collect().height == 2
@@ -116,7 +115,7 @@ def test_a_rewritten_day_swallows_rows_that_came_between(lake: LakeUnderTest, mo
     table = lake.lake.table("classifications")
     table.commit(predictions([prediction("a", "old bytes")]))
     meanwhile = predictions([prediction("late")])
-    Interloper(monkeypatch, Rule.INSERT_MISSING, lake.lake.table("classifications"), [meanwhile])
+    Interloper(monkeypatch, table, [meanwhile])
     table.commit(predictions([prediction("a", "new bytes")]))
     assert sorted(table.scan().collect()["label"]) == ["a new bytes", "late bytes"]
 
@@ -126,7 +125,7 @@ def test_endless_conflicts_never_end_or_lose_rows_in_silence(
 ) -> None:
     table = disk_lake.lake.table("classifications")
     meanwhile = [predictions([prediction(f"other{n}")]) for n in range(5)]
-    Interloper(monkeypatch, Rule.INSERT_MISSING, disk_lake.lake.table("classifications"), meanwhile)
+    Interloper(monkeypatch, table, meanwhile)
     monkeypatch.setattr(delta, "MAX_ATTEMPTS", 3)
     with pytest.raises(CommitConflict, match=r"classifications: 3 commits in a row lost.*run it again"):
         table.commit(predictions([prediction("mine")]))

@@ -123,9 +123,9 @@ def elsewhere(lake: Lake, **changed: str) -> Lake:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"secret_access_key": "wrong"}, "credentials are refused; look at AWS_ACCESS_KEY_ID"),
-        ({"access_key_id": "wrong"}, "credentials are refused; look at AWS_ACCESS_KEY_ID"),
-        ({"endpoint": "nobody"}, "no server answers; look at AWS_ENDPOINT_URL"),
+        ({"secret_access_key": "wrong"}, "credentials are refused; check AWS_ACCESS_KEY_ID"),
+        ({"access_key_id": "wrong"}, "credentials are refused; check AWS_ACCESS_KEY_ID"),
+        ({"endpoint": "nobody"}, "no server answers; check AWS_ENDPOINT_URL"),
     ],
 )
 def test_a_wrong_key_or_server_hangs_or_is_not_named(
@@ -162,7 +162,7 @@ def test_an_unknown_bucket_reads_as_an_empty_lake(s3_lake: LakeUnderTest) -> Non
         lambda: unknown.objects.get("images/x"),
         lambda: unknown.table("stage_runs").commit(stage_runs(["a"])),
     ):
-        with pytest.raises(StoreUnavailable, match=r"make (it|the bucket).* mend SHELF_LAKE_URL"):
+        with pytest.raises(StoreUnavailable, match=r"make (it|the bucket).* correct SHELF_LAKE_URL"):
             attempt()
 
 
@@ -229,7 +229,7 @@ def test_a_full_disk_loses_what_was_there_before(small_disk: Path) -> None:
     version = lake.table("classifications").commit(predictions([prediction("kept")])).version
     failed = commit_too_much(lake.url)
     assert failed.returncode == 1 and "the disk is full" in failed.stderr, failed.stderr
-    assert "Free room and run it again" in failed.stderr
+    assert "Free space and run it again" in failed.stderr
     assert_untouched(lake, version)
     with pytest.raises(StoreUnavailable, match="the disk is full"):
         lake.objects.put("images/big", b"x" * 2_000_000)

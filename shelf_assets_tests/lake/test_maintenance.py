@@ -17,8 +17,9 @@ from shelf_assets.lake import delta
 from shelf_assets.lake import maintenance as upkeep
 from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.ledger import ACCEPTED, the_day_as_it_is
 from shelf_assets.lake.maintenance import Policy, RowsChanged, due, health, maintain, vacuum
+from shelf_assets.lake.rules.change import same_rows
+from shelf_assets.lake.schemas import ACCEPTED
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predictions
 from shelf_assets_tests.lake.writers import PROCESSES, commit_rows, commit_runs, tend_often, together
@@ -62,7 +63,7 @@ def test_packing_changes_a_row_or_touches_a_whole_day(lake: LakeUnderTest) -> No
     assert evidence is not None
     assert resting(table).equals(rows)
     (packed,) = evidence.packed
-    assert (packed.day, packed.rows, packed.files_before, packed.files_after) == (DAY, 10, 5, 1)
+    assert (packed.partition, packed.rows, packed.files_before, packed.files_after) == (DAY, 10, 5, 1)
     assert packed.version == evidence.after.version == evidence.before.version + 1
     assert (evidence.before.files, evidence.before.small_files) == (6, 5)
     assert (evidence.after.files, evidence.after.small_files) == (2, 0)
@@ -92,7 +93,7 @@ def test_a_look_at_what_is_due_that_changes_something(lake: LakeUnderTest) -> No
     objects = {stored.key for stored in table.objects.list("")}
     found = due(table, AT_ONCE)
     assert found is not None
-    assert found.days == (DAY,)
+    assert found.partitions == (DAY,)
     assert len(found.unneeded) == 5, "the day's files before it was rewritten for the new bytes"
     assert {stored.key for stored in table.objects.list("")} == objects
 
@@ -154,14 +155,14 @@ def test_a_file_that_an_other_upkeep_deletes_at_the_same_time_fails_ours(
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     upkeep.pack_small_files(table, AT_ONCE)
-    find = upkeep._unneeded
+    find = upkeep.unneeded_files
 
     def found_but_another_was_first(*asked: object) -> object:
         unneeded = find(*asked)  # type: ignore[arg-type]
         table.objects.delete([unneeded[0].key])
         return unneeded
 
-    monkeypatch.setattr(upkeep, "_unneeded", found_but_another_was_first)
+    monkeypatch.setattr(upkeep, "unneeded_files", found_but_another_was_first)
     vacuum(table, AT_ONCE)
     assert len(keys_of(table)) == 2
     assert resting(table).equals(rows)
@@ -212,11 +213,11 @@ class Meanwhile:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, commits: list[Callable[[], object]]) -> None:
         self.commits, self.readings = commits, 0
-        monkeypatch.setattr(delta, "the_day_as_it_is", self)
+        monkeypatch.setattr(delta, "same_rows", self)
         monkeypatch.setattr(delta, "LONGEST_PAUSE_SECONDS", 0.01)
 
     def __call__(self, *asked: object) -> object:
-        change = the_day_as_it_is(*asked)  # type: ignore[arg-type]
+        change = same_rows(*asked)  # type: ignore[arg-type]
         self.readings += 1
         if self.commits:
             self.commits.pop()()
@@ -290,11 +291,11 @@ def test_changed_rows_are_not_told_or_the_old_ones_are_deleted(
     version = table.version()
 
     def mangled(*asked: object) -> object:
-        change = the_day_as_it_is(*asked)  # type: ignore[arg-type]
+        change = same_rows(*asked)  # type: ignore[arg-type]
         assert change is not None
         return delta.Change(change.rows.with_columns(confidence=pl.lit(0.25, pl.Float32)), change.replaced_days)
 
-    monkeypatch.setattr(delta, "the_day_as_it_is", mangled)
+    monkeypatch.setattr(delta, "same_rows", mangled)
     with pytest.raises(RowsChanged, match=rf"classifications {DAY}: version {version + 1}.*restore\({version}\)"):  # type: ignore[operator]
         maintain(table, AT_ONCE)
     DeltaTable(table.uri).restore(version)  # type: ignore[arg-type]

@@ -20,9 +20,9 @@ from obstore.store import MemoryStore
 
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.object_store import ObjectGone, ObjectStore, RetryOptions, StoredObject, day_prefix
+from shelf_assets.lake.object_store import ObjectStore, RetryOptions, StoredObject, day_prefix
 from shelf_assets.lake.tensor_store import Tensor
-from shelf_assets.lake.unsupported_keys import is_unsupported
+from shelf_assets.lake.unsupported_keys import UnsupportedKey, is_unsupported
 from shelf_assets.vision.engine import batched
 from shelf_assets.vision.engine.reader import Bounds, read_each
 from shelf_assets_tests.conftest import LakeUnderTest
@@ -234,7 +234,7 @@ def open_files() -> set[str]:
     return found
 
 
-# SeaweedFS makes one slash of two and refuses dots, so that the one odd key it keeps is a line break.
+# SeaweedFS makes one slash of two and refuses dots, so that the one unsupported key it keeps has a line break.
 ODD = f"{day_prefix(DAY)}0002\nof two lines.jpg"
 
 
@@ -266,17 +266,24 @@ def test_one_key_that_obstore_cannot_name_fails_the_day(lake: LakeUnderTest) -> 
     assert {stored.key: stored for stored in after if stored.key != ODD} == before, "photos seem overwritten"
     assert [stored.size_bytes for stored in after if stored.key == ODD] == [7]
     assert lake.lake.listing(DAY).height == 1_201
-    assert store.get(ODD) == store.find(ODD) == b"a photo"
-    store.delete([ODD, next(iter(landed))])
-    assert len(list(store.list(day_prefix(DAY)))) == 1_199
-    with pytest.raises(ObjectGone):
+
+
+def test_an_object_with_an_unsupported_key_is_listed_but_not_read_or_deleted(lake: LakeUnderTest) -> None:
+    store = lake.lake.objects
+    landed = land(store, 1, size_bytes=10)
+    put_odd(lake, b"a photo")
+    assert store.find(ODD) is None and lake.lake.object_writer.find(ODD) is None
+    with pytest.raises(UnsupportedKey, match="control characters"):
         store.get(ODD)
+    with pytest.raises(UnsupportedKey):
+        store.delete([*landed, ODD])
+    assert {stored.key for stored in store.list(day_prefix(DAY))} == {*landed, ODD}, "nothing was deleted"
 
 
-def test_a_key_leads_out_of_the_lake(disk_lake: LakeUnderTest, tmp_path: Path) -> None:
+def test_a_key_that_leads_out_of_the_lake_is_refused(disk_lake: LakeUnderTest, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"x")
     for attempt in (disk_lake.lake.objects.get, lambda key: disk_lake.lake.objects.delete([key])):
-        with pytest.raises(ValueError, match="leaves its folder"):
+        with pytest.raises(UnsupportedKey, match="dotted segments"):
             attempt("../secret")
     assert (tmp_path / "secret").exists()
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shelf_assets.defs.running import RunFailed
+from shelf_assets.lake.object_store import day_prefix
 from shelf_assets_tests.stories.fakes import ColourPredictor
 from shelf_assets_tests.stories.photos import photo, photos, truncated
 from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform, undecodable
@@ -25,6 +26,21 @@ def test_one_corrupt_photo_that_fails_the_day(shop: Platform) -> None:
     ]
     assert all(row["reason_detail"] for row in rows.values() if row["status"] == "rejected")
     assert shop.rows("classifications")["image_id"].to_list() == [rows[keys[0]]["image_id"]]
+
+
+def test_an_object_with_an_unsupported_key_is_a_rejected_row_and_its_day_goes_on(shop: Platform) -> None:
+    shop.land(DAY, {"good": photo(1)})
+    odd = f"{day_prefix(DAY)}line\nbreak.jpg"
+    (shop.settings.lake.folder / odd).write_bytes(photo(2))
+    shop.run(DAY)
+
+    [row] = shop.rows("raw_images").filter(key=odd).iter_rows(named=True)
+    assert (row["status"], row["reason"], row["sha256"]) == ("rejected", "unsupported_key", None)
+    assert "another key" in row["reason_detail"]
+    assert shop.rows("classifications").height == 1
+    version = shop.lake.table("raw_images").version()
+    shop.run(DAY)
+    assert shop.lake.table("raw_images").version() == version, "the object is not read again"
 
 
 def test_a_photo_that_vanishes_without_a_trace_or_holds_its_day(shop: Platform) -> None:

@@ -96,4 +96,6 @@ def test_going_back_from_a_model_that_was_cut_short_holds_the_day(shop: Platform
     for image_id in newest["image_id"][1:]:
         delete(shop, "classifications", f"image_id = '{image_id}' and model_id = 'colour-classifier-2'")
     assert not checked(other, "classifications", "every_photo_is_predicted")[0]
-    assert checked(shop, "classifications", "every_photo_is_predicted")[0], "the model that is configured now is complete"
+    assert checked(shop, "classifications", "every_photo_is_predicted")[0], (
+        "the model that is configured now is complete"
+    )

@@ -4,6 +4,7 @@ A job of ops and not an asset: it makes no data, has no day, and nothing waits f
 step, and an observation of the table's asset, whose page so draws files and bytes over the weeks.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -36,7 +37,8 @@ def build_maintenance_op(name: str) -> dg.OpDefinition:
 
 
 def report_metadata(evidence: MaintenanceReport) -> dict[str, Any]:
-    before, after = evidence.before, evidence.after
+    before, after, index = evidence.before, evidence.after, evidence.hash_index
+    of_index = {f"hash_index_{name}": value for name, value in asdict(index).items()} if index else {}
     return {
         "table_version_before": before.version,
         "table_version": after.version,
@@ -48,12 +50,13 @@ def report_metadata(evidence: MaintenanceReport) -> dict[str, Any]:
         "log_entries_before": before.log_entries,
         "log_entries": after.log_entries,
         "log_files_removed": evidence.log_files_removed,
-        "packed_days": [str(packed.day) for packed in evidence.packed],
+        "packed_days": [str(packed.partition or "table") for packed in evidence.packed],
         "packed_rows_read_back": sum(packed.rows for packed in evidence.packed),
         "left_for_next_time": list(evidence.skipped),
         "vacuumed_files": len(evidence.vacuumed),
         "vacuumed_bytes": evidence.vacuumed_bytes,
         "vacuumed": [stored.key for stored in evidence.vacuumed[:_NAMED_FILES]],
+        **of_index,
     }
 
 

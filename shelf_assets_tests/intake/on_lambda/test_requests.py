@@ -44,7 +44,7 @@ def test_a_photo_in_a_request_is_mangled_or_not_there(spaced_lake: str, event: A
     body, content_type = multipart(data) if in_a_form else (data, "image/jpeg")
     taken = answered(event("POST", "/v1/images", known, body, content_type), 201)
     stored = lambda_function.container_state().uploads.object_writer.find(photo_key(taken["image_id"]))
-    assert stored is not None and stored.facts["upload-sha256"] == hashlib.sha256(data).hexdigest()
+    assert stored is not None and stored.metadata["upload-sha256"] == hashlib.sha256(data).hexdigest()
     assert answered(event("GET", f"/v1/images/{taken['image_id']}", known), 200)["state"] == "received"
     assert answered(event("POST", "/v1/images", known, body, content_type), 200)["image_id"] == taken["image_id"]
     answered(event("DELETE", f"/v1/images/{taken['image_id']}", known), 202)

@@ -52,9 +52,9 @@ def test_an_upload_by_a_form_waits_for_ever(spaced_lake: str, capsys: pytest.Cap
     event = created(spaced_lake, good, bad)
     assert lambda_function.handler(event, Context()) is None
     kept = uploads.object_writer.find(photo_key(good))
-    assert kept is not None and kept.facts["owner"] == OWNER and b"Canary" not in kept.data
+    assert kept is not None and kept.metadata["owner"] == OWNER and b"Canary" not in kept.data
     refused = uploads.object_writer.find(quarantine_key(received_at_of(bad).date(), bad))
-    assert refused is not None and refused.facts["reason"] == "not_an_image" and refused.data == b"milk, eggs"
+    assert refused is not None and refused.metadata["reason"] == "not_an_image" and refused.data == b"milk, eggs"
     assert not list(uploads.object_writer.store.list(f"{INCOMING}/"))
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     logged = [(line["image_id"], line["ending"], line["reason"], line["request_id"]) for line in lines]

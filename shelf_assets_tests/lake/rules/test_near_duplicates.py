@@ -16,12 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelf_assets.build import open_lake
-from shelf_assets.lake import near_duplicates
 from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.duckdb_delta import prepare_connection
-from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, NEAR_DUPLICATE, REJECTED, merge_objects, unread_objects
-from shelf_assets.lake.near_duplicates import NearDuplicates, alike_hashes, grouped
-from shelf_assets.lake.schemas import RAW_IMAGES
+from shelf_assets.lake.known_rows import ScannedRows
+from shelf_assets.lake.ledger import unread_objects
+from shelf_assets.lake.rules import near_duplicates
+from shelf_assets.lake.rules.change import Change
+from shelf_assets.lake.rules.merge_objects import merge_objects
+from shelf_assets.lake.rules.near_duplicates import NearDuplicates, alike_hashes, grouped
+from shelf_assets.lake.schemas import ACCEPTED, DUPLICATE, NEAR_DUPLICATE, RAW_IMAGES, REJECTED
 from shelf_assets.settings import Settings
 from shelf_assets.vision.perceptual_hash import distance
 from shelf_assets_tests.conftest import LakeUnderTest
@@ -41,10 +44,15 @@ def seen(name: str, content: object, looks: int | None, day_number: int = 0, min
     return photo(name, content, day, received_at=received_at, perceptual_hash=looks, **changed)
 
 
-def settle_all(batches: Sequence[Sequence[Row]], near: NearDuplicates = PROCESS) -> pl.DataFrame:
+def merged(rows: Sequence[Row] | pl.DataFrame, table: pl.DataFrame, near: NearDuplicates = PROCESS) -> Change | None:
+    incoming = rows if isinstance(rows, pl.DataFrame) else photos(rows)
+    return merge_objects(incoming, ScannedRows(table.lazy()), RAW_IMAGES, near)
+
+
+def merge_all(batches: Sequence[Sequence[Row]], near: NearDuplicates = PROCESS) -> pl.DataFrame:
     table = RAW_IMAGES.empty()
     for batch in batches:
-        table = applied(table, merge_objects(photos(batch), table.lazy(), RAW_IMAGES, near) if batch else None)
+        table = applied(table, merged(batch, table, near) if batch else None)
     return table.sort("received_at", "key")
 
 
@@ -119,7 +127,7 @@ def told(table: pl.DataFrame) -> dict[str, tuple[str, str | None]]:
 
 @given(objects, rules)
 def test_groups_of_one_commit_are_not_those_of_the_rule(rows: list[Row], near: NearDuplicates) -> None:
-    assert told(settle_all([rows], near)) == by_hand(rows, near)
+    assert told(merge_all([rows], near)) == by_hand(rows, near)
 
 
 @given(objects, rules, st.data())
@@ -130,8 +138,8 @@ def test_groups_depend_on_how_commits_are_split(rows: list[Row], near: NearDupli
     if near.skip:
         # The bytes of a skipped photo are nobody's: when they come again, they are looked at from their own day.
         near = dataclasses.replace(near, days=LAST_DAY_NUMBER)
-    assert told(settle_all(batches, near)) == by_hand(rows, near)
-    assert settle_all(batches, near).equals(settle_all([rows], near))
+    assert told(merge_all(batches, near)) == by_hand(rows, near)
+    assert merge_all(batches, near).equals(merge_all([rows], near))
 
 
 @given(histories(), rules)
@@ -141,10 +149,10 @@ def test_what_is_settled_changes_when_photos_arrive_late_or_again(
     before: dict[str, tuple[str, str | None]] = {}
     table = RAW_IMAGES.empty()
     for batch in filter(None, batches):
-        table = applied(table, merge_objects(photos(batch), table.lazy(), RAW_IMAGES, near))
+        table = applied(table, merged(batch, table, near))
         assert before.items() <= told(table).items()
         before = told(table)
-        assert merge_objects(photos(batch), table.lazy(), RAW_IMAGES, near) is None
+        assert merged(batch, table, near) is None
     assert_sound(table)
 
 
@@ -153,7 +161,7 @@ def test_overwritten_photos_leave_groups_without_their_first_photo_or_lose_a_pic
     batches: list[list[Row]], later: list[Row], near: NearDuplicates
 ) -> None:
     rewritten = [row | {"etag": f"{row['etag']}'"} for row in later]
-    table = settle_all([*batches, rewritten], near)
+    table = merge_all([*batches, rewritten], near)
     assert_sound(table)
     listed = {row["key"]: row for batch in [*batches, rewritten] for row in batch}
     assert set(table["key"]) == set(listed)
@@ -186,12 +194,12 @@ def assert_sound(table: pl.DataFrame) -> None:
 
 def test_a_chain_of_pictures_breaks_when_its_middle_arrives_last() -> None:
     first, middle, last = (seen(name, name, looks) for name, looks in zip("abc", LOOKS, strict=False))
-    assert groups(settle_all([[first, middle, last]])) == {"a": "a", "b": "a", "c": "a"}
-    assert groups(settle_all([[first, last], [middle]])) == {"a": "a", "c": "c", "b": "a"}
+    assert groups(merge_all([[first, middle, last]])) == {"a": "a", "b": "a", "c": "a"}
+    assert groups(merge_all([[first, last], [middle]])) == {"a": "a", "c": "c", "b": "a"}
 
 
 def test_flat_pictures_are_each_others_copies() -> None:
-    table = settle_all([[seen("a", 1, None), seen("b", 2, None)], [seen("c", 3, None)]], SKIP)
+    table = merge_all([[seen("a", 1, None), seen("b", 2, None)], [seen("c", 3, None)]], SKIP)
     assert groups(table) == {"a": "a", "b": "b", "c": "c"}
     assert set(table["status"]) == {ACCEPTED}
 
@@ -200,13 +208,13 @@ def test_flat_pictures_are_each_others_copies() -> None:
 def test_a_picture_outside_the_window_is_a_near_duplicate_or_one_inside_is_none(days: int) -> None:
     near = NearDuplicates(days=days)
     rows = [seen("a", 1, 0), seen("inside", 2, 1, days), seen("outside", 3, 0b11110000, days + 1)]
-    assert groups(settle_all([[row] for row in rows], near)) == {"a": "a", "inside": "a", "outside": "outside"}
+    assert groups(merge_all([[row] for row in rows], near)) == {"a": "a", "inside": "a", "outside": "outside"}
     # A day that is filled in after the ones behind it joins their groups: they are settled.
-    assert groups(settle_all([[row] for row in rows[::-1]], near))["a"] == "inside"
+    assert groups(merge_all([[row] for row in rows[::-1]], near))["a"] == "inside"
 
 
 def test_a_near_duplicate_goes_further_where_it_is_to_be_skipped() -> None:
-    table = settle_all([[seen("a", 1, 0)], [seen("b", 2, 1, 1)], [seen("copy", 2, 1, 2)]], SKIP)
+    table = merge_all([[seen("a", 1, 0)], [seen("b", 2, 1, 1)], [seen("copy", 2, 1, 2)]], SKIP)
     assert statuses(table) == {"a": ACCEPTED, "b": DUPLICATE, "copy": DUPLICATE}
     near = table.filter(pl.col("key").str.ends_with("b")).row(0, named=True)
     assert near["duplicate_of"] == near["near_duplicate_group"] == table["image_id"][0]
@@ -214,20 +222,20 @@ def test_a_near_duplicate_goes_further_where_it_is_to_be_skipped() -> None:
 
 
 def test_copies_of_a_skipped_photo_in_one_commit_name_a_photo_that_is_not_accepted() -> None:
-    table = settle_all([[seen("a", 1, 0)], [seen("b", 2, 1, 1), seen("copy", 2, 1, 1, 1)]], SKIP)
+    table = merge_all([[seen("a", 1, 0)], [seen("b", 2, 1, 1), seen("copy", 2, 1, 1, 1)]], SKIP)
     assert set(table["duplicate_of"].drop_nulls()) == {table["image_id"][0]}
     assert table["reason"].to_list() == [None, NEAR_DUPLICATE, NEAR_DUPLICATE]
 
 
 def test_skipped_photos_are_read_again_each_day() -> None:
-    table = settle_all([[seen("a", 1, 0)], [seen("b", 2, 1)]], SKIP)
+    table = merge_all([[seen("a", 1, 0)], [seen("b", 2, 1)]], SKIP)
     assert unread_objects(table.select("key", "etag"), table).is_empty()
 
 
 def test_a_picture_is_lost_with_the_first_photo_of_its_group() -> None:
     first, near, copy = seen("a", 1, 0), seen("b", 2, 1, 1), seen("copy", 2, 1, 1, 1)
     overwritten = seen("a", 3, -1) | {"etag": "new"}
-    table = settle_all([[first], [near, copy], [overwritten]], SKIP)
+    table = merge_all([[first], [near, copy], [overwritten]], SKIP)
     assert statuses(table) == {"a": ACCEPTED, "b": ACCEPTED, "copy": DUPLICATE}
     assert groups(table) == {"a": "a", "b": "b", "copy": "b"}
     assert table["reason"].null_count() == 3
@@ -235,7 +243,7 @@ def test_a_picture_is_lost_with_the_first_photo_of_its_group() -> None:
 
 def test_a_skipped_photo_comes_back_though_its_picture_is_there() -> None:
     """Its group's first photo loses its bytes, and a photo with the same bytes takes that one's place."""
-    table = settle_all(
+    table = merge_all(
         [[seen("a", 1, 0)], [seen("again", 1, 0, 1)], [seen("b", 2, 1, 2)], [seen("a", 3, -1) | {"etag": "new"}]], SKIP
     )
     assert statuses(table) == {"a": ACCEPTED, "again": ACCEPTED, "b": DUPLICATE}
@@ -243,8 +251,8 @@ def test_a_skipped_photo_comes_back_though_its_picture_is_there() -> None:
 
 
 def test_a_photo_that_was_accepted_is_skipped_when_its_group_is_named_anew() -> None:
-    before = settle_all([[seen("a", 1, 0)], [seen("b", 2, 1, 1), seen("c", 3, 3, 1, 1)]], PROCESS)
-    change = merge_objects(photos([seen("a", 4, -1) | {"etag": "new"}]), before.lazy(), RAW_IMAGES, SKIP)
+    before = merge_all([[seen("a", 1, 0)], [seen("b", 2, 1, 1), seen("c", 3, 3, 1, 1)]], PROCESS)
+    change = merged([seen("a", 4, -1) | {"etag": "new"}], before, SKIP)
     after = applied(before, change)
     assert set(after["status"]) == {ACCEPTED}
     assert groups(after) == {"a": "a", "b": "b", "c": "b"}
@@ -254,7 +262,7 @@ def test_an_object_written_again_with_the_same_bytes_changes_its_group() -> None
     rows = [[seen("a", 1, 0)], [seen("b", 2, 1, 1)], [seen("earlier", 3, 0b11001, 0, -5)]]
     again = seen("b", 2, 1, 1) | {"etag": "put again"}
     for near in (PROCESS, SKIP):
-        table = settle_all([*rows, [again]], near)
+        table = merge_all([*rows, [again]], near)
         assert groups(table)["b"] == "a"
         assert table.filter(etag="put again").height == 1
 
@@ -280,7 +288,7 @@ def test_bands_miss_a_pair_or_memory_bounds_change_the_answer(bits: int, seed: i
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(near_duplicates, "_PAIRS_AT_ONCE", at_once)
         assert set(alike_hashes(mine, others, near)) == expected
-        settled = pl.lit(False).alias("is_settled")
+        settled = pl.lit(False).alias("is_retained")
         few = grouped(mine.with_columns(settled), others.with_columns(near_duplicate_group="image_id"), near)
     many = grouped(mine.with_columns(settled), others.with_columns(near_duplicate_group="image_id"), near)
     assert few.equals(many)
@@ -296,9 +304,9 @@ def test_one_picture_that_is_sent_thousands_of_times_is_compared_with_each(monke
 
     pairs = near_duplicates._pairs
     monkeypatch.setattr(near_duplicates, "_pairs", counting)
-    resting = settle_all([[seen(f"{n:04}", n, n % 2) for n in range(3_000)]])
+    resting = merge_all([[seen(f"{n:04}", n, n % 2) for n in range(3_000)]])
     new = photos(seen(f"{n:04}", n, n % 2, 1) for n in range(3_000, 3_100))
-    change = merge_objects(new, resting.lazy(), RAW_IMAGES)
+    change = merged(new, resting)
     assert change is not None and change.rows["near_duplicate_group"].unique().to_list() == [resting["image_id"][0]]
     assert 0 < compared < 100 * 20, "each with all would be 300,000 a band"
 
