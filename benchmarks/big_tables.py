@@ -64,8 +64,10 @@ def main() -> None:
         result = run(Path(folder), asked.days, asked.photos)
     asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "tables.json").write_text(json.dumps(result, indent=1, default=str) + "\n")
-    (asked.out / "tables.md").write_text(page(result))
-    print(page(result))
+    of_hashes = asked.out / "hash-lookup.json"
+    text = page(result, json.loads(of_hashes.read_text()) if of_hashes.exists() else None)
+    (asked.out / "tables.md").write_text(text)
+    print(text)
 
 
 def run(folder: Path, days: int, photos: int) -> dict[str, Any]:

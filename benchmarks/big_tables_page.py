@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.hash_lookup_page import summary
+
 _COMMITS = ("a whole day", "a late photo", "an overwritten photo")
 
 
-def page(result: Mapping[str, Any]) -> str:
+def page(result: Mapping[str, Any], hash_lookup: Mapping[str, Any] | None = None) -> str:
+    """The page of a result, with the commits of `hash_lookup` where that was measured as well."""
     by_days = {int(days): figures for days, figures in result["by_days"].items()}
     last = by_days[max(by_days)]
     commits = [name for name in last if name.startswith(_COMMITS)]
@@ -38,6 +41,7 @@ def page(result: Mapping[str, Any]) -> str:
         _rows(("", "ms"), [(name, _ms(figure)) for name, figure in result["log"].items()]),
         "delta-rs writes a checkpoint every 100 commits by itself, so that no table of ours has more than that to read; "
         "maintenance writes one for what came since.",
+        *(summary(hash_lookup) if hash_lookup else []),
     ]
     return "\n\n".join(paragraphs) + "\n"
 

@@ -33,7 +33,7 @@ def start(way: Way, settings: Settings) -> DaftWay:
     try:
         import daft
     except ImportError as error:
-        raise WayUnavailable(f"daft is not installed ({error}); it comes with the extra `bench`") from error
+        raise WayUnavailable(f"daft is not installed ({error}); it is in the dependency group `bench`") from error
     daft.set_runner_native(num_threads=settings.threads)
     return DaftWay(way, settings)
 

@@ -10,13 +10,13 @@ import os
 
 import numpy as np
 import polars as pl
+from shelf_assets.defs.resources.lake import LakeResource
 
 from benchmarks.baselines import GEOMETRY, Models, Outcome
 from benchmarks.meters import Span, timed
 from benchmarks.place import DAY, Place
 from shelf_assets.defs.assets.raw_images import validated_objects
 from shelf_assets.defs.io_managers.tensors import TensorIOManager
-from shelf_assets.defs.resources.lake import LakeResource
 from shelf_assets.lake.ledger import missing_predictions, unread_objects
 from shelf_assets.lake.tensor_store import TensorDay
 from shelf_assets.observe.progress import Progress

@@ -39,7 +39,7 @@ def start(way: Way, settings: Settings) -> RayWay:
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
-        raise WayUnavailable(f"ray[data] is not installed ({error}); it comes with the extra `bench`") from error
+        raise WayUnavailable(f"ray[data] is not installed ({error}); it is in the dependency group `bench`") from error
     return RayWay(way, settings)
 
 

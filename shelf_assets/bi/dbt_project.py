@@ -19,8 +19,7 @@ from pathlib import Path
 
 from shelf_assets.bi.settings import BiSettings
 from shelf_assets.lake.settings import LakeSettings
-
-PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_bi"
+from shelf_assets.project_files import dbt_project_dir
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class DbtProjectHere:
     lake: LakeSettings
     settings: BiSettings
     eur_per_hour: Mapping[str, float]
-    folder: Path = PROJECT_DIR
+    folder: Path = field(default_factory=dbt_project_dir)
     executable: str = field(default_factory=lambda: dbt_executable())
 
     @property

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from shelf_assets.extras import MissingExtra, require_extras
 from shelf_assets.settings import Settings, SettingsError, load_settings
 
 out = Console()
@@ -42,12 +44,14 @@ def table(*columns: str) -> Table:
 
 
 @contextmanager
-def readable_errors() -> Iterator[None]:
+def readable_errors(*extras: str) -> Iterator[None]:
     """Print an error that the user can act on as one message and exit with code 2; any other keeps its traceback.
 
-    Every verb is decorated with it, so that its imports are inside, too.
+    Every verb is decorated with it, so that its imports are inside, too. A verb names the extras that it needs: one that is
+    not installed is reported before anything is imported.
     """
     try:
+        require_extras(click.get_current_context().command_path, *extras)
         yield
     except _readable() as error:
         err.print("[red]shelf:[/red]", escape(str(error)), highlight=False)
@@ -66,4 +70,13 @@ def _readable() -> tuple[type[Exception], ...]:
     runs = sys.modules.get("shelf_assets.defs.running")
     run_errors = () if runs is None else (runs.RunFailed,)
     upload_errors = (DecodersUnavailable, ModerationMissing, UnknownKey)
-    return SettingsError, StoreUnavailable, ModelError, *run_errors, *upload_errors, ValueError, PermissionError
+    return (
+        SettingsError,
+        MissingExtra,
+        StoreUnavailable,
+        ModelError,
+        *run_errors,
+        *upload_errors,
+        ValueError,
+        PermissionError,
+    )

@@ -13,7 +13,7 @@ from shelf_assets.cli import console
 from shelf_assets.days import days_between, today_utc
 
 
-@console.readable_errors()
+@console.readable_errors("graph", "models")
 def demo(
     photos: Annotated[
         Path | None, typer.Option(help="Folder of your own photos; without it, the drawn photos of the package.")

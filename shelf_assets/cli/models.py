@@ -11,7 +11,7 @@ from shelf_assets.cli import console
 from shelf_assets.cli.day_options import parse_day
 
 
-@console.readable_errors()
+@console.readable_errors("calibrate")
 def calibrate(
     day: Annotated[str, typer.Option(help="UTC day whose photos are typical, YYYY-MM-DD.")],
     photos: Annotated[

@@ -13,7 +13,7 @@ from shelf_assets.cli.day_options import Day, parse_day
 from shelf_assets.days import today_utc
 
 
-@console.readable_errors()
+@console.readable_errors("tables")
 def land(
     folder: Annotated[Path, typer.Argument(help="Folder of photos, read recursively.")],
     day: Day = None,
@@ -51,7 +51,7 @@ def land(
     )
 
 
-@console.readable_errors()
+@console.readable_errors("tables")
 def show(image_id: Annotated[str, typer.Argument(help="image_id of a photo, as in any table.")]) -> None:
     """Print the history of one photo: its rows in every table, each with its reason."""
     from shelf_assets.build import open_lake

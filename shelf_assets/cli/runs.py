@@ -10,7 +10,7 @@ from shelf_assets.cli import console
 from shelf_assets.cli.day_options import Day, From, To, parse_days
 
 
-@console.readable_errors()
+@console.readable_errors("graph", "models")
 def run(
     day: Day = None,
     first: From = None,
@@ -35,7 +35,7 @@ def run(
         console.out.print(f"{each.days[0]}{last_day}: done, run {each.run_id}")
 
 
-@console.readable_errors()
+@console.readable_errors("tables", "models")
 def plan(day: Day = None, first: From = None, last: To = None) -> None:
     """Print what a run would compute: photos by cause, minutes at the measured speed, euros. Changes nothing."""
     settings = console.prepared_settings()
@@ -65,7 +65,7 @@ def plan(day: Day = None, first: From = None, last: To = None) -> None:
     )
 
 
-@console.readable_errors()
+@console.readable_errors("tables")
 def status(days: Annotated[int, typer.Option(min=1, help="Number of days, ending today.")] = 14) -> None:
     """Show the newest days: photos landed, photos by status, photos predicted, and objects not read yet."""
     from shelf_assets.build import open_lake
@@ -79,7 +79,7 @@ def status(days: Annotated[int, typer.Option(min=1, help="Number of days, ending
     console.out.print(table)
 
 
-@console.readable_errors()
+@console.readable_errors("graph")
 def dev(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:
     """Serve the Dagster UI and run the daemon with its schedules and sensors. Ctrl-C stops both."""
     from shelf_assets.defs.instance import serve_ui

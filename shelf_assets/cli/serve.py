@@ -13,7 +13,7 @@ app = typer.Typer(help="Servers: the upload API.", no_args_is_help=True)
 
 
 @app.command()
-@console.readable_errors()
+@console.readable_errors("api")
 def intake(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: a free one.")] = 8000,

@@ -9,7 +9,7 @@ import typer
 from shelf_assets.cli import console
 
 
-@console.readable_errors()
+@console.readable_errors("tables")
 def maintain(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what is due; change nothing.")] = False,
 ) -> None:

@@ -59,7 +59,8 @@ def summarize(
     _print_models(console, models)
     contact_sheet(_sheet_photos(lake, photos, newest), sheet_path, _title(days))
     console.print(f"tables         {lake.url}/tables/", soft_wrap=True)
-    console.print(f"marts          {marts_path}", soft_wrap=True)
+    if marts_path.exists():  # absent where the extra `marts` is not installed
+        console.print(f"marts          {marts_path}", soft_wrap=True)
     console.print(f"contact sheet  {sheet_path}", soft_wrap=True)
 
 

@@ -22,6 +22,9 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from shelf_assets.lake.errors import store_errors
+from shelf_assets.lake.hash_index.build import help_along as help_index
+from shelf_assets.lake.hash_index.build import is_behind
+from shelf_assets.lake.hash_index.rows import IndexedRows
 from shelf_assets.lake.known_rows import KnownRows, ScannedRows
 from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets.lake.rules.change import Change, days_of, same_rows
@@ -130,7 +133,18 @@ class LakeTable:
 
     def known_rows(self, opened: DeltaTable | None = None) -> KnownRows:
         """The rows of the version that is `opened`, by default the newest, for the questions of rules and checks."""
-        return ScannedRows(self._scan(opened or self.open()))
+        opened = opened or self.open()
+        frame = self._scan(opened)
+        return IndexedRows(opened, frame, self.objects) if opened and self.is_indexed else ScannedRows(frame)
+
+    def scan_files(self, paths: Sequence[str]) -> pl.LazyFrame:
+        """Rows of these data files, as the table's log names them, in the declared columns."""
+        return self._parquet([f"{self.uri}/{path}" for path in paths])
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether a hash index answers the questions over all days; the other rules ask for their own days only."""
+        return self.spec.rule is Rule.MERGE_OBJECTS
 
     def commit(self, rows: pl.DataFrame, *, days: Sequence[date] = (), info: Mapping[str, str] | None = None) -> Commit:
         """Write the rows that the table's rule selects from `rows`; at most one new version, none if nothing is new.
@@ -141,10 +155,17 @@ class LakeTable:
         rows = conform(rows, self.spec)
         self._refuse_foreign_days(rows, days)
 
-        def decide(table: DeltaTable) -> Change | None:
-            return self.rule(rows, self.known_rows(table), self.spec) if rows.height else None
+        known: KnownRows | None = None
 
-        return self._commit(decide, days_of(rows, self.spec), info or {}, MAX_ATTEMPTS)
+        def decide(table: DeltaTable) -> Change | None:
+            nonlocal known
+            known = self.known_rows(table)
+            return self.rule(rows, known, self.spec) if rows.height else None
+
+        commit = self._commit(decide, days_of(rows, self.spec), info or {}, MAX_ATTEMPTS)
+        if commit.committed and isinstance(known, IndexedRows) and is_behind(known):
+            help_index(self)
+        return commit
 
     def rewrite(
         self,
@@ -249,7 +270,7 @@ class LakeTable:
 
     def _locks(self, days: Sequence[date]) -> list[str]:
         # merge_objects looks for duplicates on all days; every other rule of a table by day reads its own days only.
-        if self.spec.rule is Rule.MERGE_OBJECTS or not self.spec.is_by_day:
+        if self.is_indexed or not self.spec.is_by_day:
             return [self.spec.name]
         return [f"{self.spec.name}/{day}" for day in days]
 
@@ -307,12 +328,18 @@ class LakeTable:
 
     def _files(self, table: DeltaTable) -> pl.LazyFrame:
         # polars 2.1 looks for files under the escaped path if the folder's name contains a space: give it the unescaped paths.
-        paths = [unquote(urlsplit(uri).path) for uri in table.file_uris()]
-        if not paths:
+        return self._parquet(table.file_uris())
+
+    def _parquet(self, uris: Sequence[str]) -> pl.LazyFrame:
+        if not uris:
             return self.spec.empty().lazy()
-        hive_schema = {"day": pl.Date} if self.spec.is_by_day else None
         return pl.scan_parquet(
-            paths, schema=self.spec.schema, hive_schema=hive_schema, missing_columns="insert", glob=False
+            [uri if uri.startswith("s3://") else unquote(urlsplit(uri).path) for uri in uris],
+            schema=self.spec.schema,
+            hive_schema={"day": pl.Date} if self.spec.is_by_day else None,
+            missing_columns="insert",
+            glob=False,
+            storage_options=self.storage_options or None,
         )
 
 

@@ -1,6 +1,7 @@
 """Questions that a rule asks of a table, and their plain answer: a scan of the whole table.
 
-Answers are lazy frames in the table's declared columns, of one version of the table.
+Answers are lazy frames in the table's declared columns, of one version of the table. `hash_index.rows` answers the
+questions over all days without a look at all days.
 """
 
 from __future__ import annotations

@@ -12,11 +12,15 @@ from typing import NamedTuple
 
 import polars as pl
 
+from shelf_assets.lake.data_files import data_files
+from shelf_assets.lake.deletion import delete_objects
 from shelf_assets.lake.delta import CommitConflict, LakeTable
 from shelf_assets.lake.errors import store_errors
+from shelf_assets.lake.hash_index.build import IndexReport
+from shelf_assets.lake.hash_index.build import maintain as maintain_index
 from shelf_assets.lake.object_store import StoredObject
 from shelf_assets.lake.settings import LakeSettings
-from shelf_assets.lake.table_files import count_log_entries, data_files, delete_objects, log_objects, unneeded_files
+from shelf_assets.lake.table_files import count_log_entries, log_objects, unneeded_files
 
 # Writers must not wait for maintenance more often than this; a busy day is packed the next time.
 PACK_ATTEMPTS = 5
@@ -82,7 +86,8 @@ class Packed:
 
 @dataclass(frozen=True)
 class MaintenanceReport:
-    """What maintenance did to a table. `skipped` are sentences about partitions that other writers kept busy."""
+    """What maintenance did to a table. `skipped` are sentences about partitions that other writers kept busy;
+    `hash_index` is None for a table without one."""
 
     table: str
     before: Health
@@ -92,6 +97,7 @@ class MaintenanceReport:
     vacuumed: tuple[StoredObject, ...]
     checkpoint_written: bool
     log_files_removed: int
+    hash_index: IndexReport | None
 
     @property
     def vacuumed_bytes(self) -> int:
@@ -99,7 +105,10 @@ class MaintenanceReport:
 
     @property
     def did_nothing(self) -> bool:
-        return not (self.packed or self.vacuumed or self.checkpoint_written or self.log_files_removed)
+        is_index_unchanged = self.hash_index is None or self.hash_index.did_nothing
+        return is_index_unchanged and not (
+            self.packed or self.vacuumed or self.checkpoint_written or self.log_files_removed
+        )
 
 
 def maintain(table: LakeTable, policy: Policy) -> MaintenanceReport | None:
@@ -109,10 +118,12 @@ def maintain(table: LakeTable, policy: Policy) -> MaintenanceReport | None:
         return None
     packed, skipped = pack_small_files(table, policy)
     vacuumed = vacuum(table, policy)
+    hash_index = maintain_index(table) if table.is_indexed else None
     checkpoint_written = write_checkpoint(table)
     removed = remove_expired_log(table)
     after = health(table, policy) or before
-    return MaintenanceReport(table.spec.name, before, after, packed, skipped, vacuumed, checkpoint_written, removed)
+    changed = (packed, skipped, vacuumed, checkpoint_written, removed, hash_index)
+    return MaintenanceReport(table.spec.name, before, after, *changed)
 
 
 def due(table: LakeTable, policy: Policy) -> Due | None:
@@ -163,7 +174,7 @@ def vacuum(table: LakeTable, policy: Policy) -> tuple[StoredObject, ...]:
     """Delete the files that no version of the last `policy.keep` needs, and return them; makes no new version."""
     opened = table.open()
     unneeded = unneeded_files(table, opened, policy.keep) if opened else ()
-    delete_objects(table, unneeded)
+    delete_objects(table.objects, [stored.key for stored in unneeded])
     return unneeded
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from shelf_assets.lake.deletion import delete_objects
 from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.maintenance import write_checkpoint
 from shelf_assets.lake.object_store import StoredObject
-from shelf_assets.lake.table_files import delete_objects, log_versions, unneeded_files
+from shelf_assets.lake.table_files import log_versions, unneeded_files
 
 # A running commit may need the log entries since the version that it has read, and its own files are in no log entry yet.
 # Commits take seconds; an hour covers a process that was suspended.
@@ -43,14 +44,14 @@ def purge(table: LakeTable, longest_commit: timedelta = LONGEST_COMMIT) -> Purge
     if opened is None:
         return None
     replaced = unneeded_files(table, opened, keep=timedelta(0), replaced_only=True)
-    delete_objects(table, replaced)
+    delete_objects(table.objects, [stored.key for stored in replaced])
     write_checkpoint(table)
     unknown = unneeded_files(table, opened, keep=timedelta(0))
     superseded = _log_before_checkpoint(table)
     oldest = datetime.now(UTC) - longest_commit
     data_files = tuple(stored for stored in unknown if stored.received_at <= oldest)
     log_files = tuple(stored for stored in superseded if stored.received_at <= oldest)
-    delete_objects(table, (*data_files, *log_files))
+    delete_objects(table.objects, [stored.key for stored in (*data_files, *log_files)])
     remaining = tuple(stored for stored in (*unknown, *superseded) if stored.received_at > oldest)
     return PurgeReport((*replaced, *data_files), log_files, remaining)
 

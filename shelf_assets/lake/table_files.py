@@ -1,33 +1,21 @@
-"""Files of a Delta table: data files of a version, files that no version needs, log entries. When they are deleted belongs in
-`maintenance` and `purge`."""
+"""Files of a Delta table that its newest version does not read: files that no version needs, and the log. When they are deleted
+belongs in `maintenance` and `purge`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import polars as pl
 from deltalake import DeltaTable
 
+from shelf_assets.lake.data_files import data_files
 from shelf_assets.lake.delta import LakeTable
-from shelf_assets.lake.errors import StoreUnavailable, store_errors
+from shelf_assets.lake.errors import store_errors
 from shelf_assets.lake.object_store import StoredObject
 
 _COMMIT = re.compile(r"_delta_log/(\d{20})\.json")
 _CHECKPOINT = re.compile(r"_delta_log/(\d{20})\.checkpoint\..*parquet")
-
-
-_FILE_SCHEMA = {"path": pl.String, "bytes": pl.Int64, "rows": pl.Int64, "day": pl.Date}
-
-
-def data_files(opened: DeltaTable | None) -> pl.DataFrame:
-    """path, bytes, rows and day (null for a table without days) of every file of the version."""
-    if opened is None or not opened.file_uris():
-        return pl.DataFrame(schema=_FILE_SCHEMA)
-    actions = pl.DataFrame(opened.get_add_actions(flatten=True))
-    day = pl.col("partition.day") if "partition.day" in actions.columns else pl.lit(None)
-    return actions.select(path="path", bytes="size_bytes", rows="num_records", day=day.cast(pl.Date))
 
 
 def unneeded_files(
@@ -48,20 +36,6 @@ def unneeded_files(
     unneeded = set(named) - needed
     oldest = datetime.now(UTC) - keep
     return tuple(stored for stored in table.objects.list("") if stored.key in unneeded and stored.received_at <= oldest)
-
-
-def delete_objects(table: LakeTable, objects: Sequence[StoredObject]) -> None:
-    """Delete objects of the table's folder; those that another process has just deleted are no error."""
-    keys = [stored.key for stored in objects]
-    while keys:
-        try:
-            return table.objects.delete(keys)
-        except StoreUnavailable:
-            # On disk, deleting a file that does not exist is an error.
-            left = [key for key in keys if table.objects.exists(key)]
-            if len(left) == len(keys):
-                raise
-            keys = left
 
 
 def log_versions(table: LakeTable) -> Iterator[tuple[int, StoredObject]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from shelf_assets.extras import is_installed
 from shelf_assets.observe.meter import Meter
 from shelf_assets.urls import without_password
 
@@ -50,6 +51,8 @@ class Tracking:
         """
         if not meter.images:
             return {}
+        if not is_installed("tracking"):
+            return {"mlflow": "not logged; the extra `tracking` is not installed: pip install 'shelf-assets[tracking]'"}
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 

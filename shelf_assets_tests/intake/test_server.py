@@ -94,10 +94,3 @@ def test_a_missing_model_of_moderation_is_found_out_with_the_first_photo(tmp_pat
     done = run_shelf(tmp_path, "--port", "0", SHELF_PHOTOS_MAX_ADULT_SCORE="0.5", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
     assert "moderation" in done.stderr and "Traceback" not in done.stderr
-
-
-def test_a_missing_package_of_the_door_is_a_traceback(tmp_path: Path) -> None:
-    (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError('not here', name='fastapi')")
-    done = run_shelf(tmp_path, "--port", "0", PYTHONPATH=str(tmp_path))
-    assert done.returncode == 2
-    assert "fastapi" in done.stderr and "extra `door`" in done.stderr.replace("\n", " ")

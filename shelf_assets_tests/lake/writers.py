@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -14,10 +17,11 @@ from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import Policy, maintain
 from shelf_assets.lake.schemas import STAGE_RUNS, Column
-from shelf_assets_tests.lake.rows import stage_runs
+from shelf_assets_tests.lake.rows import DAY, photo, photos, stage_runs
 from shelf_assets_tests.lake.specs import SPECS, table_of
 
 PROCESSES = 8
+MEETING_SECONDS = 120
 
 GROWN = dataclasses.replace(
     STAGE_RUNS, columns=STAGE_RUNS.columns | {"energy_joules": Column(pl.Float64, "A new one.", nullable=True)}
@@ -26,22 +30,34 @@ GROWN = dataclasses.replace(
 
 def together(pool: ProcessPoolExecutor, work: Any, cases: list[tuple]) -> list[Any]:
     """Call `work(*case)` for every case, each in a process of its own, all at the same moment."""
-    if not getattr(pool, "warm", False):
-        for future in [pool.submit(time.sleep, 2) for _ in range(PROCESSES)]:  # every process is up and has imported
-            future.result()
-        pool.warm = True  # type: ignore[attr-defined]
-    begin = time.time() + 0.3
-    futures: list[Future] = [pool.submit(_at, begin, work, *case) for case in cases]
-    return [future.result(timeout=240) for future in futures]
+    with TemporaryDirectory() as meeting:
+        futures: list[Future] = [pool.submit(_met, Path(meeting), len(cases), work, *case) for case in cases]
+        return [future.result(timeout=240) for future in futures]
 
 
-def _at(begin: float, work: Any, *case: object) -> Any:
-    time.sleep(max(0.0, begin - time.time()))
+def _met(meeting: Path, processes: int, work: Any, *case: object) -> Any:
+    """Call `work(*case)` once all processes are here: none can take a second case before."""
+    (meeting / str(os.getpid())).touch()
+    deadline = time.monotonic() + MEETING_SECONDS
+    while sum(1 for _ in meeting.iterdir()) < processes:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{processes} processes did not start within {MEETING_SECONDS} s")
+        time.sleep(0.005)
     return work(*case)
 
 
 def commit_rows(lake: Lake, table: str, rows: pl.DataFrame) -> int:
     return lake.table(table).commit(rows).rows_new
+
+
+def commit_copies(lake: Lake, writer: int, commits: int, copies: int) -> int:
+    """Commit photos on days of the writer's own, of bytes that every writer commits, beside one of its own bytes."""
+    table, rows_new = lake.table("raw_images"), 0
+    for n in range(commits):
+        day = DAY + timedelta(days=10 + writer * commits + n)
+        rows = [photo(f"copy-{k}", f"commit {n} {k}", day) for k in range(copies)]
+        rows_new += table.commit(photos([*rows, photo("own", day, day)])).rows_new
+    return rows_new
 
 
 def commit_runs(lake: Lake, writer: str, commits: int, day: date) -> int:

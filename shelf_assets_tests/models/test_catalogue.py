@@ -140,7 +140,7 @@ def test_preprocess_digest_follows_the_geometry_and_the_model(tmp_path: Path, re
 def test_resolving_imports_no_torch_and_gives_the_same_digests_in_another_process() -> None:
     here = resolve_models("embedded", on_cluster=False, precision="fp32")
     program = (
-        "import sys, json; from shelf_assets.models import resolve_models;"
+        "import sys, json; from shelf_assets.models.catalogue import resolve_models;"
         "r = resolve_models('auto', on_cluster=False, precision='fp32', require_offline=True);"
         "heavy = [m for m in ('torch', 'timm', 'open_clip', 'transformers') if m in sys.modules];"
         "print(json.dumps([r.classifier.model_digest, r.embedder.model_digest, heavy]))"

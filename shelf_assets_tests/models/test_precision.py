@@ -69,7 +69,7 @@ def test_a_gpu_left_idle_by_a_cpu_backend(machine: Path) -> None:
 def test_a_missing_backend_found_out_at_the_first_photo(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "find_spec", lambda name: None)
     assert resolve_backend("auto") == "torch"
-    with pytest.raises(ModelError, match=r"install shelf-assets\[cpu\]"):
+    with pytest.raises(ModelError, match=r"pip install .shelf-assets\[models\]"):
         resolve_backend("openvino")
 
 

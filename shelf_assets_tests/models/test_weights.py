@@ -75,7 +75,7 @@ def test_file_tampered_with_after_resolving_is_refused_when_it_is_loaded(tmp_pat
 def test_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(embedded_config()["files"]["backbone"], "package", "no_such_package")
     with pytest.raises(
-        WeightsUnavailable, match=r"no_such_package holds the weights of tf_efficientnet_lite0\.embedded"
+        WeightsUnavailable, match=r"no_such_package with the weights of tf_efficientnet_lite0\.embedded"
     ):
         embedded_spec("classifier", "fp32")
 

@@ -4,6 +4,7 @@ It is a job of ops and not an asset: it produces no data, has no day, and nothin
 each op, and an observation of the table's asset, so that the asset's page plots files and bytes over the weeks.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -36,7 +37,8 @@ def build_maintenance_op(name: str) -> dg.OpDefinition:
 
 
 def report_metadata(report: MaintenanceReport) -> dict[str, Any]:
-    before, after = report.before, report.after
+    before, after, index = report.before, report.after, report.hash_index
+    of_index = {f"hash_index_{name}": value for name, value in asdict(index).items()} if index else {}
     return {
         "table_version_before": before.version,
         "table_version": after.version,
@@ -54,6 +56,7 @@ def report_metadata(report: MaintenanceReport) -> dict[str, Any]:
         "vacuumed_files": len(report.vacuumed),
         "vacuumed_bytes": report.vacuumed_bytes,
         "vacuumed": [stored.key for stored in report.vacuumed[:_NAMED_FILES]],
+        **of_index,
     }
 
 

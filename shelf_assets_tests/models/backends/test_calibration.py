@@ -17,7 +17,7 @@ from shelf_assets.vision.engine import decode_each
 from shelf_assets.vision.preprocess import Geometry
 from shelf_assets_tests.stories.photos import photo
 
-pytest.importorskip("nncf", reason="NNCF is not installed (extra cpu)")
+pytest.importorskip("nncf", reason="NNCF is not installed (extra calibrate)")
 pytestmark = pytest.mark.slow
 LENIENT = ParityLimits(0.9, 0.9, 0.5, 100)
 

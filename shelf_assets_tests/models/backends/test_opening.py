@@ -21,7 +21,7 @@ from shelf_assets.models.embedder import Embedder
 from shelf_assets.models.errors import ModelError
 from shelf_assets.models.precision import has_bf16
 
-pytest.importorskip("openvino", reason="OpenVINO is not installed (extra cpu)")
+pytest.importorskip("openvino", reason="OpenVINO is not installed (extra models)")
 
 
 @pytest.fixture(scope="module")

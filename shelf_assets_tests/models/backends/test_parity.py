@@ -52,7 +52,7 @@ def test_scores_that_agree_at_the_top_alone_taken_for_equal() -> None:
 def test_vectors_that_point_elsewhere_pass() -> None:
     rough = measure("embedder", vectors(40), vectors(40, noise=0.5))
     assert 0.8 < rough.cosine_least <= rough.cosine_mean < 0.95
-    with pytest.raises(BackendRefused, match=r"ViT in bf16 .* on 40 photos.*SHELF_PARITY_"):
+    with pytest.raises(BackendRefused, match=r"ViT in bf16 .* on 40 photos.*SHELF_MODELS_PARITY_"):
         rough.require(LIMITS, "ViT in bf16")
 
 

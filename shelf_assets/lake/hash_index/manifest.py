@@ -1,0 +1,83 @@
+"""A manifest: which runs make up the index, and which data files of the table they cover.
+
+Manifests are numbered. Each is put whole and only where its number is free, so that of two builders one begins again, and
+a reader always finds a complete index. Data files have unique names and never change, so a file is covered or it is not,
+whatever version of the table is read, also after a restore.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shelf_assets.lake.hash_index.runs import Run
+from shelf_assets.lake.object_store import ObjectStore, StoredObject
+from shelf_assets.lake.object_writer import ObjectWriter
+
+# Within the table's folder. Delta leaves folders alone whose names begin with an underscore.
+FOLDER = "_hash_index/"
+RUNS = f"{FOLDER}runs/"
+_MANIFESTS = f"{FOLDER}manifests/"
+# A run is named minutes after it is written.
+KEEP_UNNEEDED = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    number: int
+    runs: tuple[Run, ...]
+    covered: frozenset[str]
+
+    @property
+    def entries(self) -> int:
+        return sum(run.entries for run in self.runs)
+
+
+def newest(objects: ObjectStore) -> Manifest | None:
+    """The index as it is now; None where there is none."""
+    while numbers := [_number(stored) for stored in objects.list(_MANIFESTS)]:
+        # Deleted between the listing and the look only where there is a newer one.
+        data = objects.find(_key(max(numbers)))
+        if data is not None:
+            return _parsed(objects, max(numbers), data)
+    return None
+
+
+def put(objects: ObjectStore, manifest: Manifest) -> bool:
+    """Make it the newest manifest; False where another builder has put one with its number."""
+    told = {
+        "runs": [{"key": run.key, "entries": run.entries} for run in manifest.runs],
+        "covered": sorted(manifest.covered),
+    }
+    return ObjectWriter(objects).create(_key(manifest.number), json.dumps(told).encode())
+
+
+def unneeded(objects: ObjectStore, now: datetime) -> list[str]:
+    """Keys of the runs that the newest manifest does not name, and of the other manifests, of more than an hour ago.
+
+    Who still reads an older manifest looks again where a run is gone.
+    """
+    index = newest(objects)
+    if index is None:
+        return []
+    needed = {_key(index.number), *(run.key for run in index.runs)}
+    return [
+        stored.key
+        for stored in objects.list(FOLDER)
+        if stored.key not in needed and stored.received_at < now - KEEP_UNNEEDED
+    ]
+
+
+def _parsed(objects: ObjectStore, number: int, data: bytes) -> Manifest:
+    told = json.loads(data)
+    runs = tuple(Run(objects, run["key"], run["entries"]) for run in told["runs"])
+    return Manifest(number, runs, frozenset(told["covered"]))
+
+
+def _key(number: int) -> str:
+    return f"{_MANIFESTS}{number:020}.json"
+
+
+def _number(stored: StoredObject) -> int:
+    return int(stored.key.removeprefix(_MANIFESTS).removesuffix(".json"))

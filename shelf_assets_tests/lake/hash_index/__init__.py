@@ -1,0 +1,1 @@
+"""The hash index of raw_images: runs, look-ups, how it follows the table."""
