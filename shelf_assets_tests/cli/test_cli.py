@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from typer.testing import Result
 
 from shelf_assets.days import today_utc
 from shelf_assets.intake.photo_folder import open_folder
