@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
 import typer
 from rich import box
 from rich.console import Console
@@ -51,10 +50,11 @@ def readable_errors(*extras: str) -> Iterator[None]:
     not installed is reported before anything is imported.
     """
     try:
-        require_extras(click.get_current_context().command_path, *extras)
+        require_extras("this command", *extras)
         yield
     except _readable() as error:
-        err.print("[red]shelf:[/red]", escape(str(error)), highlight=False)
+        # Not wrapped: a command in the message stays on one line, to be copied.
+        err.print("[red]shelf:[/red]", escape(str(error)), highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
 
 
