@@ -20,8 +20,10 @@ from shelf_assets.defs.io_managers.tensors import TensorIOManager
 from shelf_assets.lake.ledger import missing_predictions, unread_objects
 from shelf_assets.lake.tensor_store import TensorDay
 from shelf_assets.observe.progress import Progress
-from shelf_assets.pipeline.models import CLASSIFICATIONS, CLIP_EMBEDDINGS, Predictor
 from shelf_assets.pipeline.pixels import decoded_photos, pixels_of_day
+from shelf_assets.pipeline.predictor import ModelPredictor
+from shelf_assets.pipeline.stages.classifications import LabelPredictor
+from shelf_assets.pipeline.stages.clip_embeddings import VectorPredictor
 from shelf_assets.vision.engine import Task, batched, run_tasks
 
 STAGES = ("raw_images", "image_tensors", "predictions")
@@ -70,19 +72,20 @@ def predictions(
 ) -> None:
     index = tensors.index()
     photos = index.not_failed(place.results().accepted(DAY))
-    opened = {CLASSIFICATIONS: models.classifier, CLIP_EMBEDDINGS: models.embedder}
+    opened = [
+        (LabelPredictor, "classifications", models.classifier),
+        (VectorPredictor, "clip_embeddings", models.embedder),
+    ]
     tasks = []
-    for (asset, model), span in zip(opened.items(), inference.values(), strict=True):
-        predictor = Predictor(
-            asset, model.spec, model.spec.preprocess_digest({"digest": GEOMETRY.digest()}), lake.settings
-        )
-        # Loaded once for all runs; what it is in the product is the same class.
-        predictor.model = model
-        tasks.append(_task(place, predictor, photos, span))
+    for (kind, stage, model), span in zip(opened, inference.values(), strict=True):
+        preprocess_digest = model.spec.preprocess_digest({"digest": GEOMETRY.digest()})
+        # Loaded once for all runs; in the product it is the same class.
+        predictor = kind(stage, model.spec, preprocess_digest, lambda spec, loaded=model: loaded)
+        tasks.append(_task(place, predictor, photos, span, lake.settings.pipeline.commit_images))
     run_tasks(batched(pixels_of_day(lake, tensors, index, photos), models.batch_size), tasks, lambda _: None)
 
 
-def _task(place: Place, predictor: Predictor, photos: pl.DataFrame, span: Span) -> Task:
+def _task(place: Place, predictor: ModelPredictor, photos: pl.DataFrame, span: Span, chunk_images: int) -> Task:
     table = place.results().table(predictor.asset)
     spec = predictor.spec
     resting = table.scan(DAY, DAY).select("image_id", "sha256", "model_digest", "preprocess_digest").collect()
@@ -103,7 +106,7 @@ def _task(place: Place, predictor: Predictor, photos: pl.DataFrame, span: Span) 
         submit=predictor.submit,
         commit=commit,
         timer=lambda: timed(span),
-        chunk_images=predictor.settings.pipeline.commit_images,
+        chunk_images=chunk_images,
     )
 
 

@@ -27,7 +27,7 @@ from shelf_assets.urls import without_password
         ("SHELF_LAKE_URL", "/data/lake", "must be file:///absolute/folder or s3://bucket/prefix"),
         ("SHELF_LAKE_URL", "gs://bucket", "must be file:///absolute/folder or s3://bucket/prefix"),
         ("SHELF_LAKE_URL", "s3:///prefix", "must be file:///absolute/folder or s3://bucket/prefix"),
-        ("SHELF_PIPELINE_EUR_PER_HOUR", '{"raw_images": 1}', "for each of raw_images, image_tensors"),
+        ("SHELF_PIPELINE_EUR_PER_HOUR", '{"raw_image": 1}', "there are raw_images, image_tensors"),
     ],
 )
 def test_a_wrong_value_is_taken_or_not_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from shelf_assets.bi.settings import BiSettings
 from shelf_assets.lake.settings import LakeSettings
+from shelf_assets.pipeline.prices import eur_per_hour
 from shelf_assets.project_files import dbt_project_dir
 
 
@@ -26,13 +27,13 @@ from shelf_assets.project_files import dbt_project_dir
 class DbtProjectHere:
     """dbt_bi with the state that dbt keeps below `home`, over one lake.
 
-    `eur_per_hour` has a price for each stage.
+    `prices` are the settings' prices of an hour of stages; the others cost what their stage declares.
     """
 
     home: Path
     lake: LakeSettings
     settings: BiSettings
-    eur_per_hour: Mapping[str, float]
+    prices: Mapping[str, float]
     folder: Path = field(default_factory=dbt_project_dir)
     executable: str = field(default_factory=lambda: dbt_executable())
 
@@ -59,7 +60,7 @@ class DbtProjectHere:
     def variables(self) -> str:
         """dbt's --vars as JSON, the same for the parse and for every run: another text makes dbt parse the project again,
         for 5 s of CPU. The days of a run are in its environment."""
-        return json.dumps({"low_confidence": self.settings.low_confidence, "eur_per_hour": dict(self.eur_per_hour)})
+        return json.dumps({"low_confidence": self.settings.low_confidence, "eur_per_hour": eur_per_hour(self.prices)})
 
     def manifest_path(self) -> Path:
         """The manifest of dbt_bi, made by `dbt parse` unless it was made of the project as it is now."""

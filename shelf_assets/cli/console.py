@@ -53,7 +53,8 @@ def readable_errors(*extras: str) -> Iterator[None]:
         require_extras("this command", *extras)
         yield
     except _readable() as error:
-        err.print("[red]shelf:[/red]", escape(str(error)), highlight=False)
+        # Not wrapped: a command in the message stays on one line, to be copied.
+        err.print("[red]shelf:[/red]", escape(str(error)), highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
 
 

@@ -69,10 +69,10 @@ def plan(day: Day = None, first: From = None, last: To = None) -> None:
 def status(days: Annotated[int, typer.Option(min=1, help="Number of days, ending today.")] = 14) -> None:
     """Show the newest days: photos landed, photos by status, photos predicted, and objects not read yet."""
     from shelf_assets.build import open_lake
-    from shelf_assets.observe.status import status_rows
+    from shelf_assets.observe.status import status_columns, status_rows
 
     lake = open_lake(console.prepared_settings())
-    table = console.table("day", "landed", "accepted", "duplicate", "rejected", "classified", "embedded", "unread")
+    table = console.table(*status_columns())
     for row in status_rows(lake, days):
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
     console.out.print(f"lake {lake.url}")

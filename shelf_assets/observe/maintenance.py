@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import Policy, due, maintain
-from shelf_assets.lake.schemas import TABLES
+from shelf_assets.registry import tables
 
 Row = tuple[int | str, ...]
 
 
 def rows_due(lake: Lake, policy: Policy) -> Iterator[Row]:
     """One row per table: name, rows, files, MB, log entries, days to pack, files to delete, MB to free. Changes nothing."""
-    for name in TABLES:
+    for name in tables():
         found = due(lake.table(name), policy)
         if found is not None:
             now, freed_bytes = found.health, sum(stored.size_bytes for stored in found.unneeded)
@@ -26,7 +26,7 @@ def rows_done(lake: Lake, policy: Policy, notice: Callable[[str], None]) -> Iter
 
     `notice` is called with one sentence for each day that was skipped.
     """
-    for name in TABLES:
+    for name in tables():
         done = maintain(lake.table(name), policy)
         if done is not None:
             before, after = done.before, done.after

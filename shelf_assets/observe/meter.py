@@ -31,7 +31,8 @@ class Meter:
     """Adds up the time of one stage; `with meter.running():` may be entered many times.
 
     CPU time is measured for the whole process, since libraries compute on their own threads. `others_cpu_seconds` returns
-    the CPU seconds of other stages so far; they are subtracted.
+    the CPU seconds of other stages so far; they are subtracted. A stage that `is_single_threaded` is measured by its thread
+    alone, since a model that another stage has started may compute beside it.
     """
 
     stage: str
@@ -42,6 +43,7 @@ class Meter:
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     others_cpu_seconds: Callable[[], float] = lambda: 0.0
+    is_single_threaded: bool = False
 
     @contextmanager
     def running(self):
@@ -54,7 +56,7 @@ class Meter:
             self.cpu_seconds += max(0.0, self._own_cpu_seconds() - cpu)
 
     def _own_cpu_seconds(self) -> float:
-        return _cpu_seconds() - self.others_cpu_seconds()
+        return time.thread_time() if self.is_single_threaded else _cpu_seconds() - self.others_cpu_seconds()
 
     @property
     def images_per_second(self) -> float:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import polars as pl
 
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import NEAR_DUPLICATE
+from shelf_assets.registry import prediction_stages
 
 
 def photo_history(lake: Lake, image_id: str) -> list[tuple[str, dict[str, object]]]:
@@ -23,10 +22,10 @@ def photo_history(lake: Lake, image_id: str) -> list[tuple[str, dict[str, object
         events.append((f"{what} sent on {copy['day']}", _values(copy)))
     # A prediction has the day of its photo. Without this filter, the vectors of every day would be read.
     own = pl.col("day").is_in(received["day"].unique().to_list()) & (pl.col("image_id") == image_id)
-    for name in ("classifications", "clip_embeddings"):
-        rows = lake.table(name).scan().filter(own).sort("inferred_at").collect()
+    for stage in prediction_stages():
+        rows = lake.table(stage.name).scan().filter(own).sort("inferred_at").collect()
         for row in rows.iter_rows(named=True):
-            events.append((f"{name} by {row['model_id']}", _values(row)))
+            events.append((f"{stage.name} by {row['model_id']}", _values(stage.facts_of(row))))
     return events
 
 
@@ -37,12 +36,4 @@ def _outcome(row: dict[str, object]) -> str:
 
 
 def _values(row: dict[str, object]) -> dict[str, object]:
-    """The values that are set; scores beside their labels, and a vector shortened to its first numbers."""
-    values = {name: value for name, value in row.items() if value is not None}
-    if "labels" in values:
-        pairs = zip(values.pop("labels"), values.pop("scores"), strict=True)  # type: ignore[call-overload]
-        values["top labels"] = ", ".join(f"{label} {score:.1%}" for label, score in pairs)
-    if "embedding" in values:
-        vector = values.pop("embedding")
-        values["embedding"] = f"{len(vector)} numbers, {json.dumps([round(x, 3) for x in vector[:4]])[:-1]}, …]"  # type: ignore[arg-type,index]
-    return values
+    return {name: value for name, value in row.items() if value is not None}

@@ -8,15 +8,19 @@ from datetime import timedelta
 from shelf_assets.days import FIRST_DAY, days_between, today_utc
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, unread_objects
+from shelf_assets.registry import prediction_stages
 
 Row = tuple[object, ...]
 
 
-def status_rows(lake: Lake, days: int) -> Iterator[Row]:
-    """One row per day, newest first: day, landed, accepted, duplicate, rejected, classified, embedded, unread.
+def status_columns() -> list[str]:
+    """Headings of the cells of `status_rows`."""
+    predicted = [stage.status_column for stage in prediction_stages()]
+    return ["day", "landed", ACCEPTED, DUPLICATE, REJECTED, *predicted, "unread"]
 
-    Days without photos are left out.
-    """
+
+def status_rows(lake: Lake, days: int) -> Iterator[Row]:
+    """One row per day, newest first; days without photos are left out."""
     first = max(FIRST_DAY, today_utc() - timedelta(days=days - 1))
     for day in reversed(days_between(first, today_utc())):
         listed = lake.listing(day)
@@ -26,8 +30,8 @@ def status_rows(lake: Lake, days: int) -> Iterator[Row]:
         counts = dict(rows.group_by("status").len().iter_rows())
         accepted = rows.filter(status=ACCEPTED).select("image_id", "sha256")
         predicted = [
-            accepted.join(lake.table(name).scan(day, day).collect(), on=["image_id", "sha256"], how="semi").height
-            for name in ("classifications", "clip_embeddings")
+            accepted.join(lake.table(stage.name).scan(day, day).collect(), on=["image_id", "sha256"], how="semi").height
+            for stage in prediction_stages()
         ]
         statuses = [counts.get(status, 0) for status in (ACCEPTED, DUPLICATE, REJECTED)]
         yield (day, listed.height, *statuses, *predicted, unread_objects(listed, rows).height)

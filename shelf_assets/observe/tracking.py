@@ -14,7 +14,7 @@ from shelf_assets.observe.meter import Meter
 from shelf_assets.urls import without_password
 
 if TYPE_CHECKING:
-    from shelf_assets.models.spec import ModelSpec
+    from shelf_assets.pipeline.stage import MethodIdentity
 
 EXPERIMENT = "shelf_assets/predictions"
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Tracking:
         return Path(self.uri.removeprefix("sqlite:///")).parent if self.uri.startswith("sqlite:///") else None
 
     def log_day(
-        self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
+        self, spec: "MethodIdentity", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
     ) -> dict[str, object]:
         """Log one model's metrics of one day; returns metadata that links to the MLflow run, {} if nothing was inferred.
 
@@ -67,7 +67,7 @@ class Tracking:
             return {"mlflow_error": f"{message}. The predictions are committed"}
 
     def _log(
-        self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
+        self, spec: "MethodIdentity", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
     ) -> str:
         tags = {
             "dagster.run_id": dagster_run_id,
@@ -89,7 +89,7 @@ class Tracking:
         self._client.set_terminated(run_id)
         return run_id
 
-    def _find_run(self, spec: "ModelSpec", day: date) -> str | None:
+    def _find_run(self, spec: "MethodIdentity", day: date) -> str | None:
         wanted = f"tags.model_digest = '{spec.model_digest}' and tags.`dagster.partition` = '{day}'"
         found = self._client.search_runs([self._experiment_id], wanted, max_results=1)
         return str(found[0].info.run_id) if found else None

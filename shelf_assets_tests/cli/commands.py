@@ -8,8 +8,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from shelf_assets.settings import Settings
 from shelf_assets_tests.conftest import repo_root

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from typer.testing import Result
 
 from shelf_assets.days import today_utc
 from shelf_assets.intake.photo_folder import open_folder
@@ -17,6 +20,7 @@ from shelf_assets.intake.put_photos import landed_key
 from shelf_assets.lake.object_store import image_id_of
 from shelf_assets.settings import Settings, load_settings
 from shelf_assets_tests.cli.commands import printed, shelf, shelf_process
+from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.stories.photos import photos, truncated
 
 VERBS = ("demo", "land", "run", "plan", "calibrate", "status", "maintain", "dev", "config", "show", "serve", "keys")
@@ -51,6 +55,17 @@ def test_a_wrong_variable_is_a_traceback() -> None:
     assert refused.returncode == 2
     assert refused.stderr.startswith("shelf: SHELF_MODELS_SET")
     assert "Traceback" not in refused.stderr
+
+
+def test_mistake_is_named_without_dagster() -> None:
+    """None in sys.modules: an import of it fails as if it were not installed."""
+    script = "import sys; sys.modules['dagster'] = None; from shelf_assets.cli.app import app; app(['config'])"
+    environment = os.environ | {"SHELF_MODELS_SET": "best"}
+    refused = subprocess.run(
+        [sys.executable, "-c", script], cwd=repo_root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2, refused.stderr
+    assert refused.stderr.startswith("shelf: SHELF_MODELS_SET")
 
 
 @pytest.mark.parametrize(

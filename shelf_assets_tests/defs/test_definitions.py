@@ -1,7 +1,7 @@
 """The code location as Dagster sees it: it loads, and every change of the graph shows in review.
 
 After a wanted change write the snapshot again, and let it be reviewed with the change:
-SHELF_TEST_UPDATE_SNAPSHOTS=1 pytest shelf_assets_tests/test_definitions.py
+SHELF_TEST_UPDATE_SNAPSHOTS=1 pytest shelf_assets_tests/defs/test_definitions.py
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@ from shelf_assets.intake.upload_store import (
     photo_key,
     received_at_of,
 )
-from shelf_assets.lake.schemas import CLASSIFICATIONS, RAW_IMAGES
+from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.photos.sanitizer import Refusal
+from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.intake.clients import photo
 from shelf_assets_tests.intake.running_servers import OWNER_HASH_KEY, RunningApi

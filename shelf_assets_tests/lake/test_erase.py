@@ -27,7 +27,15 @@ from shelf_assets.lake.schemas import TableSpec
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.rows import DAY, prediction, predictions, stage_runs
 from shelf_assets_tests.lake.specs import PRODUCTS, SETTINGS, fact, facts, settings, table_of
-from shelf_assets_tests.lake.writers import PROCESSES, commit_runs, erase_runs, tend_often, together
+from shelf_assets_tests.lake.writers import (
+    PROCESSES,
+    commit_runs,
+    commit_to,
+    erase_from,
+    erase_runs,
+    tend_often,
+    together,
+)
 
 OTHER_DAY = DAY + timedelta(days=1)
 POLICY = Policy(small_file_bytes=1_000_000, keep=timedelta(days=7))
@@ -118,6 +126,24 @@ def test_eight_processes_write_maintain_and_erase_and_no_other_row_is_lost_and_n
     expected = {f"w{n}-{m}" for n in range(PROCESSES - 3) for m in range(6)}
     remaining = table.scan().collect()["run_id"].to_list()
     assert sorted(remaining) == sorted(expected)
+
+
+def test_rows_of_one_table_without_days_are_erased_beside_its_writers(
+    lake: LakeUnderTest, processes: ProcessPoolExecutor
+) -> None:
+    table = table_of(lake.lake, PRODUCTS)
+    table.commit(facts(fact(f"doomed-{n}", "x", start) for n in range(4) for start in range(2)))
+    keys = [pl.DataFrame({"product_id": [f"doomed-{n}"]}) for n in range(4)]
+    erase = [(erase_from, (lake.lake, "products", keys[n::2])) for n in range(2)]
+    added = [facts([fact("p", f"n{n}", n), fact(f"own-{n}", "x", 0)]) for n in range(PROCESSES - 2)]
+    writers = [(commit_to, (lake.lake, "products", rows)) for rows in added]
+
+    counts = together(processes, _called, [*erase, *writers])
+
+    assert counts == [4, 4, *([2] * (PROCESSES - 2))]
+    rows = table.scan().sort("product_id", "valid_from").collect()
+    assert rows.filter(product_id="p")["name"].to_list() == [f"n{n}" for n in range(PROCESSES - 2)]
+    assert rows.height == 2 * (PROCESSES - 2)
 
 
 def _called(work, case: tuple) -> object:  # type: ignore[no-untyped-def]

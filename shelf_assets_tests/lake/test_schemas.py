@@ -12,15 +12,15 @@ from polars.testing import assert_frame_equal
 from polars.testing.parametric import column, dataframes
 
 from shelf_assets.lake.schemas import (
-    CLIP_EMBEDDINGS,
     RAW_IMAGES,
     STAGE_RUNS,
-    TABLES,
     SchemaError,
     TableSpec,
     conform,
     require_day,
 )
+from shelf_assets.pipeline.stages.clip_embeddings import CLIP_EMBEDDINGS
+from shelf_assets.registry import tables
 from shelf_assets_tests.lake.rows import DAY, NOON, photo, photos, stage_runs
 
 RUNS = stage_runs(["a", "b"])
@@ -41,7 +41,7 @@ def _frames_of(spec: TableSpec) -> st.SearchStrategy[pl.DataFrame]:
     return frames.map(lambda frame: frame.unique(spec.key, maintain_order=True))
 
 
-@pytest.mark.parametrize("spec", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("spec", tables().values(), ids=tables())
 def test_a_frame_that_fits_is_changed_on_its_way(spec: TableSpec) -> None:
     @given(_frames_of(spec), st.randoms(use_true_random=False))
     def check(frame: pl.DataFrame, shuffle) -> None:
@@ -55,7 +55,7 @@ def test_a_frame_that_fits_is_changed_on_its_way(spec: TableSpec) -> None:
     check()
 
 
-@pytest.mark.parametrize("spec", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("spec", tables().values(), ids=tables())
 def test_every_table_is_partitioned_by_a_date_and_keyed_by_columns_that_are_never_null(
     spec: TableSpec,
 ) -> None:

@@ -77,6 +77,12 @@ def erase_runs(lake: Lake, run_ids: list[str]) -> int:
     return sum(table.erase(pl.DataFrame({"run_id": [run_id]})).rows for run_id in run_ids)
 
 
+def erase_from(lake: Lake, name: str, keys: list[pl.DataFrame]) -> int:
+    """Erase from a table that only the tests declare, one frame of keys at a time; returns how many rows were erased."""
+    table = table_of(lake, SPECS[name])
+    return sum(table.erase(each).rows for each in keys)
+
+
 def tend_often(lake: Lake, table: str, policy: Policy, times: int) -> int:
     """Upkeep of a table again and again; returns how many days it packed."""
     done = [maintain(lake.table(table), policy) for _ in range(times)]

@@ -72,6 +72,16 @@ def test_intake_counts_every_photo_once_and_an_empty_day_as_zero(story: Story) -
     assert_agrees(story.first["daily_intake_quality"], expected)
 
 
+def test_quality_counts_each_accepted_photo_by_its_newest_measure(story: Story) -> None:
+    # Of p0 to p3 two are blurred, one of them by the newer method alone; p4 and p5 were not measured.
+    columns = ["day", "measured", "blurred_share", "median_brightness"]
+    assert story.first["daily_intake_quality"].select(columns).sort("day").rows() == [
+        (FULL_DAY, 4, 0.5, 130.25),
+        (EMPTY_DAY, 0, None, None),
+        (LAST_DAY, 1, 0.0, 90.0),
+    ]
+
+
 def test_every_rejection_has_its_reason_counted(story: Story) -> None:
     rows = story.first["daily_rejections"].select("day", "reason", "photos", "photos_bytes").rows()
     assert rows == [(FULL_DAY, "empty", 1, 0), (FULL_DAY, "truncated", 2, 155)]

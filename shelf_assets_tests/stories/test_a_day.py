@@ -11,10 +11,12 @@ import pytest
 
 from shelf_assets.days import today_utc
 from shelf_assets.defs.running import RunFailed
-from shelf_assets.lake.schemas import CLASSIFICATIONS, TABLES, Column
+from shelf_assets.lake.schemas import Column
+from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
+from shelf_assets.registry import table_stages, tables
 from shelf_assets_tests.stories.fakes import ColourPredictor
 from shelf_assets_tests.stories.photos import photo, photos, truncated
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, WORKING, Platform, assert_same
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, PREDICTIONS, WORKING, Platform, assert_same
 
 
 def test_an_object_without_a_row_or_a_tensor_without_a_prediction(shop: Platform) -> None:
@@ -29,9 +31,9 @@ def test_an_object_without_a_row_or_a_tensor_without_a_prediction(shop: Platform
 
     accepted = set(objects.filter(status="accepted")["image_id"])
     assert sorted(shop.tensors(DAY)["sha256"]) == sorted(objects.filter(status="accepted")["sha256"])
-    for table in ("classifications", "clip_embeddings"):
+    for table in PREDICTIONS:
         assert sorted(shop.rows(table, DAY)["image_id"]) == sorted(accepted), table
-    assert shop.work(run) == {"raw_images": 6, "classifications": 3, "clip_embeddings": 3}
+    assert shop.work(run) == {"raw_images": 6} | dict.fromkeys(PREDICTIONS, 3)
 
 
 def test_a_prediction_under_the_wrong_photo(shop: Platform) -> None:
@@ -48,7 +50,7 @@ def test_a_materialization_that_does_not_say_what_rests(shop: Platform) -> None:
     shop.land(DAY, photos(range(3)))
     shop.run(DAY)
 
-    for table in ("raw_images", "classifications", "clip_embeddings"):
+    for table in table_stages():
         metadata = shop.metadata(table)
         assert metadata["dagster/partition_row_count"] == 3, table
         assert metadata["table_version"] == shop.versions()[table], table
@@ -106,7 +108,7 @@ def test_an_overwritten_object_that_keeps_the_old_answer(shop: Platform) -> None
     assert new["sha256"] != old["sha256"]
     assert new["image_id"] == old["image_id"]
     assert shop.work(run) == dict.fromkeys(WORKING, 1)
-    for table in ("classifications", "clip_embeddings"):
+    for table in PREDICTIONS:
         rows = shop.rows(table).filter(image_id=new["image_id"])
         assert rows["sha256"].to_list() == [new["sha256"]], table
     assert shop.rows("classifications").filter(image_id=new["image_id"])["label"].to_list() == ["blue"]
@@ -129,7 +131,7 @@ def test_a_day_whose_copy_became_the_original_and_nobody_told(shop: Platform) ->
     ).records[0]
     assert newest is not None and told.timestamp > newest.timestamp
     (run,) = shop.run(NEXT_DAY)
-    assert shop.work(run) == dict.fromkeys(("classifications", "clip_embeddings"), 1)
+    assert shop.work(run) == dict.fromkeys(PREDICTIONS, 1)
 
 
 def test_a_new_model_that_wipes_or_hides_the_old_ones_rows(shop: Platform) -> None:
@@ -164,7 +166,7 @@ def test_a_declared_column_that_a_lake_of_yesterday_lacks(shop: Platform, monkey
 
     remark = Column(pl.String, "What a reviewer said.", nullable=True)
     grown = dataclasses.replace(CLASSIFICATIONS, columns={**CLASSIFICATIONS.columns, "remark": remark})
-    monkeypatch.setitem(TABLES, "classifications", grown)
+    monkeypatch.setitem(tables(), "classifications", grown)
     plain = ColourPredictor.infer
     monkeypatch.setattr(
         ColourPredictor,
@@ -186,7 +188,7 @@ def test_a_day_without_photos_that_fails_or_commits(shop: Platform) -> None:
     assert shop.metadata("raw_images")["dagster/partition_row_count"] == 0
     assert shop.metadata("raw_images")["landed"] == 0
     assert shop.work(run) == {}
-    assert all(shop.rows(table).is_empty() for table in TABLES)
+    assert all(shop.rows(table).is_empty() for table in tables())
 
 
 def test_a_day_that_has_not_come_yet(shop: Platform) -> None:

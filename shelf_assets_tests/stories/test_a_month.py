@@ -11,7 +11,7 @@ import pytest
 from shelf_assets.defs.running import RunFailed, run_days, select_assets
 from shelf_assets_tests.stories.fakes import NoTracking
 from shelf_assets_tests.stories.photos import photo, photos, truncated
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform, undecodable
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, PREDICTIONS, Platform, undecodable
 
 # Across the end of a month; a run a day, so that more days add time and no case.
 DAYS = [DAY + timedelta(days=offset) for offset in range(-3, 3)]
@@ -56,6 +56,16 @@ def test_the_first_day_of_a_new_lake_without_photos_that_fails(real_shop: Platfo
 
 
 @pytest.mark.slow
+def test_marts_of_a_lake_without_the_table_of_a_stage_are_built(real_shop: Platform) -> None:
+    """As a lake is that a version before left, of before the stage."""
+    real_shop.land(DAY, photos(range(2)))
+    run_days(real_shop.defs, real_shop.instance, [DAY], select_assets(real_shop.defs, "key:raw_images"))
+    run_days(real_shop.defs, real_shop.instance, [DAY], select_assets(real_shop.defs, "group:marts"))
+    assert mart(real_shop, "daily_intake_quality")["accepted"].to_list() == [2]
+    assert all(real_shop.rows(table).is_empty() for table in PREDICTIONS)
+
+
+@pytest.mark.slow
 def test_a_stopped_day_that_is_published(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, day in enumerate((DAY, NEXT_DAY)):
         shop.land(day, photos([number]))
@@ -71,7 +81,7 @@ def test_a_day_that_does_not_reach_the_marts(real_shop: Platform) -> None:
     everything = select_assets(real_shop.defs, None)
     run_days(real_shop.defs, real_shop.instance, [DAY], everything)
 
-    for table in ("classifications", "clip_embeddings"):
+    for table in PREDICTIONS:
         assert real_shop.rows(table).height == 4, table
     lengths = real_shop.rows("clip_embeddings")["embedding"].list.eval(pl.element().pow(2).sum().sqrt()).list.first()
     assert (lengths - 1).abs().max() < 1e-3

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from shelf_assets.registry import table_stages
 from shelf_assets_tests.stories.photos import photo, photos
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, PREDICTIONS, Platform
 
 
 def checked(shop: Platform, asset: str, check: str) -> tuple[bool, str]:
@@ -36,7 +37,7 @@ def keys(shop: Platform) -> list[str]:
     """Three photos of a finished day."""
     landed = shop.land(DAY, photos(range(3)))
     shop.run(DAY)
-    for asset in ("raw_images", "classifications", "clip_embeddings"):
+    for asset in table_stages():
         assert checked(shop, asset, "contract") == (True, "")
     return landed
 
@@ -72,7 +73,7 @@ def test_bytes_accepted_twice_pass(shop: Platform, keys: list[str]) -> None:
     assert copy["sha256"][0] in said
 
 
-@pytest.mark.parametrize("table", ["raw_images", "classifications", "clip_embeddings"])
+@pytest.mark.parametrize("table", table_stages())
 def test_a_row_twice_passes_the_contract(table: str, shop: Platform, keys: list[str]) -> None:
     append(shop, table, shop.rows(table).head(1))
     passed, said = checked(shop, table, "contract")
@@ -80,7 +81,7 @@ def test_a_row_twice_passes_the_contract(table: str, shop: Platform, keys: list[
     assert table in said
 
 
-@pytest.mark.parametrize("table", ["classifications", "clip_embeddings"])
+@pytest.mark.parametrize("table", PREDICTIONS)
 def test_a_photo_without_a_prediction_passes(table: str, shop: Platform, keys: list[str]) -> None:
     lost = shop.rows(table)["image_id"][0]
     delete(shop, table, f"image_id = '{lost}'")

@@ -13,10 +13,8 @@ from shelf_assets.intake.upload_store import UploadStore, new_image_id, owner_ha
 from shelf_assets.observe.photo_history import photo_history
 from shelf_assets.photos.limits import Limits
 from shelf_assets.photos.sanitizer import SanitizedPhoto, sanitize
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, PREDICTIONS, Platform
 from shelf_assets_tests.vision.pictures import encoded, scene
-
-PREDICTIONS = ("classifications", "clip_embeddings")
 
 
 def recompressed(data: bytes) -> bytes:

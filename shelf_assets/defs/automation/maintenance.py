@@ -12,10 +12,8 @@ import dagster as dg
 from shelf_assets.defs.compute import CPU_POD
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import MaintenanceReport, Policy, maintain
-from shelf_assets.lake.schemas import TABLES
+from shelf_assets.registry import table_stages, tables
 
-# Observing a table that is not an asset would list it in the catalogue as an undeclared asset.
-_ASSETS = ("raw_images", "classifications", "clip_embeddings")
 _NAMED_FILES = 50
 
 
@@ -30,7 +28,8 @@ def build_maintenance_op(name: str) -> dg.OpDefinition:
             return
         metadata = report_metadata(report)
         context.add_output_metadata(metadata)
-        if name in _ASSETS:
+        # Observing a table that is not an asset would list it in the catalogue as an undeclared asset.
+        if name in table_stages():
             context.log_event(dg.AssetObservation(name, metadata=metadata, description="after maintenance"))
 
     return maintain_table
@@ -62,7 +61,7 @@ def report_metadata(report: MaintenanceReport) -> dict[str, Any]:
 
 # All in one process: a table takes seconds, and a process or pod of its own would take as long to start.
 MAINTENANCE_JOB = dg.GraphDefinition(
-    "table_maintenance", node_defs=[build_maintenance_op(name) for name in TABLES]
+    "table_maintenance", node_defs=[build_maintenance_op(name) for name in tables()]
 ).to_job(
     executor_def=dg.in_process_executor,
     tags=CPU_POD,

@@ -10,8 +10,9 @@ from deltalake import DeltaTable
 
 from shelf_assets.defs.io_managers.delta import DeltaIOManager
 from shelf_assets.defs.partitions import daily
-from shelf_assets.lake import delta, schemas
+from shelf_assets.lake import delta
 from shelf_assets.lake.schemas import SchemaError
+from shelf_assets.registry import tables
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.rows import stage_runs
 from shelf_assets_tests.lake.writers import GROWN
@@ -185,7 +186,7 @@ def test_an_output_that_is_no_frame_is_written(disk_lake: LakeUnderTest) -> None
 
 def test_a_new_column_fails_or_costs_the_old_rows(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     run([producer()], lake, WEEK[0])
-    monkeypatch.setitem(schemas.TABLES, "stage_runs", GROWN)
+    monkeypatch.setitem(tables(), "stage_runs", GROWN)
     run([producer(lambda frame: frame.with_columns(energy_joules=pl.lit(2.0)))], lake, WEEK[1])
     rows = lake.lake.table("stage_runs").scan().sort("day").collect()
     assert rows["energy_joules"].to_list() == [None, 2.0]

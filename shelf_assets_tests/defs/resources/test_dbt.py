@@ -17,6 +17,7 @@ from shelf_assets.bi.dbt_project import DbtProjectHere
 from shelf_assets.build import build_dbt_project
 from shelf_assets.defs.assets.marts import build_marts
 from shelf_assets.defs.resources.dbt import Dbt
+from shelf_assets.lake.lake import Lake
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.marts.small_lake import FULL_DAY, SmallLake, write_three_days
 
@@ -84,7 +85,7 @@ def test_a_run_pays_for_more_than_the_build(project: Project) -> None:
     done = dg.materialize(
         [assets],
         partition_key=FULL_DAY.isoformat(),
-        resources={"dbt": Dbt(project.here)},
+        resources={"dbt": Dbt(project.here), "lake": Lake(project.here.lake.url)},
         instance=dg.DagsterInstance.ephemeral(),
     )
     assert len(done.get_asset_materialization_events()) == len(assets.keys)

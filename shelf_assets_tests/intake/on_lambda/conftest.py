@@ -21,6 +21,14 @@ def _a_fresh_container(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
+def s3_lake(s3_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> LakeUnderTest:
+    """The lake, named by the environment, from which the function reads its settings."""
+    for name, value in s3_lake.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    return s3_lake
+
+
+@pytest.fixture
 def spaced_lake(s3_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A lake whose keys must be URL-encoded."""
     url = f"{s3_lake.url}/my lake+é"

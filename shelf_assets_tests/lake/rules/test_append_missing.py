@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from shelf_assets.lake.known_rows import ScannedRows
 from shelf_assets.lake.rules.append_missing import append_missing
 from shelf_assets.lake.rules.change import Change
-from shelf_assets.lake.schemas import CLASSIFICATIONS, STAGE_RUNS
+from shelf_assets.lake.schemas import STAGE_RUNS
+from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
 from shelf_assets_tests.lake.rows import DAY, applied, prediction, predictions, stage_runs
 from shelf_assets_tests.lake.specs import SETTINGS, settings
 

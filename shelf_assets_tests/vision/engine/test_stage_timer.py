@@ -55,6 +55,17 @@ def test_decoding_beside_a_model_counted_as_the_models_time() -> None:
     assert meter.cpu_seconds < BUSY_CPU_SECONDS / 2
 
 
+def test_a_model_at_work_beside_arithmetic_is_not_counted_as_arithmetic() -> None:
+    meter = Meter("image_quality", is_single_threaded=True)
+    with meter.running():
+        beside = threading.Thread(target=busy)
+        beside.start()
+        beside.join()
+        busy()
+
+    assert BUSY_CPU_SECONDS <= meter.cpu_seconds < 2 * BUSY_CPU_SECONDS
+
+
 def test_a_stage_that_fails_and_costs_nothing() -> None:
     timer = StageTimer()
     try:
