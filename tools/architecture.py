@@ -52,8 +52,8 @@ def picture() -> str:
     marts = Box(840, 244, 200, 130, "marts", mart_lines, "code", "bi dbt_bi")
 
     shards = Box(290, 530, 200, 100, "Tensor shards", ("Arrow, kept for days",), "store", "lake")
-    count = len(tables())
-    delta = Box(550, 530, 220, 100, "Delta tables", (f"{count} tables, one row for", "each photo and model"), "store", "lake")
+    delta_lines = (f"{len(tables())} tables: photos,", "predictions, costs")
+    delta = Box(550, 530, 220, 100, "Delta tables", delta_lines, "store", "lake")
     file = Box(840, 530, 200, 100, "Marts in DuckDB", ("Tableau, SQL, notebooks",), "store")
 
     for box in (apps, api, objects, folder, raw, cut, *predictions, marts, shards, delta, file):
