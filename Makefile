@@ -74,7 +74,8 @@ bench: $(STAMP)  ## this pipeline beside other tools and beside its models alone
 		|| echo "clip-retrieval could not be fetched; the bench goes on without it"
 	BENCH_CLIP_RETRIEVAL="$(SHELF_HOME)/bench/clip-retrieval" $(BIN)/python -m benchmarks $(BENCH)
 
-docs: $(STAMP)  ## write the pages and pictures that are made from the code; a test fails where they are out of step
+docs: $(STAMP)  ## write what is made from the code: the settings reference, the architecture, dbt's sources; tests keep them in step
+	$(BIN)/python -m shelf_assets.bi.sources
 	$(BIN)/python -m tools.settings_reference
 	$(BIN)/python -m tools.architecture
 
