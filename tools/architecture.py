@@ -38,7 +38,16 @@ def picture() -> str:
     drawing = Drawing(1080, 660, "How photos become tables and dashboards")
 
     apps = Box(30, 30, 200, 110, "Shoppers' apps", ("photos over HTTP,", "upload forms for S3"), "outside")
-    api = Box(290, 30, 240, 110, "Upload API", ("validates each photo,", "stores its pixels alone"), "code", "intake http photos")
+    api = Box(
+        290,
+        30,
+        240,
+        110,
+        "Upload API",
+        ("validates each photo,", "stores its pixels alone"),
+        "code",
+        "intake http photos",
+    )
     objects = Box(590, 30, 220, 110, "Object store", ("images/YYYY/MM/DD/", "folder or S3 bucket"), "store", "lake")
     folder = Box(870, 30, 180, 110, "Your photos", ("shelf land FOLDER",), "outside", "cli")
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
-from shelf_assets.settings import FORMER_NAMES, PREFIX, Leaf, leaves
+from shelf_assets.settings import FORMER_NAMES, Leaf, leaves
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 
@@ -19,10 +19,10 @@ _HEAD = """# Settings
 
 Written by `make docs` from the declarations in the package: change those, not this page.
 
-Settings are environment variables. They are read once, when a process starts; `shelf config` prints the values in effect, secrets masked.
-An unknown `SHELF_` variable and a wrong value stop the process with a message that names the variable and the allowed values.
-Lists and tables are written as JSON: `SHELF_PHOTOS_FORMATS='["jpeg", "png"]'`. In Python, `load_settings(photos__max_bytes=…)` sets the
-same values; the part before `__` is the group.
+Settings are environment variables. They are read once, when a process starts; `shelf config` prints the values in effect, with
+secrets masked. An unknown `SHELF_` variable and a wrong value stop the process with a message that names the variable and the
+allowed values. Lists and tables are written as JSON: `SHELF_PHOTOS_FORMATS='["jpeg", "png"]'`. In Python,
+`load_settings(photos__max_bytes=…)` sets the same values; the part before `__` is the group.
 """
 _TITLES = {
     "": "General",
@@ -38,7 +38,14 @@ _TITLES = {
     "intake": "Uploads",
     "dagster": "Dagster",
 }
-_TYPE_NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", SecretStr: "secret"}
+_TYPE_NAMES = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    SecretStr: "secret",
+}
 # Annotations of pydantic's constraints, and how a reader writes them.
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
@@ -51,7 +58,9 @@ def page() -> str:
     """The page as Markdown: one table for each group, and the former names."""
     parts = [_HEAD]
     for group, members in groupby(leaves(), key=lambda leaf: ".".join(leaf.path[:-1])):
-        rows = [(_code(*leaf.variables), _default(leaf), _allowed(leaf), leaf.field.description or "") for leaf in members]
+        rows = [
+            (_code(*leaf.variables), _default(leaf), _allowed(leaf), leaf.field.description or "") for leaf in members
+        ]
         parts += [f"## {_TITLES.get(group, group)}\n", _table(("variable", "default", "allowed", "meaning"), rows)]
     former = [(_code(old), _code(new)) for old, new in FORMER_NAMES.items()]
     parts += ["## Former names\n\nA former name stops the process at start, and the message gives the new one.\n"]
