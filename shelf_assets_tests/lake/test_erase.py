@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 
@@ -25,7 +26,7 @@ from shelf_assets.lake.rules.change import Change
 from shelf_assets.lake.rules.erase_rows import erase_rows
 from shelf_assets.lake.schemas import TableSpec
 from shelf_assets_tests.conftest import LakeUnderTest
-from shelf_assets_tests.lake.rows import DAY, prediction, predictions, stage_runs
+from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predictions, stage_runs
 from shelf_assets_tests.lake.specs import PRODUCTS, SETTINGS, fact, facts, settings, table_of
 from shelf_assets_tests.lake.writers import (
     PROCESSES,
@@ -224,6 +225,33 @@ def test_purge_of_a_table_with_validity_leaves_no_byte_of_an_erased_product(lake
     assert table.scan().collect().height == 3
 
 
+def test_purge_leaves_no_part_of_an_erased_photos_hash_in_the_hash_index(lake: LakeUnderTest) -> None:
+    table = lake.lake.table("raw_images")
+    erased, kept = photo("erased", "erased bytes"), photo("kept", "kept bytes", perceptual_hash=1 << 40)
+    table.commit(photos([erased, kept]))
+    maintain(table, POLICY)
+
+    def indexed(row: dict[str, object]) -> list[str]:
+        """Objects of the index that hold the part of a photo's SHA-256 which the index keeps."""
+        part = np.uint64(int(str(row["sha256"])[:16], 16))
+        parts = [part.tobytes(), part.byteswap().tobytes()]
+        runs = {each.key: table.objects.get(each.key) for each in table.objects.list("_hash_index/")}
+        return [key for key, data in runs.items() if any(each in data for each in parts)]
+
+    assert indexed(erased) and indexed(kept)
+    table.erase(ids(str(erased["image_id"])))
+    assert indexed(erased), "the index still covers the old file"
+    report = purge(table, longest_commit=timedelta(0))
+    assert report is not None and {each.key for each in report.index_files} > set()
+    assert indexed(erased) == [] and indexed(kept)
+    assert is_known(table, kept) and not is_known(table, erased)
+    assert purge(table) == type(report)((), (), (), ()), "the index is not built again and again"
+
+
+def is_known(table: LakeTable, row: dict[str, object]) -> bool:
+    return table.known_rows().accepted_with(pl.Series([row["sha256"]])).collect().height == 1
+
+
 def test_purge_keeps_what_a_running_writer_may_need_and_reports_it(disk_lake: LakeUnderTest) -> None:
     table = disk_lake.lake.table("classifications")
     table.commit(predictions([prediction("a"), prediction("b")]))
@@ -247,4 +275,4 @@ def test_purge_keeps_what_a_running_writer_may_need_and_reports_it(disk_lake: La
     again = purge(table)
     assert again is not None and again.remaining == () and not unfinished.exists()
     assert table.scan().collect()["image_id"].to_list() == ["b"]
-    assert purge(table) == type(again)((), (), ()), "nothing is left to do"
+    assert purge(table) == type(again)((), (), (), ()), "nothing is left to do"

@@ -9,6 +9,7 @@ import dagster as dg
 from shelf_assets.defs.automation.maintenance import MAINTENANCE_JOB, build_maintenance_schedule
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import Policy
+from shelf_assets.registry import tables
 from shelf_assets_tests.cli.commands import shelf
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.defs.automation.ticks import OLD_DAY, Ticks
@@ -82,9 +83,7 @@ def test_the_hour_of_upkeep_follows_the_nightly_run_and_means_utc() -> None:
 
 def test_the_upkeep_job_is_not_part_of_the_code_location(graph: Graph) -> None:
     job = graph.defs.resolve_job_def("table_maintenance")
-    assert {node.name for node in job.nodes} == {
-        f"maintain_{name}" for name in ("raw_images", "classifications", "clip_embeddings", "stage_runs")
-    }
+    assert {node.name for node in job.nodes} == {f"maintain_{name}" for name in tables()}
 
 
 def test_a_dry_run_that_changes_a_table_or_says_nothing(disk_lake: LakeUnderTest) -> None:
