@@ -1,8 +1,9 @@
 """Physical erasure: delete the data files and the log entries that still contain rows which `LakeTable.erase` removed.
 
 After an erasure the values remain in older data files, in the column statistics of older log entries, in older
-checkpoints, and parts of hashes in the hash index. `maintenance.maintain` deletes the files after `Policy.keep`, and log entries after Delta's 30 days; `purge`
-deletes all of them at once. It makes no new version. Objects of a bucket with versioning are kept by the bucket.
+checkpoints, and parts of hashes in the hash index. `maintenance.maintain` deletes the files after `Policy.keep`, and log
+entries after Delta's 30 days; `purge` deletes all of them at once. It makes no new version. Objects of a bucket with
+versioning are kept by the bucket.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LONGEST_COMMIT = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class PurgeReport:
-    """Deleted data files, log files and files of the hash index. `remaining` are files too young to be deleted beside running writers.
+    """Deleted data files, log files and files of the hash index. `remaining` are too young to be deleted beside writers.
 
     The erasure is complete when `remaining` is empty; call `purge` again after `longest_commit`.
     """

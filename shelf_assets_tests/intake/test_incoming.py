@@ -51,7 +51,7 @@ def upload(uploads: UploadStore, data: bytes, owner: str | None = OWNER, image_i
 
 
 def validate(uploads: UploadStore, image_id: str, sanitizer: ImageSanitizer | None = None) -> Outcome:
-    sanitizer = sanitizer or InProcessSanitizer(sanitizer_options(load_settings().photos))
+    sanitizer = sanitizer or InProcessSanitizer(sanitizer_options(load_settings({}).photos))
     return asyncio.run(validate_incoming(uploads, sanitizer, f"{INCOMING}/{image_id}", MAX_BYTES))
 
 
@@ -213,7 +213,7 @@ class Meanwhile:
 
     async def sanitize(self, data: bytes) -> SanitizedPhoto | Refusal:
         self._happens()
-        return await InProcessSanitizer(sanitizer_options(load_settings().photos)).sanitize(data)
+        return await InProcessSanitizer(sanitizer_options(load_settings({}).photos)).sanitize(data)
 
 
 def test_an_erasure_that_is_asked_for_while_the_upload_is_judged_misses_its_photo(uploads: UploadStore) -> None:
@@ -285,14 +285,14 @@ def test_an_object_elsewhere_is_judged_and_deleted(disk_lake: LakeUnderTest, key
     key = key.format(new_image_id(datetime.now(UTC)))
     if not key.endswith("/") and key:
         uploads.object_writer.put(key, from_a_camera(), {"owner": OWNER})
-    sanitizer = InProcessSanitizer(sanitizer_options(load_settings().photos))
+    sanitizer = InProcessSanitizer(sanitizer_options(load_settings({}).photos))
     assert asyncio.run(validate_incoming(uploads, sanitizer, key, MAX_BYTES)) == Outcome("ignored")
     assert not key or key.endswith("/") or uploads.object_writer.store.exists(key)
 
 
 def test_two_that_judge_one_upload_at_once_spoil_it(uploads: UploadStore) -> None:
     image_id = upload(uploads, from_a_camera())
-    sanitizer = InProcessSanitizer(sanitizer_options(load_settings().photos))
+    sanitizer = InProcessSanitizer(sanitizer_options(load_settings({}).photos))
 
     class Slowly:
         """Waits until both have read the upload."""
@@ -324,7 +324,7 @@ def test_one_bad_upload_keeps_all_others_from_being_judged(
 
     def validate_all() -> dict[str, int]:
         return asyncio.run(
-            validate_all_incoming(uploads, InProcessSanitizer(sanitizer_options(load_settings().photos)), MAX_BYTES)
+            validate_all_incoming(uploads, InProcessSanitizer(sanitizer_options(load_settings({}).photos)), MAX_BYTES)
         )
 
     monkeypatch.setattr(UploadStore, "accept", accept_but_one)
@@ -353,7 +353,7 @@ def test_a_judge_gives_up_when_the_store_was_down_once(
     async def validate_until_it_is_a_photo() -> None:
         validating = asyncio.create_task(
             validate_incoming_every(
-                0.01, uploads, InProcessSanitizer(sanitizer_options(load_settings().photos)), MAX_BYTES
+                0.01, uploads, InProcessSanitizer(sanitizer_options(load_settings({}).photos)), MAX_BYTES
             )
         )
         async with asyncio.timeout(60):

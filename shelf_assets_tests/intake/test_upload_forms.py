@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.s3, pytest.mark.parametrize("api", ["s3"], indirect=Tr
 
 def validate(api: RunningApi, image_id: str) -> None:
     """Validate an upload as the bucket's event does."""
-    sanitizer = InProcessSanitizer(sanitizer_options(load_settings().photos))
+    sanitizer = InProcessSanitizer(sanitizer_options(load_settings({}).photos))
     upload_store = UploadStore(api.lake.objects)
     asyncio.run(validate_incoming(upload_store, sanitizer, f"{INCOMING}/{image_id}", 25_000_000))
 

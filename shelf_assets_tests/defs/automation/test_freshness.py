@@ -12,7 +12,7 @@ from shelf_assets_tests.graph import Graph
 
 def test_every_asset_of_ours_is_due_in_the_morning(graph: Graph) -> None:
     ours = graph.assets.materializable_asset_keys
-    policy = due_in_the_morning(load_settings().dagster.nightly_hour_utc)
+    policy = due_in_the_morning(load_settings({}).dagster.nightly_hour_utc)
     without = [key.to_user_string() for key in ours if graph.assets.get(key).freshness_policy != policy]
     assert ours and not without
 

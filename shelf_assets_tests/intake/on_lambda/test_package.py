@@ -26,6 +26,7 @@ from shelf_assets.photos.decoder_pool import InProcessSanitizer
 from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto
 from shelf_assets_tests.conftest import LakeUnderTest, repo_root
 from shelf_assets_tests.faulty_proxy import Faults, faulty_proxy
+from shelf_assets_tests.intake.on_lambda.conftest import Deploy
 from shelf_assets_tests.intake.on_lambda.events import EVENTS, Context, created, http_event, rest_event
 from shelf_assets_tests.servers import S3Server
 from shelf_assets_tests.vision.pictures import from_a_camera
@@ -112,7 +113,7 @@ def test_the_package_lacks_a_module_that_an_event_needs(tmp_path: Path, s3_lake:
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", SERVE, package, json.dumps(events)],
         cwd=tmp_path,
-        env=os.environ | {"SHELF_INTAKE_OWNER_HASH_KEY": "0123456789abcdef"},
+        env=s3_lake.environment | {"SHELF_INTAKE_OWNER_HASH_KEY": "0123456789abcdef"},
         capture_output=True,
         text=True,
         timeout=200,
@@ -233,15 +234,13 @@ def actions_in(lake_url: str, requests: list[tuple[str, str]]) -> Iterator[tuple
 
 
 @pytest.fixture
-def store_requests(
-    s3_lake: LakeUnderTest, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[list[tuple[str, str]]]:
+def store_requests(s3_lake: LakeUnderTest, s3_server: S3Server, deploy: Deploy) -> Iterator[list[tuple[str, str]]]:
     """Every request that the function sends to the store."""
     requests: list[tuple[str, str]] = []
     with faulty_proxy(
         s3_server.endpoint_url, Faults({}, only=lambda *request: requests.append(request) or False)
     ) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        deploy(lake__s3__endpoint_url=url)
         yield requests
 
 

