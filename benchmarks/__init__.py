@@ -1,6 +1,6 @@
-"""The bench: this pipeline beside the plain way of the field, its rivals and the models alone, same photos and weights.
+"""Benchmarks of the product, which they call; README.md lists them. Nothing of the product belongs here.
 
-Read in this order: photos, place, baselines (the table of them; our_baseline, plain_baseline, loader_baseline, daft_baseline,
-ray_baseline, clip_retrieval_baseline), worker and process, session, figures, goals, report. What stands beside them measures
-one thing each and says so. Nothing of the product belongs here; the ways call it.
+`python -m benchmarks` compares this pipeline with baselines on the same photos and weights. Its modules, in reading order:
+photos, place, baselines (the table; each baseline has a module of its own), worker and process, session, metrics, goals,
+report. Every other command measures one subject and says which.
 """

@@ -1,4 +1,4 @@
-"""The ways that are measured, in one table, and what they have in common. How each works is in its module."""
+"""The table of baselines, and what they share: options, results, models. How each works is in its own module."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ CLASSIFIER, EMBEDDER = "resnet50@random", "ViT-B-32@random"
 EMBEDDING_LENGTH = 512
 # Multiply-adds of one 224 px image times two; ResNet-50 (v1.5) 4.1 G, ViT-B/32 4.4 G.
 GFLOP_PER_IMAGE = {"classifier": 2 * 4.1, "embedder": 2 * 4.4}
-# The cut of nearly all published preprocessing, so that all ways can be compared photo by photo.
+# Centre crop, as in nearly all published preprocessing, so that answers can be compared photo by photo.
 GEOMETRY = Geometry(fit="crop")
 TOP_K = 5
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way: its name in the figures, its title on the page, the module whose `start` opens it, how its models run."""
+class Baseline:
+    """One baseline: its name in the results, its title on the page, the module whose `start` opens it, how its models run."""
 
     name: str
     title: str
@@ -36,23 +36,25 @@ class Way:
     precision: str = "auto"
 
 
-# Taken in this order in every run. The rivals all run the models as `loader` does, so its models alone stand for theirs.
-WAYS = (
-    Way("pipeline", "this pipeline on OpenVINO", "ours", "our_baseline", backend="openvino"),
-    Way("pipeline int8", "this pipeline on OpenVINO", "ours", "our_baseline", backend="openvino", precision="int8"),
-    Way("pipeline torch", "this pipeline on torch", "ours", "our_baseline"),
-    Way("plain", "the plain way", "plain", "plain_baseline", precision="fp32"),
-    Way("loader", "PyTorch DataLoader done well", "rival", "loader_baseline"),
-    Way("daft", "Daft", "rival", "daft_baseline"),
-    Way("ray", "Ray Data", "rival", "ray_baseline"),
-    Way("clip-retrieval", "clip-retrieval's loop", "rival", "clip_retrieval_baseline"),
+# In this order in every run. All rivals run the models as `loader` does, so its models alone are measured for all.
+BASELINES = (
+    Baseline("pipeline", "this pipeline on OpenVINO", "ours", "our_baseline", backend="openvino"),
+    Baseline(
+        "pipeline int8", "this pipeline on OpenVINO", "ours", "our_baseline", backend="openvino", precision="int8"
+    ),
+    Baseline("pipeline torch", "this pipeline on torch", "ours", "our_baseline"),
+    Baseline("plain", "plain PyTorch", "plain", "plain_baseline", precision="fp32"),
+    Baseline("loader", "PyTorch DataLoader, well tuned", "rival", "loader_baseline"),
+    Baseline("daft", "Daft", "rival", "daft_baseline"),
+    Baseline("ray", "Ray Data", "rival", "ray_baseline"),
+    Baseline("clip-retrieval", "clip-retrieval's loop", "rival", "clip_retrieval_baseline"),
 )
-BY_NAME = {way.name: way for way in WAYS}
+BY_NAME = {baseline.name: baseline for baseline in BASELINES}
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What every way is given alike; `scratch` is a folder of its own, gone when the bench ends."""
+class BenchOptions:
+    """Options of every baseline; `scratch` is its own folder, deleted when the bench ends."""
 
     batch_size: int
     threads: int
@@ -63,10 +65,10 @@ class Settings:
 
 @dataclass
 class Outcome:
-    """One way over one set of photos. `keys`, `labels`, `scores` and `embeddings` are aligned, sorted by key.
+    """One baseline over one set of photos. `keys`, `labels`, `scores` and `embeddings` are aligned, sorted by key.
 
-    A way whose processes end while it works, and whose CPU seconds this process therefore cannot see, gives `tree`: the
-    harness, which watches from outside, then counts.
+    `tree` is given where processes of the baseline end while it works, so that its own process cannot count their CPU
+    seconds; the harness then counts from outside.
     """
 
     images: int
@@ -78,7 +80,7 @@ class Outcome:
     embeddings: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     tree: dict[str, Any] | None = None
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         return {
             "images": self.images,
             "wall_seconds": self.total.wall_seconds,
@@ -89,35 +91,35 @@ class Outcome:
 
 
 class Running(Protocol):
-    """A way with its models loaded. `hollow` runs answer at once instead of asking a model: all that is not the model."""
+    """A baseline with its models loaded. A `stub` run answers without inference: its cost is all but the models."""
 
     def about(self) -> dict[str, Any]:
-        """Facts for the page: precision, versions."""
+        """Facts for the page, such as the precision."""
 
-    def run(self, place: Place, hollow: bool) -> Outcome:
+    def run(self, place: Place, stub: bool) -> Outcome:
         """A day's photos to two Delta tables."""
 
     def models_alone(self, tensors: np.ndarray) -> Outcome | None:
-        """The way's models on tensors that lie ready; None where another way's stand for them."""
+        """The models on tensors in memory; None where they are those of another baseline."""
 
     def close(self) -> None:
-        """End whatever it started."""
+        """End every process that it started."""
 
 
-class WayUnavailable(RuntimeError):
-    """A way that cannot run here, with the reason; the bench goes on without it."""
+class BaselineUnavailable(RuntimeError):
+    """This baseline cannot run here, for this reason; the bench continues without it."""
 
 
-def start(way: Way, settings: Settings) -> Running:
-    """Open a way in this process."""
-    module = importlib.import_module(f"benchmarks.{way.module}")
-    running: Running = module.start(way, settings)
+def start(baseline: Baseline, options: BenchOptions) -> Running:
+    """Open a baseline in this process."""
+    module = importlib.import_module(f"benchmarks.{baseline.module}")
+    running: Running = module.start(baseline, options)
     return running
 
 
 @dataclass
 class Models:
-    """Both models: loaded in torch, as the plain way and the rivals take them, or opened by the product on one of its backends."""
+    """Both models: loaded in torch for the baselines, or opened by the product on one of its backends."""
 
     classifier: Any
     embedder: Any
@@ -129,8 +131,8 @@ class Models:
 
 
 def load_weights(batch_size: int, precision: str) -> Models:
-    """Seeded random weights: the time a forward pass takes does not depend on them."""
-    import open_clip  # noqa: F401  imported first, so that the registry need not ask a process of its own
+    """Load seeded random weights: the time of a forward pass does not depend on them."""
+    import open_clip  # noqa: F401  imported first, so that the registry need not start a process
     import timm  # noqa: F401
 
     from shelf_assets.models.classifier import load_classifier
@@ -141,12 +143,12 @@ def load_weights(batch_size: int, precision: str) -> Models:
 
 
 def load_models(batch_size: int, precision: str = "auto", backend: str = "torch", *, folder: Path) -> Models:
-    """The same weights on a backend of the product, as `prepare_models` left them in `folder`."""
+    """Open the same weights on a backend of the product, as `prepare_models` stored them in `folder`."""
     from shelf_assets.models.backends.opening import OpenModel
 
     store, specs = _product_specs(precision, backend, folder)
     opened = [
-        OpenModel(spec, store, device="cpu", limits=_anything(), batch_images=batch_size)
+        OpenModel(spec, store, device="cpu", limits=_no_limits(), batch_images=batch_size)
         for spec in (specs.classifier, specs.embedder)
     ]
     for model in opened:
@@ -155,10 +157,10 @@ def load_models(batch_size: int, precision: str = "auto", backend: str = "torch"
 
 
 def prepare_models(precision: str, backend: str, folder: Path, photos: np.ndarray) -> None:
-    """Export both models into `folder`, calibrate int8, and show the backend the photos that prove it.
+    """Export both models into `folder`, calibrate int8, and run the parity check of the backend.
 
-    `photos` are uint8, N × 3 × 224 × 224. In a process of its own: the product too runs exports without what made them.
-    Random weights cannot be held to the limits of real ones.
+    `photos` are uint8, N × 3 × 224 × 224. Runs in a process of its own: the product too runs exported models without torch.
+    Parity limits are off, because random weights cannot meet those of real ones.
     """
     from shelf_assets.models.backends.calibration import calibrate
     from shelf_assets.models.backends.opening import PROOF_IMAGES, OpenModel
@@ -166,18 +168,18 @@ def prepare_models(precision: str, backend: str, folder: Path, photos: np.ndarra
     if precision == "int8":
         store, specs = _product_specs("fp32", backend, folder)
         for spec in (specs.classifier, specs.embedder):
-            # Shown as many as a proof wants, so that no run has to go on proving it.
-            calibrate(spec, store, photos[::2], photos, None, _anything())
+            # As many photos as the parity check needs, so that no measured run continues it.
+            calibrate(spec, store, photos[::2], photos, None, _no_limits())
         return
     store, specs = _product_specs(precision, backend, folder)
     for spec in (specs.classifier, specs.embedder):
-        model = OpenModel(spec, store, device="cpu", limits=_anything())
+        model = OpenModel(spec, store, device="cpu", limits=_no_limits())
         for start in range(0, PROOF_IMAGES, model.batch_images):
             model.submit(photos[start : start + model.batch_images])()
 
 
 def _product_specs(precision: str, backend: str, folder: Path) -> tuple[Any, Any]:
-    """Where compiled models rest, and which they are."""
+    """The store of compiled models, and the specs of both."""
     from shelf_assets.models.backends.store import CompiledModels
 
     store = CompiledModels(folder)
@@ -187,7 +189,7 @@ def _product_specs(precision: str, backend: str, folder: Path) -> tuple[Any, Any
     return store, specs
 
 
-def _anything() -> Any:
+def _no_limits() -> Any:
     from shelf_assets.models.backends.parity import ParityLimits
 
     return ParityLimits(cosine=-1, top1_agreement=0, accuracy_points=100)
@@ -208,19 +210,19 @@ def _resolved(precision: str, backend: str, digest_record: Path | None = None) -
     )
 
 
-def hollow_models(models: Models) -> Models:
-    """Models that answer at once, with the identity of real ones: with them a run costs all but the models."""
+def stub_models(models: Models) -> Models:
+    """Models that answer without inference, with the identity of real ones: a run with them costs all but the models."""
     labels = models.classifier.labels
     probabilities = np.full((1, len(labels)), 1 / len(labels), np.float32)
     return Models(
-        HollowModel(models.classifier, probabilities),
-        HollowModel(models.embedder, hollow_vectors(1)),
+        StubModel(models.classifier, probabilities),
+        StubModel(models.embedder, stub_vectors(1)),
         models.batch_size,
     )
 
 
-class HollowModel:
-    """Gives every photo the same row of outputs."""
+class StubModel:
+    """Returns the same output row for every photo."""
 
     def __init__(self, real: Any, row: np.ndarray) -> None:
         self.spec, self.labels, self.row = real.spec, real.labels, row
@@ -229,6 +231,6 @@ class HollowModel:
         return lambda: np.repeat(self.row, len(pixels), axis=0)
 
 
-def hollow_vectors(count: int) -> np.ndarray:
-    """Unit vectors that no model made."""
+def stub_vectors(count: int) -> np.ndarray:
+    """Constant unit vectors."""
     return np.full((count, EMBEDDING_LENGTH), EMBEDDING_LENGTH**-0.5, np.float32)

@@ -1,7 +1,7 @@
-"""Days of many photos through the graph, each in one process: how fast, and above all in how much memory. `--help`.
+"""Days of many photos through the graph, each in one process: speed, and above all memory. `--help`.
 
-With stand-ins for the models, which cost nothing and need no torch, what is measured is the streaming around them; with the
-embedded models it is the whole.
+With fake models, which cost nothing and need no torch, the streaming around the models is measured; with the embedded models
+the whole.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ WANTED_PEAK_BYTES = 2_000_000_000
 
 @dataclass(frozen=True)
 class Day:
-    """`photos` of a kind on one day; `models` are stand-ins or the embedded ones."""
+    """`photos` of a kind on one day; `models` are fake or embedded."""
 
     kind: Kind
     photos: int
@@ -38,10 +39,10 @@ class Day:
         return f"{self.photos:,} photos of {size}, {self.models} models"
 
 
-# A fifth and the whole: what grows with the day shows between them.
+# The comparison of the first two shows what grows with the day.
 DAYS = (
-    Day("small", 20_000, "stand-in"),
-    Day("small", 100_000, "stand-in"),
+    Day("small", 20_000, "fake"),
+    Day("small", 100_000, "fake"),
     Day("small", 5_000, "embedded"),
     Day("large", 2_000, "embedded"),
 )
@@ -51,27 +52,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.big_day", description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="share of each day's photos (%(default)s)")
     parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
-    parser.add_argument(_RUN, choices=("stand-in", "embedded"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.run_only:
-        print(json.dumps(_run(asked.run_only)))
+    parser.add_argument(_RUN, choices=("fake", "embedded"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.run_only:
+        print(json.dumps(_run(arguments.run_only)))
         return
-    measured = []
+    result: dict[str, Any] = {"machine": machine(), "days": []}
     for day in DAYS:
-        scaled = Day(day.kind, max(1, round(day.photos * asked.scale)), day.models)
+        scaled = Day(day.kind, max(1, round(day.photos * arguments.scale)), day.models)
         print(f"{scaled}: landing", flush=True)
-        measured.append((scaled, _measure(scaled)))
-        print(f"{scaled}: peak {measured[-1][1]['peak_memory_bytes'] / 1e6:,.0f} MB", flush=True)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "big-day.json").write_text(
-        json.dumps({"machine": machine(), "days": [vars(day) | found for day, found in measured]}, indent=1) + "\n"
-    )
-    (asked.out / "big-day.md").write_text(_page(measured))
-    print(asked.out / "big-day.md")
+        found = vars(scaled) | _measure(scaled)
+        result["days"].append(found)
+        print(f"{scaled}: peak {found['peak_memory_bytes'] / 1e6:,.0f} MB", flush=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "big-day.json").write_text(json.dumps(result, indent=1) + "\n")
+    (arguments.out / "big-day.md").write_text(page(result))
+    print(arguments.out / "big-day.md")
 
 
 def _measure(day: Day) -> dict[str, Any]:
-    # Photos and tensors of the largest day take 18 GB there.
+    # Photos and tensors of the largest day need 18 GB there.
     with tempfile.TemporaryDirectory(prefix="shelf-big-day-") as home:
         environment = os.environ | {"SHELF_HOME": home, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
         source = _land(Path(home), day)
@@ -83,7 +83,7 @@ def _measure(day: Day) -> dict[str, Any]:
 
 def _land(home: Path, day: Day) -> str:
     from benchmarks.place import DAY
-    from shelf_assets.defs.resources.lake import lake_of
+    from shelf_assets.build import open_lake
     from shelf_assets.intake.put_photos import land
     from shelf_assets.settings import load_settings
 
@@ -92,7 +92,7 @@ def _land(home: Path, day: Day) -> str:
         (f"{number}.jpg", with_comment(few.files[number % len(few.files)][1], f"of the day {number}".encode()))
         for number in range(day.photos)
     )
-    objects = lake_of(load_settings(home=home)).objects
+    objects = open_lake(load_settings(home=home)).objects
     for number, _ in enumerate(land(objects, DAY, files), 1):
         if number % 20_000 == 0:
             print(f"{number:,} photos landed", flush=True)
@@ -100,26 +100,26 @@ def _land(home: Path, day: Day) -> str:
 
 
 def _run(models: str) -> dict[str, Any]:
-    """The day, and then the finished day once more."""
+    """Run the day, then the finished day again."""
     import logging
 
     from benchmarks.place import DAY
     from shelf_assets.observe.meter import peak_memory_bytes
     from shelf_assets.settings import load_settings
     from shelf_assets_tests.stories.fakes import NoTracking
-    from shelf_assets_tests.stories.support import Platform, open_shop
+    from shelf_assets_tests.stories.support import Platform
 
     logging.disable(logging.INFO)
-    shop = (
-        open_shop()
-        if models == "stand-in"
-        else Platform(load_settings(models__set="embedded"), {"tracking": NoTracking()})
+    platform = (
+        Platform(load_settings())
+        if models == "fake"
+        else Platform(load_settings(models__set="embedded"), {"tracking": NoTracking("")})
     )
-    shop.run(DAY)
-    rows = shop.rows("stage_runs").sort("finished_at")
+    platform.run(DAY)
+    rows = platform.rows("stage_runs").sort("finished_at")
     wall, cpu = time.perf_counter(), cpu_seconds()
-    (again,) = shop.run(DAY)
-    assert shop.work(again) == {}, "a finished day was worked on again"
+    (again,) = platform.run(DAY)
+    assert platform.work(again) == {}, "a finished day was processed again"
     return {
         "stages": rows.select("stage", "images", "wall_seconds", "cpu_seconds", "peak_memory_bytes").to_dicts(),
         "peak_memory_bytes": peak_memory_bytes(),
@@ -128,19 +128,21 @@ def _run(models: str) -> dict[str, Any]:
     }
 
 
-def _page(measured: list[tuple[Day, dict[str, Any]]]) -> str:
-    here = machine()
+def page(result: Mapping[str, Any]) -> str:
+    """The page of a result."""
+    here = result["machine"]
+    days = [(Day(each["kind"], each["photos"], each["models"]), each) for each in result["days"]]
     lines = [
         "# Big days in one process each",
         "",
-        f"`python -m benchmarks.big_day` on {here['cores']} cores of {here['cpu']}. Photos have bytes of their own",
-        "and lie on disk; all stages run through Dagster in one process. Stand-in models cost nothing, and need no torch. Peak",
-        "memory is the whole process's so far, Python, Dagster and polars included; wanted below 2,000 MB.",
+        f"`python -m benchmarks.big_day` on {here['cores']} cores of {here['cpu']}. Photos have unique bytes",
+        "and are on disk; all stages run through Dagster in one process. Fake models cost nothing and need no torch. Peak memory",
+        "is that of the whole process so far, Python, Dagster and polars included; goal: below 2,000 MB.",
         "",
         "| day | stage | photos/s | CPU-ms per photo | peak memory so far, MB |",
         "|---|---|---:|---:|---:|",
     ]
-    for day, found in measured:
+    for day, found in days:
         for stage in found["stages"]:
             rate = f"{stage['images'] / stage['wall_seconds']:,.0f}"
             cpu_ms = f"{1000 * stage['cpu_seconds'] / stage['images']:.2f}"
@@ -148,14 +150,14 @@ def _page(measured: list[tuple[Day, dict[str, Any]]]) -> str:
             lines.append(f"| {day} | {stage['stage']} | {rate} | {cpu_ms} | {memory} |")
     lines += [
         "",
-        "## The finished day once more",
+        "## The finished day again",
         "",
-        "Nothing is inferred, nothing committed. The process is up: listing, reading tables and Dagster's steps are left.",
+        "Nothing is inferred or committed; the process is running. The cost is listing, reading tables and Dagster's steps.",
         "",
-        "| day | wall s | CPU-s | peak memory in the end, MB | below 2,000 |",
+        "| day | wall s | CPU-s | final peak memory, MB | below 2,000 |",
         "|---|---:|---:|---:|---|",
     ]
-    for day, found in measured:
+    for day, found in days:
         holds = "yes" if found["peak_memory_bytes"] < WANTED_PEAK_BYTES else "**no**"
         seconds = f"{found['again_wall_seconds']:.1f} | {found['again_cpu_seconds']:.1f}"
         lines.append(f"| {day} | {seconds} | {found['peak_memory_bytes'] / 1e6:,.0f} | {holds} |")

@@ -1,4 +1,4 @@
-"""A rival: clip-retrieval's inference loop: its runner and its reader of folders, with our mapper and writer for both models.
+"""A rival: clip-retrieval's inference loop: its runner and folder reader, with a mapper and a writer of ours for both models.
 
 The package cannot be installed beside this project (its 2.45.0 wants numpy below 2, pyarrow below 16 and open_clip below 3),
 so it is unpacked without its dependencies into a folder that BENCH_CLIP_RETRIEVAL names. Its mapper (which downloads
@@ -17,30 +17,30 @@ from typing import Any
 import numpy as np
 from PIL import ImageOps
 
-from benchmarks.baselines import Outcome, Settings, Way, WayUnavailable
+from benchmarks.baselines import Baseline, BaselineUnavailable, BenchOptions, Outcome
 from benchmarks.loader_baseline import write_tables
 from benchmarks.meters import Span, timed
 from benchmarks.place import Place
 from benchmarks.plain_baseline import transform_of
-from benchmarks.torch_models import Columns, HollowModels, TorchWay, outcome_of
+from benchmarks.torch_models import Columns, StubModels, TorchBaseline, outcome_of
 
 FOLDER_VARIABLE = "BENCH_CLIP_RETRIEVAL"
 STAGES = ("models", "writing tables")
 
 
-def start(way: Way, settings: Settings) -> ClipRetrievalWay:
+def start(baseline: Baseline, options: BenchOptions) -> ClipRetrievalBaseline:
     folder = Path(os.environ.get(FOLDER_VARIABLE, "")).absolute()
     if not os.environ.get(FOLDER_VARIABLE) or not (folder / "clip_retrieval").is_dir():
-        raise WayUnavailable(
+        raise BaselineUnavailable(
             f"clip-retrieval cannot be installed beside this project (2.45.0 wants numpy below 2 and open_clip below 3), and "
             f"{FOLDER_VARIABLE} names no folder into which it was unpacked with --no-deps"
         )
     _offer(folder)
-    return ClipRetrievalWay(way, settings)
+    return ClipRetrievalBaseline(baseline, options)
 
 
 def _offer(folder: Path) -> None:
-    """Make its modules importable one by one: its packages' own `__init__` import flask, faiss and the rest of it."""
+    """Make its modules importable one by one, because the `__init__` of its packages imports flask and faiss."""
     sys.path.append(str(folder))
     for name in ("clip_retrieval", "clip_retrieval.clip_inference"):
         package = types.ModuleType(name)
@@ -49,7 +49,7 @@ def _offer(folder: Path) -> None:
 
 
 class Preprocess:
-    """The photo as CLIP wants it, upright first; its reader opens photos with Pillow and turns none."""
+    """CLIP's preprocessing after the EXIF rotation, which its reader does not apply."""
 
     def __init__(self, spec: Any) -> None:
         self.transform = transform_of(spec)
@@ -58,14 +58,14 @@ class Preprocess:
         return self.transform(ImageOps.exif_transpose(image).convert("RGB"))
 
 
-class ClipRetrievalWay(TorchWay):
-    def run(self, place: Place, hollow: bool) -> Outcome:
+class ClipRetrievalBaseline(TorchBaseline):
+    def run(self, place: Place, stub: bool) -> Outcome:
         from clip_retrieval.clip_inference.reader import FilesReader
         from clip_retrieval.clip_inference.runner import Runner
 
         if place.store != "disk":
-            raise WayUnavailable("its reader of files reads folders only; from a store it reads tar archives")
-        models = HollowModels(self.models) if hollow else self.models
+            raise BaselineUnavailable("its reader of files reads folders only; from a store it reads tar archives")
+        models = StubModels(self.models) if stub else self.models
         root = Path(place.photos_url.removeprefix("file://"))
         total, stages = Span(), {name: Span() for name in STAGES}
         writer = Writer(place, root, stages["writing tables"])
@@ -76,8 +76,8 @@ class ClipRetrievalWay(TorchWay):
                 Preprocess(self.models.specs[1]),
                 None,
                 str(root / place.prefix),
-                self.settings.models.batch_size,
-                self.settings.loader_workers,
+                self.options.batch_size,
+                self.options.loader_workers,
                 enable_text=False,
             )
 
@@ -97,7 +97,7 @@ class ClipRetrievalWay(TorchWay):
 
 
 class Writer:
-    """Collects answers and writes both tables at the end, as its own writer does with its arrays."""
+    """Collects answers and writes both tables at the end, like its own writer."""
 
     def __init__(self, place: Place, root: Path, span: Span) -> None:
         self.place, self.root, self.span = place, root, span
@@ -115,9 +115,9 @@ class Writer:
 
 
 class Log:
-    """Its logger asks for wandb when it is imported; the harness measures anyway."""
+    """Logs nothing; its own logger imports wandb."""
 
-    def __call__(self, figures: dict[str, Any]) -> None:
+    def __call__(self, metrics: dict[str, Any]) -> None:
         pass
 
     def start(self) -> None:

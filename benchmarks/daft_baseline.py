@@ -3,7 +3,7 @@
 As Daft's pages "Working with Images" (download, decode and torchvision in a UDF that returns a fixed-shape tensor) and "Stateful
 Class UDFs with @daft.cls" (the models, in batches) show it. Its own `decode_image` ignores EXIF (issue 7148 of its
 repository), so rotated photos would get other answers, and its own `resize` is bilinear and dearer: the photo is decoded by
-torchvision in the UDF. Its `write_deltalake` wants pyiceberg (0.7.26), so delta-rs writes. It judges nothing, finds no
+torchvision in the UDF. Its `write_deltalake` wants pyiceberg (0.7.26), so delta-rs writes. It validates no photos, finds no
 duplicates and keeps no tensors.
 """
 
@@ -15,39 +15,39 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.baselines import GEOMETRY, Outcome, Settings, Way, WayUnavailable, load_weights
+from benchmarks.baselines import GEOMETRY, Baseline, BaselineUnavailable, BenchOptions, Outcome, load_weights
 from benchmarks.loader_baseline import tensor_of, write_tables
 from benchmarks.meters import Span, timed
 from benchmarks.place import Place
 from benchmarks.plain_baseline import list_keys
-from benchmarks.torch_models import HollowModels, TorchModels, outcome_of
+from benchmarks.torch_models import StubModels, TorchModels, outcome_of
 
 # Read when Daft is imported.
 os.environ.update(DAFT_PROGRESS_BAR="0", DAFT_ANALYTICS_ENABLED="0", DO_NOT_TRACK="1")
 STAGES = ("photos and models", "writing tables")
-# Loaded once for all runs, by whether they are hollow.
-LOADED: dict[bool, TorchModels | HollowModels] = {}
+# Loaded once for all runs, by whether they are stub.
+LOADED: dict[bool, TorchModels | StubModels] = {}
 
 
-def start(way: Way, settings: Settings) -> DaftWay:
+def start(baseline: Baseline, options: BenchOptions) -> DaftBaseline:
     try:
         import daft
     except ImportError as error:
-        raise WayUnavailable(f"daft is not installed ({error}); it is in the dependency group `bench`") from error
-    daft.set_runner_native(num_threads=settings.threads)
-    return DaftWay(way, settings)
+        raise BaselineUnavailable(f"daft is not installed ({error}); it is in the dependency group `bench`") from error
+    daft.set_runner_native(num_threads=options.threads)
+    return DaftBaseline(baseline, options)
 
 
-class DaftWay:
-    def __init__(self, way: Way, settings: Settings) -> None:
-        models = TorchModels(load_weights(settings.models.batch_size, way.precision))
-        LOADED.update({False: models, True: HollowModels(models)})
-        self.settings, self.precision = settings, models.precision
+class DaftBaseline:
+    def __init__(self, baseline: Baseline, options: BenchOptions) -> None:
+        models = TorchModels(load_weights(options.batch_size, baseline.precision))
+        LOADED.update({False: models, True: StubModels(models)})
+        self.options, self.precision = options, models.precision
 
     def about(self) -> dict[str, Any]:
         return {"precision": self.precision}
 
-    def run(self, place: Place, hollow: bool) -> Outcome:
+    def run(self, place: Place, stub: bool) -> Outcome:
         import daft
         from daft import col
 
@@ -59,7 +59,7 @@ class DaftWay:
                 asked = daft.from_pydict({"key": keys, "url": [f"{place.photos_url}/{key}" for key in keys]})
                 answered = (
                     asked.with_column("pixels", _tensors()(col("url").download(io_config=io)))
-                    .select(col("key"), _answers(hollow, self.settings.models.batch_size)(col("pixels")))
+                    .select(col("key"), _answers(stub, self.options.batch_size)(col("pixels")))
                     .to_pydict()
                 )
             answered_keys = answered.pop("key")
@@ -86,7 +86,7 @@ def _tensors() -> Any:
     return tensors
 
 
-def _answers(hollow: bool, batch_size: int) -> Any:
+def _answers(stub: bool, batch_size: int) -> Any:
     """The models as a class UDF: one instance, in this process."""
     import daft
     from daft import DataType
@@ -106,7 +106,7 @@ def _answers(hollow: bool, batch_size: int) -> Any:
             # Daft pickles the class into its plan. Looked up by name here, the weights stay out of it.
             from benchmarks.daft_baseline import LOADED
 
-            self.models = LOADED[hollow]
+            self.models = LOADED[stub]
 
         @daft.method.batch(return_dtype=answer, unnest=True, batch_size=batch_size)
         def __call__(self, pixels: Any) -> list[dict[str, Any]]:

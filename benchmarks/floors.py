@@ -1,4 +1,4 @@
-"""What no pipeline around these models can go below, measured in the same run: rates of arithmetic, fidelity of the decode."""
+"""Limits for any pipeline around these models, measured in the same run: rate of arithmetic, fidelity of the decode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.plain_baseline import exact_pixels
 from shelf_assets.vision.preprocess import to_tensor
 
 _REPEATS = 5
-# A square matrix product and a convolution as ResNet-50 has them in its second stage.
+# A square matrix product, and a convolution of ResNet-50's second stage.
 _SIDE = 2048
 _PRODUCT_FLOP = 2 * _SIDE**3
 _IMAGES, _CHANNELS, _IMAGE_PX = 16, 128, 56
@@ -27,7 +27,7 @@ Work = tuple[Callable[[], object], int]
 
 
 def peak_gflops(precision: str) -> float:
-    """The most arithmetic of this kind that torch or OpenVINO got out of a core-second, in the best of plain works."""
+    """The highest GFLOP per core-second of torch or OpenVINO over plain matrix products and convolutions."""
     works = list(_openvino_works(precision)) if find_spec("openvino") else []
     if precision != "int8":
         works += _torch_works(torch.bfloat16 if precision == "bf16" else torch.float32)

@@ -1,8 +1,8 @@
-"""Commits of raw_images while the hashes that it knows grow from 1 to 100 million: time, bytes, memory. `--help`.
+"""Commits of raw_images while the known hashes grow from 1 to 100 million: time, bytes, memory. `--help`.
 
-Real are the last 90 days of 5,000 photos, which hold everything that a measured commit may read, and every commit. The days
-before them are entries of the hash index, in a run of the index's own format, and names
-of data files in the table's log; no row of them exists, so a commit that read one would fail.
+The last 90 days of 5,000 photos are real and contain everything that a measured commit may read; every commit is real. The
+days before them are entries of the hash index, in a run of its own format, and names of data files in the table's log; none
+of their rows exists, so a commit that read one would fail.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from deltalake import write_deltalake
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from benchmarks.hash_lookup_page import page
 from benchmarks.meters import Span, machine, peak_rss_bytes, reset_peak_rss, timed
@@ -35,6 +36,7 @@ from shelf_assets.lake.hash_index.entries import Entries, Kind
 from shelf_assets.lake.hash_index.manifest import RUNS, Manifest, newest, put
 from shelf_assets.lake.hash_index.rows import data_files
 from shelf_assets.lake.hash_index.runs import Run, merged, write_run
+from shelf_assets.lake.known_rows import KnownRows
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, accepted_twice
 from shelf_assets_tests.servers import seaweedfs
@@ -42,7 +44,7 @@ from shelf_assets_tests.servers import seaweedfs
 REPEATS = 5
 PHOTOS_A_DAY = 5_000
 REAL_DAYS = 90
-# Of the photos of a measured day so many are copies of accepted ones of other real days.
+# Number of photos of a measured day that are copies of accepted ones, and the number of real days that they are from.
 COPIES, COPIED_DAYS = 100, 20
 MILLION = 1_000_000
 # Hashes and days: the table grows by larger days, or by more days.
@@ -51,7 +53,7 @@ _ENTRIES_AT_ONCE = 1 << 20
 _ENTRIES_A_HASH = 2  # its sha256 and its group
 _BYTES_A_HASH = 30
 
-Figure = dict[str, float]
+Metric = dict[str, float]
 
 
 def main() -> None:
@@ -59,32 +61,32 @@ def main() -> None:
     parser.add_argument("--s3", action="store_true", help="in an S3 server on loopback, not in a folder")
     parser.add_argument("--most", type=int, default=100 * MILLION, help="leave out points of more hashes (%(default)s)")
     parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
-    asked = parser.parse_args()
-    points = [point for point in POINTS if point[0] <= asked.most]
+    arguments = parser.parse_args()
+    points = [point for point in POINTS if point[0] <= arguments.most]
     with tempfile.TemporaryDirectory(prefix="shelf-hash-lookup-") as folder:
-        # A run, the runs that it is merged of, and the next point while this one is deleted.
+        # A run, the runs that it was merged from, and the next point while this one is deleted.
         needed_bytes = 3 * _BYTES_A_HASH * max(hashes for hashes, _ in points) + 10**9
         if shutil.disk_usage(folder).free < needed_bytes:
             parser.error(
                 f"{folder} has no room for {needed_bytes / 1e9:.0f} GB; set TMPDIR, or ask for fewer by --most"
             )
-        with _store(Path(folder), asked.s3) as (url, options):
+        with _store(Path(folder), arguments.s3) as (url, options):
             result = run(url, options, points)
-    name = "hash-lookup-s3" if asked.s3 else "hash-lookup"
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    name = "hash-lookup-s3" if arguments.s3 else "hash-lookup"
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     results = {
         each: json.loads(path.read_text())
         for each in ("hash-lookup", "hash-lookup-s3")
-        if (path := asked.out / f"{each}.json").exists()
+        if (path := arguments.out / f"{each}.json").exists()
     }
-    (asked.out / "hash-lookup.md").write_text(page(results))
+    (arguments.out / "hash-lookup.md").write_text(page(results))
     print(page(results))
 
 
 @contextmanager
 def _store(folder: Path, is_s3: bool) -> Iterator[tuple[str, dict[str, str]]]:
-    """Where the lakes lie: URL and delta-rs' options."""
+    """URL of the lakes, and options of delta-rs."""
     if not is_s3:
         yield folder.as_uri(), {}
         return
@@ -104,8 +106,8 @@ def _store(folder: Path, is_s3: bool) -> Iterator[tuple[str, dict[str, str]]]:
 def run(url: str, options: dict[str, str], points: list[tuple[int, int]]) -> dict[str, Any]:
     begun = time.monotonic()
 
-    def progress(said: str) -> None:
-        print(f"{time.monotonic() - begun:6.0f} s  {said}", flush=True)
+    def progress(message: str) -> None:
+        print(f"{time.monotonic() - begun:6.0f} s  {message}", flush=True)
 
     result: dict[str, Any] = {
         "machine": machine(),
@@ -119,14 +121,14 @@ def run(url: str, options: dict[str, str], points: list[tuple[int, int]]) -> dic
     for hashes, days in points:
         lake = Lake(f"{url}/{hashes}-{days}", options)
         table = lake.table("raw_images")
-        said = f"{hashes / MILLION:,.0f} million hashes in {days:,} days"
+        point = f"{hashes / MILLION:,.0f} million hashes in {days:,} days"
         building = _build(table, hashes, days)
-        progress(f"{said}: built")
+        progress(f"{point}: built")
         result["points"].append({"hashes": hashes, "days": days} | building | _measure(table, lake))
-        progress(f"{said}: measured")
+        progress(f"{point}: measured")
         if days == points[0][1]:
             result["points"][-1]["merge"] = _merge(table)
-            progress(f"{said}: merged")
+            progress(f"{point}: merged")
         _delete_all(lake)
     result["seconds"] = round(time.monotonic() - begun)
     return result
@@ -147,7 +149,7 @@ def _build(table: LakeTable, hashes: int, days: int) -> dict[str, Any]:
         for n in range(1, days - REAL_DAYS + 1)
     ]
     stats = json.dumps({"numRecords": hashes // days, "minValues": {}, "maxValues": {}, "nullCount": {}})
-    actions = [
+    actions: list[AddAction | RemoveAction] = [
         AddAction(
             path=name,
             size=200 * hashes // days,
@@ -189,35 +191,41 @@ def _measure(table: LakeTable, lake: Lake) -> dict[str, Any]:
     reset_peak_rss()
     at_rest = peak_rss_bytes()
     new_days = [_with_copies(table, REAL_DAYS + n) for n in range(REPEATS)]
-    # In the middle of the real days: all that look alike within 35 days is there.
+    # In the middle of the real days, so that every near duplicate within 35 days exists.
     middle = [REAL_DAYS // 2 - REPEATS // 2 + n for n in range(REPEATS)]
     late = [raw_images(number, 1, first=10**6) for number in middle]
     overwritten = [_overwritten(table, number) for number in middle]
-    figures = {}
+    metrics = {}
     for what, frames in {"a whole day": new_days, "a late photo": late, "an overwritten photo": overwritten}.items():
-        figures[what] = _measured(
-            lake, [lambda frame=frame: lake.table("raw_images").commit(frame) for frame in frames]
-        )
+        metrics[what] = _measured(lake, [partial(lake.table("raw_images").commit, frame) for frame in frames])
     known = table.known_rows()
     hashes = [frame.filter(status=ACCEPTED)["sha256"] for frame in new_days]
     one = [frame["sha256"] for frame in late]
-    looks = {"of a whole day": hashes, "of a late photo": one}
-    for what, asked in looks.items():
-        figures[f"the look-up alone, {what}"] = _measured(
-            lake, [lambda sha256=sha256: known.accepted_with(sha256).select("day").collect() for sha256 in asked]
+    look_ups = {"of a whole day": hashes, "of a late photo": one}
+    for what, hashes_of in look_ups.items():
+        metrics[f"the look-up alone, {what}"] = _measured(
+            lake, [partial(_days_with, known, sha256) for sha256 in hashes_of]
         )
-        figures[f"the same, {what}, just after it"] = _measured(
-            lake, [lambda sha256=sha256: known.accepted_with(sha256).select("day").collect() for sha256 in asked], False
+        metrics[f"the same, {what}, just after it"] = _measured(
+            lake, [partial(_days_with, known, sha256) for sha256 in hashes_of], False
         )
-    figures["the check that no bytes are accepted twice"] = _measured(
-        lake, [lambda n=n: accepted_twice(table.known_rows(), day_number(n)) for n in middle]
+    metrics["the check that no bytes are accepted twice"] = _measured(
+        lake, [partial(_accepted_twice, table, day_number(n)) for n in middle]
     )
-    figures["opening the table, without which nothing is committed"] = _measured(lake, [table.open] * REPEATS)
-    return {"figures": figures, "peak_memory_bytes": peak_rss_bytes() - at_rest}
+    metrics["opening the table, without which nothing is committed"] = _measured(lake, [table.open] * REPEATS)
+    return {"metrics": metrics, "peak_memory_bytes": peak_rss_bytes() - at_rest}
+
+
+def _days_with(known: KnownRows, sha256: pl.Series) -> pl.DataFrame:
+    return known.accepted_with(sha256).select("day").collect()
+
+
+def _accepted_twice(table: LakeTable, day: date) -> pl.Series:
+    return accepted_twice(table.known_rows(), day)
 
 
 def _with_copies(table: LakeTable, number: int) -> pl.DataFrame:
-    """A new day, some of whose photos have the bytes of accepted ones of other days."""
+    """A new day; some of its photos have the bytes of accepted photos of other days."""
     first, last = day_number(number - 30), day_number(number - 30 + COPIED_DAYS - 1)
     copied = table.scan(first, last).filter(pl.col("status") == ACCEPTED).select("sha256").collect()
     rows = raw_images(number, PHOTOS_A_DAY)
@@ -236,7 +244,7 @@ def _overwritten(table: LakeTable, number: int) -> pl.DataFrame:
 
 
 def _merge(table: LakeTable) -> dict[str, float]:
-    """All runs into one, the most that maintenance ever does at once."""
+    """Merge all runs into one, the largest step of maintenance."""
     index = newest(table.objects)
     assert index is not None
     reset_peak_rss()
@@ -252,8 +260,8 @@ def _merge(table: LakeTable) -> dict[str, float]:
     }
 
 
-def _measured(lake: Lake, calls: Iterable[Callable[[], Any]], is_cold: bool = True) -> Figure:
-    """Medians of time, of bytes read of the index, and of bytes that the process read by calls (not by mapping)."""
+def _measured(lake: Lake, calls: Iterable[Callable[[], Any]], is_cold: bool = True) -> Metric:
+    """Medians of time, of bytes read from the index, and of bytes that the process read by system calls (not by mapping)."""
     spans, index_bytes, read_bytes = list[Span](), list[int](), list[int]()
     for call in calls:
         if is_cold:
@@ -273,7 +281,7 @@ def _measured(lake: Lake, calls: Iterable[Callable[[], Any]], is_cold: bool = Tr
 
 
 def _evict(lake: Lake) -> None:
-    """Let the kernel forget the index's pages, as if nobody had asked it for long."""
+    """Let the kernel forget the index's pages, as if nobody had arguments it for long."""
     if (folder := lake.objects.folder) is None:
         return
     for path in folder.glob("tables/raw_images/_hash_index/runs/*"):
@@ -283,14 +291,14 @@ def _evict(lake: Lake) -> None:
 
 @contextmanager
 def _counted() -> Iterator[list[int]]:
-    """Sizes of the parts of runs that are looked at in the block; what lies between them and is read with them is not counted."""
+    """Sizes of the parts of runs that are used in the block; bytes between them, read with them, are not counted."""
     sizes, parts_of = list[int](), Run._parts
 
     def counting(run: Run, dtype: np.dtype, offset_bytes: int, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         sizes.append(np.unique(numbers).size * dtype.itemsize)
         return parts_of(run, dtype, offset_bytes, numbers)
 
-    Run._parts = counting  # type: ignore[method-assign]
+    Run._parts = counting  # type: ignore[method-assign, assignment]
     try:
         yield sizes
     finally:

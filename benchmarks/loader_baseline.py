@@ -1,8 +1,8 @@
-"""A rival: PyTorch's DataLoader done well. One decode serves both models, workers hand uint8 pixels over.
+"""A rival: PyTorch's DataLoader, well tuned. One decode serves both models; workers return uint8 pixels.
 
 As the "Performance Tuning Guide" of PyTorch, "Transforming and augmenting images" of torchvision (v2 on uint8 tensors) and
 the README of the Amazon S3 Connector for PyTorch advise: workers that read ahead, torchvision's own JPEG decoder with EXIF
-applied, no pinned memory without a GPU. It judges nothing, finds no duplicates and keeps no tensors.
+applied, no pinned memory without a GPU. It validates no photos, finds no duplicates and keeps no tensors.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import InterpolationMode, v2
 
-from benchmarks.baselines import GEOMETRY, Outcome, Settings, Way
+from benchmarks.baselines import GEOMETRY, Baseline, BenchOptions, Outcome
 from benchmarks.meters import Span, timed
 from benchmarks.place import Place
 from benchmarks.plain_baseline import list_keys, write_plain
-from benchmarks.torch_models import Columns, HollowModels, TorchWay, outcome_of
+from benchmarks.torch_models import Columns, StubModels, TorchBaseline, outcome_of
 
 STAGES = ("waiting for photos", "models", "writing tables")
 _BATCHES_AHEAD = 2
@@ -33,8 +33,8 @@ _TRANSFORM = v2.Compose(
 )
 
 
-def start(way: Way, settings: Settings) -> LoaderWay:
-    return LoaderWay(way, settings)
+def start(baseline: Baseline, options: BenchOptions) -> LoaderBaseline:
+    return LoaderBaseline(baseline, options)
 
 
 def tensor_of(data: bytes) -> torch.Tensor:
@@ -59,7 +59,7 @@ class FolderPhotos(Dataset):
 
 
 class KeyAndTensor:
-    """What the S3 connector calls for each object; a class, because it travels to the workers."""
+    """The S3 connector's transform of an object; a class, because it is pickled to the workers."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -85,9 +85,9 @@ def photos_of(place: Place) -> Dataset:
     )
 
 
-class LoaderWay(TorchWay):
-    def run(self, place: Place, hollow: bool) -> Outcome:
-        models = HollowModels(self.models) if hollow else self.models
+class LoaderBaseline(TorchBaseline):
+    def run(self, place: Place, stub: bool) -> Outcome:
+        models = StubModels(self.models) if stub else self.models
         total, stages = Span(), {name: Span() for name in STAGES}
         keys: list[str] = []
         columns: Columns = {}
@@ -95,8 +95,8 @@ class LoaderWay(TorchWay):
             batches = iter(
                 DataLoader(
                     photos_of(place),
-                    batch_size=self.settings.models.batch_size,
-                    num_workers=self.settings.loader_workers,
+                    batch_size=self.options.batch_size,
+                    num_workers=self.options.loader_workers,
                     prefetch_factor=_BATCHES_AHEAD,
                 )
             )
@@ -119,6 +119,6 @@ class LoaderWay(TorchWay):
 
 
 def write_tables(place: Place, keys: list[str], columns: Columns) -> None:
-    """The two Delta tables of every way that holds its answers in memory."""
+    """Write the two Delta tables of a baseline whose answers are in memory."""
     write_plain(place, "classifications", keys, {name: columns[name] for name in ("label", "labels", "scores")})
     write_plain(place, "clip_embeddings", keys, {"embedding": columns["embedding"]})

@@ -1,4 +1,4 @@
-"""Clocks and memory: CPU seconds of a process and its children, memory of its whole tree. No way belongs here."""
+"""Clocks and memory: CPU seconds of a process and its children, memory of its whole tree. No baseline belongs here."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def timed(span: Span) -> Iterator[Span]:
         span.cpu_seconds += cpu_seconds() - cpu
 
 
-# A loader's worker may end between the listing and the look.
+# A worker may end between being listed and being read.
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLookupError)
 
 
 def tree_cpu_seconds() -> dict[str, float]:
-    """User and system time of this process and of every living one below it, each for itself, by process id."""
+    """User and system time of this process and of each living descendant, by process id."""
     found = {}
     for process in _tree(psutil.Process()):
         with suppress(*_GONE):
@@ -65,9 +65,9 @@ def _own_cpu_seconds(process: psutil.Process) -> float:
 
 
 class TreeWatch:
-    """A process and all its children watched from outside, five times a second: peak memory, and CPU time of each.
+    """Samples a process and its descendants from outside, five times a second: peak memory, CPU time of each.
 
-    Memory is the sum of PSS, where a shared page counts once. CPU time is for those whose end their parents do not see.
+    Memory is the sum of PSS, where a shared page counts once. CPU time is for processes whose parents do not count it.
     """
 
     def __init__(self, pid: int) -> None:
@@ -86,7 +86,7 @@ class TreeWatch:
         self._thread.join()
 
     def cpu_seconds_between(self, began: float, before: dict[str, float], after: dict[str, float]) -> float:
-        """Seconds of the tree between two looks of its own; a process that ended between them counts as last seen here."""
+        """CPU seconds of the tree between two measurements of its own; a process that ended meanwhile counts as last sampled."""
         seen = {pid: spent for pid, (moment, spent) in self._last_seen.items() if moment >= began}
         return sum(max(0.0, spent - before.get(pid, 0.0)) for pid, spent in (seen | after).items())
 
@@ -104,7 +104,7 @@ class TreeWatch:
 
 
 def reset_peak_rss() -> None:
-    """Let the kernel count this process's peak resident memory anew (Linux)."""
+    """Reset the kernel's count of this process's peak resident memory (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -126,16 +126,16 @@ def cpu_ms_per_item(work: Callable[[], Any], items: int, repeats: int = 3) -> fl
 
 
 def machine() -> dict[str, object]:
-    """The machine in words: without them a figure says nothing."""
+    """The machine that the results belong to."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    said: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
-        said.setdefault(name.strip(), value.strip())
-    flags = set(said.get("flags", said.get("Features", "")).split())
+        fields.setdefault(name.strip(), value.strip())
+    flags = set(fields.get("flags", fields.get("Features", "")).split())
     return {
-        "cpu": said.get("model name", platform.processor()),
-        "cpu_family_model": f"{said.get('cpu family', '?')}/{said.get('model', '?')}",
+        "cpu": fields.get("model name", platform.processor()),
+        "cpu_family_model": f"{fields.get('cpu family', '?')}/{fields.get('model', '?')}",
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(psutil.virtual_memory().total / 1e9),
         "flags": {flag: flag in flags for flag in _INTERESTING_FLAGS},

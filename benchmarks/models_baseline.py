@@ -1,4 +1,4 @@
-"""The product's models alone on tensors that lie ready in memory: the floor that no pipeline around them can go below."""
+"""The product's models alone, on tensors in memory: the lower limit of any pipeline around them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a photo costs beside the models, part by part, in CPU-ms: each part alone, on the photos of the place."""
+"""CPU-ms of each part of the work outside the models, measured alone on the photos of a place."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from benchmarks import pipeline_baseline
 from benchmarks.baselines import GEOMETRY, Models
 from benchmarks.meters import cpu_ms_per_item
+from benchmarks.pipeline_baseline import Pipeline
 from benchmarks.place import DAY, Place
 from shelf_assets.lake.object_store import StoredObject, image_id_of
 from shelf_assets.lake.tensor_store import Tensor, TensorDay
@@ -29,8 +29,8 @@ _RUNS = iter(range(1_000_000))
 
 
 def of_pipeline(place: Place, models: Models) -> dict[str, float]:
-    """The pipeline's parts. A Delta commit costs the same for one photo and for thousands: it is given whole."""
-    lake, _ = pipeline_baseline.resources(place)
+    """The pipeline's parts. A Delta commit costs the same for one photo and for thousands, so its figure is per commit."""
+    reader = Pipeline.over(place).ingest.reader
     listing = place.photos().listing(DAY).head(MAX_PHOTOS)
     photos = {key: place.photos().objects.get(key) for key in listing["key"]}
     sha256_of = {key: hashlib.sha256(data).hexdigest() for key, data in photos.items()}
@@ -50,16 +50,16 @@ def of_pipeline(place: Place, models: Models) -> dict[str, float]:
     def day_of(one: Place) -> TensorDay:
         return one.results().tensors(DAY, GEOMETRY.digest(), GEOMETRY.size_px)
 
-    resting = day_of(fresh())
-    resting.write(tensors, len(tensors))
+    stored_day = day_of(fresh())
+    stored_day.write(tensors, len(tensors))
     return {
-        "read": cpu_ms_per_item(lambda: list(lake.read_each(listing, take)), count),
+        "read": cpu_ms_per_item(lambda: list(reader.read_each(listing, take)), count),
         "sha256": cpu_ms_per_item(lambda: [hashlib.sha256(data) for data in photos.values()], count),
-        "judge and cut the tensor, one decode": cpu_ms_per_item(
+        "validate and cut the tensor, one decode": cpu_ms_per_item(
             lambda: [validate(len(data), data, limits, GEOMETRY) for data in photos.values()], count
         ),
         "write shard": cpu_ms_per_item(lambda: day_of(fresh()).write(tensors, len(tensors)), count),
-        "read shard": cpu_ms_per_item(lambda: list(resting.read(wanted)), count),
+        "read shard": cpu_ms_per_item(lambda: list(stored_day.read(wanted)), count),
         "each Delta commit, whole": cpu_ms_per_item(
             lambda: fresh().results().table("clip_embeddings").commit(_embeddings(tensors, models), days=[DAY]), 1
         ),
@@ -67,8 +67,8 @@ def of_pipeline(place: Place, models: Models) -> dict[str, float]:
 
 
 def of_plain(place: Place, models: PlainModels) -> dict[str, float]:
-    """The plain way's parts; reading and decoding happen once for each of the two models."""
-    # It brings torch, which the process of a way that does not need it is not to hold.
+    """The parts of the plain baseline, which reads and decodes once for each of the two models."""
+    # Imports torch, which the process of a baseline without torch must not load.
     from benchmarks.plain_baseline import Photos, list_keys, transform_of, upright, write_plain
 
     keys = list_keys(place)[:MAX_PHOTOS]

@@ -1,4 +1,4 @@
-"""Which photos are measured: real ones where the shared data is, drawn ones elsewhere, each with bytes of its own."""
+"""The measured photos: real ones where the shared data exists, else drawn ones; the bytes of each are unique."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGE_SIZE_PX = (4032, 3024)
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Named JPEG files. `source` says in words where they are from; sizes are of the distinct photos behind them."""
+    """Named JPEG files. `source` describes their origin; `distinct` is the number of different pictures."""
 
     kind: Kind
     source: str
@@ -42,7 +42,7 @@ class PhotoSet:
 
 
 def photo_set(kind: Kind, count: int, drawn: bool = False) -> PhotoSet:
-    """`count` photos of a kind; where there are fewer real ones they come again with another comment segment."""
+    """`count` photos of a kind; if there are fewer real ones, they repeat with another comment segment."""
     folder = SHARED_DATA / ("grocery/val" if kind == "small" else "phone-photos")
     paths = [] if drawn else sorted(folder.rglob("*.jpg"))
     if paths:
@@ -61,7 +61,7 @@ def photo_set(kind: Kind, count: int, drawn: bool = False) -> PhotoSet:
 
 
 def with_comment(jpeg: bytes, comment: bytes) -> bytes:
-    """The same picture with a comment segment behind the JPEG's application segments: other bytes, equal pixels."""
+    """Add a comment segment after the JPEG's application segments: other bytes, equal pixels."""
     position = 2
     while jpeg[position] == 0xFF and 0xE0 <= jpeg[position + 1] <= 0xEF:
         position += 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
@@ -86,7 +86,7 @@ def _fitted(picture: Image.Image) -> Image.Image:
 
 
 def _enlarged(picture: Image.Image, seed: int) -> bytes:
-    # Sensor noise, else the file would be a fraction of a real phone photo and its decoding as cheap.
+    # With sensor noise the file is as large, and as expensive to decode, as a real phone photo.
     pixels = np.asarray(picture.resize(LARGE_SIZE_PX, Image.Resampling.BICUBIC), dtype=np.int16)
     noise = np.random.default_rng(seed).integers(-9, 10, size=pixels.shape, dtype=np.int16)
     return _jpeg(Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8)), quality=88)

@@ -1,32 +1,109 @@
-"""This pipeline, stage by stage through the product's own functions: judge and cut, predict, commit. No Dagster runs.
+"""This pipeline, stage by stage through the product's own functions: validate, cut tensors, predict, commit. No Dagster.
 
-The same calls as in the assets of the same names; what differs is that nothing is logged, no run exists, and photos and
-results lie in lakes of their own.
+The same calls as in the assets of the same names. Differences: nothing is logged, no run exists, and photos and results
+are in two lakes.
 """
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import polars as pl
-from shelf_assets.defs.resources.lake import LakeResource
 
 from benchmarks.baselines import GEOMETRY, Models, Outcome
 from benchmarks.meters import Span, timed
 from benchmarks.place import DAY, Place
-from shelf_assets.defs.assets.raw_images import validated_objects
-from shelf_assets.defs.io_managers.tensors import TensorIOManager
-from shelf_assets.lake.ledger import missing_predictions, unread_objects
-from shelf_assets.lake.tensor_store import TensorDay
+from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.ledger import missing_predictions
 from shelf_assets.observe.progress import Progress
+from shelf_assets.photos.settings import PhotoSettings
+from shelf_assets.pipeline.ingest import Ingest
+from shelf_assets.pipeline.photo_reader import PhotoReader
 from shelf_assets.pipeline.pixels import decoded_photos, pixels_of_day
 from shelf_assets.pipeline.predictor import ModelPredictor
+from shelf_assets.pipeline.settings import PipelineSettings
 from shelf_assets.pipeline.stages.classifications import LabelPredictor
 from shelf_assets.pipeline.stages.clip_embeddings import VectorPredictor
-from shelf_assets.vision.engine import Task, batched, run_tasks
+from shelf_assets.pipeline.tensors import Tensors
+from shelf_assets.vision.engine import StageTimer, Task, batched, run_tasks
+from shelf_assets.vision.settings import VisionSettings
 
 STAGES = ("raw_images", "image_tensors", "predictions")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The stages over one place: photos are read from one lake, tables and tensors are written to another."""
+
+    photos: Lake
+    results: Lake
+    ingest: Ingest
+
+    @classmethod
+    def over(cls, place: Place) -> Pipeline:
+        photos, results, vision = place.photos(), place.results(), VisionSettings(fit=GEOMETRY.fit)
+        reader = PhotoReader.of(photos, vision, PhotoSettings())
+        return cls(photos, results, Ingest(results, reader, Tensors(results, vision), PhotoSettings().limits))
+
+    def raw_images(self, day: date) -> int:
+        """Validate and commit what was landed. Returns the number of rows."""
+        table = self.results.table("raw_images")
+        unread = self.ingest.unread(self.photos.listing(day), day)
+        rows = self.ingest.rows(day, unread, Progress("raw_images", unread.height, _discard), StageTimer())
+        table.commit(rows, days=[day])
+        return rows.height
+
+    def image_tensors(self, day: date) -> None:
+        """Cut the tensors that are still missing."""
+        tensors = self.ingest.tensors
+        of_day = tensors.day(day)
+        missing = of_day.index().missing(self.results.accepted(day))
+        of_day.write(decoded_photos(self.ingest.reader, missing, tensors.geometry), tensors.shard_images)
+
+    def predictions(self, day: date, models: Models, inference: dict[str, Span]) -> None:
+        """Infer both models in one pass; `inference` receives the time of each model."""
+        tensors = self.ingest.tensors
+        of_day = tensors.day(day)
+        index = of_day.index()
+        photos = index.not_failed(self.results.accepted(day))
+        opened = [
+            (LabelPredictor, "classifications", models.classifier),
+            (VectorPredictor, "clip_embeddings", models.embedder),
+        ]
+        tasks = []
+        for (kind, stage, model), span in zip(opened, inference.values(), strict=True):
+            preprocess_digest = model.spec.preprocess_digest({"digest": tensors.geometry.digest()})
+            # Loaded once for all runs; the product opens the same class at the first photo.
+            predictor = kind(stage, model.spec, preprocess_digest, lambda spec, loaded=model: loaded)
+            tasks.append(self._task(day, predictor, photos, span))
+        pixels = pixels_of_day(self.ingest.reader, tensors, of_day, index, photos)
+        run_tasks(batched(pixels, models.batch_size), tasks, lambda _: None)
+
+    def _task(self, day: date, predictor: ModelPredictor, photos: pl.DataFrame, span: Span) -> Task:
+        table = self.results.table(predictor.asset)
+        spec = predictor.spec
+        existing = table.scan(day, day).select("image_id", "sha256", "model_digest", "preprocess_digest").collect()
+        missing = missing_predictions(photos, existing, spec.model_digest, predictor.preprocess_digest)
+
+        def commit(rows: pl.DataFrame) -> None:
+            identified = rows.with_columns(
+                day=pl.lit(day),
+                model_id=pl.lit(spec.model_id),
+                model_digest=pl.lit(spec.model_digest),
+                preprocess_digest=pl.lit(predictor.preprocess_digest),
+            )
+            table.commit(identified, days=[day])
+
+        return Task(
+            name=predictor.asset,
+            missing=set(missing.iter_rows()),
+            submit=predictor.submit,
+            commit=commit,
+            timer=lambda: timed(span),
+            chunk_images=PipelineSettings().commit_images,
+        )
 
 
 def run(place: Place, models: Models) -> Outcome:
@@ -34,84 +111,21 @@ def run(place: Place, models: Models) -> Outcome:
     stages = {name: Span() for name in STAGES}
     inference = {"classifier": Span(), "embedder": Span()}
     total = Span()
-    lake, tensor_io = resources(place)
+    pipeline = Pipeline.over(place)
     with timed(total):
         with timed(stages["raw_images"]):
-            images = raw_images(place, lake, tensor_io)
+            images = pipeline.raw_images(DAY)
         with timed(stages["image_tensors"]):
-            image_tensors(place, lake, tensor_io)
+            pipeline.image_tensors(DAY)
         with timed(stages["predictions"]):
-            predictions(place, lake, tensor_io.day(DAY), models, inference)
+            pipeline.predictions(DAY, models, inference)
     outcome = Outcome(images, total, stages | {f"of which {name}": span for name, span in inference.items()})
     _read_back(place, outcome)
     return outcome
 
 
-def resources(place: Place) -> tuple[LakeResource, TensorIOManager]:
-    """The lake of the photos, and the tensors of the lake of the results."""
-    os.environ.update(place.environment())
-    return LakeResource(url=place.photos_url), TensorIOManager(lake=LakeResource(url=place.results_url))
-
-
-def raw_images(place: Place, lake: LakeResource, tensor_io: TensorIOManager) -> int:
-    table = place.results().table("raw_images")
-    unread = unread_objects(lake.lake.listing(DAY), table.scan(DAY, DAY).collect())
-    rows = validated_objects(lake, tensor_io, DAY, unread, Progress("raw_images", unread.height, _unheard))
-    table.commit(rows, days=[DAY])
-    return rows.height
-
-
-def image_tensors(place: Place, lake: LakeResource, tensor_io: TensorIOManager) -> None:
-    tensors = tensor_io.day(DAY)
-    missing = tensors.index().missing(place.results().accepted(DAY))
-    tensors.write(decoded_photos(lake, missing), lake.settings.vision.shard_images)
-
-
-def predictions(
-    place: Place, lake: LakeResource, tensors: TensorDay, models: Models, inference: dict[str, Span]
-) -> None:
-    index = tensors.index()
-    photos = index.not_failed(place.results().accepted(DAY))
-    opened = [
-        (LabelPredictor, "classifications", models.classifier),
-        (VectorPredictor, "clip_embeddings", models.embedder),
-    ]
-    tasks = []
-    for (kind, stage, model), span in zip(opened, inference.values(), strict=True):
-        preprocess_digest = model.spec.preprocess_digest({"digest": GEOMETRY.digest()})
-        # Loaded once for all runs; in the product it is the same class.
-        predictor = kind(stage, model.spec, preprocess_digest, lambda spec, loaded=model: loaded)
-        tasks.append(_task(place, predictor, photos, span, lake.settings.pipeline.commit_images))
-    run_tasks(batched(pixels_of_day(lake, tensors, index, photos), models.batch_size), tasks, lambda _: None)
-
-
-def _task(place: Place, predictor: ModelPredictor, photos: pl.DataFrame, span: Span, chunk_images: int) -> Task:
-    table = place.results().table(predictor.asset)
-    spec = predictor.spec
-    resting = table.scan(DAY, DAY).select("image_id", "sha256", "model_digest", "preprocess_digest").collect()
-    missing = missing_predictions(photos, resting, spec.model_digest, predictor.preprocess_digest)
-
-    def commit(rows: pl.DataFrame) -> None:
-        identified = rows.with_columns(
-            day=pl.lit(DAY),
-            model_id=pl.lit(spec.model_id),
-            model_digest=pl.lit(spec.model_digest),
-            preprocess_digest=pl.lit(predictor.preprocess_digest),
-        )
-        table.commit(identified, days=[DAY])
-
-    return Task(
-        name=predictor.asset,
-        missing=set(missing.iter_rows()),
-        submit=predictor.submit,
-        commit=commit,
-        timer=lambda: timed(span),
-        chunk_images=chunk_images,
-    )
-
-
-def _unheard(line: str) -> None:
-    pass
+def _discard(line: str) -> None:
+    """Progress is not printed."""
 
 
 def _read_back(place: Place, outcome: Outcome) -> None:

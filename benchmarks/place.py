@@ -1,4 +1,4 @@
-"""Where the photos lie and the results go: a folder, or SeaweedFS on loopback. What is measured belongs in the ways."""
+"""The store of photos and results: a folder, or SeaweedFS on loopback."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Place:
         return replace(self, results_url=f"{self.results_url}/{name}")
 
     def environment(self) -> dict[str, str]:
-        """The store's variables, as every client reads them; none for a folder."""
+        """Environment variables for S3 clients; none for a folder."""
         if self.store == "disk":
             return {}
         options = self.storage_options
@@ -65,7 +65,7 @@ class Place:
             objects.put(f"{self.prefix}{name}", data)
 
     def clear(self) -> None:
-        """Remove a run's results, so that no run finds the store fuller than the one before."""
+        """Delete a run's results, so that every run starts with an equally empty store."""
         if self.store == "disk":
             shutil.rmtree(self.results_url.removeprefix("file://"), ignore_errors=True)
             return
@@ -77,7 +77,7 @@ class Place:
 
 @contextmanager
 def open_store(store: StoreKind, folder: Path) -> Iterator[Place]:
-    """A place to work in, under `folder`; for S3 the server runs until the end of the block."""
+    """Open a place under `folder`; for S3 the server runs until the end of the block."""
     if store == "disk":
         yield Place("disk", f"file://{folder}/photos", f"file://{folder}/results")
         return

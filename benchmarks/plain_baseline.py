@@ -1,8 +1,8 @@
-"""The plain way of the field: boto3, smart_open, PIL, torchvision's transforms, a DataLoader, eager float32.
+"""Plain PyTorch: boto3, smart_open, PIL, torchvision's transforms, a DataLoader, eager float32.
 
-Written as the libraries' own tutorials write it, not slowed down: photos are upright by EXIF (else rotated ones would
-get other answers), the loader has as many workers as the machine has cores, results go to Delta in one write a table.
-It judges nothing, hashes nothing, finds no duplicates and keeps no tensors.
+Written like the libraries' own tutorials and not slowed down: the EXIF rotation is applied (else rotated photos get other
+answers), the loader has one worker per core, results are written to Delta once per table. It validates no photos, hashes
+nothing, finds no duplicates and keeps no tensors.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.transforms.functional import normalize
 
-from benchmarks.baselines import GEOMETRY, TOP_K, Models, Outcome, Settings, Way, hollow_vectors, load_weights
+from benchmarks.baselines import GEOMETRY, TOP_K, Baseline, BenchOptions, Models, Outcome, load_weights, stub_vectors
 from benchmarks.meters import Span, timed
 from benchmarks.place import DAY, Place
 
 STAGES = ("classifications", "clip_embeddings")
 
 
-def start(way: Way, settings: Settings) -> PlainWay:
-    return PlainWay(way, settings)
+def start(baseline: Baseline, options: BenchOptions) -> PlainBaseline:
+    return PlainBaseline(baseline, options)
 
 
-class PlainWay:
-    def __init__(self, way: Way, settings: Settings) -> None:
-        self.models, self.settings = PlainModels(load_weights(settings.models.batch_size, way.precision)), settings
+class PlainBaseline:
+    def __init__(self, baseline: Baseline, options: BenchOptions) -> None:
+        self.models, self.options = PlainModels(load_weights(options.batch_size, baseline.precision)), options
 
     def about(self) -> dict[str, Any]:
         return {"precision": "fp32"}
 
-    def run(self, place: Place, hollow: bool) -> Outcome:
-        return run(place, HollowPlainModels(self.models) if hollow else self.models, self.settings.loader_workers)
+    def run(self, place: Place, stub: bool) -> Outcome:
+        return run(place, StubPlainModels(self.models) if stub else self.models, self.options.loader_workers)
 
     def models_alone(self, tensors: np.ndarray) -> Outcome:
-        """On float32 that lies ready: what its forward passes alone cost."""
+        """The forward passes alone, on float32 in memory."""
         models = self.models
         unit = torch.from_numpy(tensors).float() / 255
         floats = [normalize(unit, spec.mean, spec.std) for spec in models.specs]
@@ -74,7 +74,7 @@ _CUT = [
 
 
 def transform_of(spec: Any) -> Callable[[Image.Image], torch.Tensor]:
-    """Cut, then float32 in 0..1 with the model's mean and deviation."""
+    """Resize and crop, then float32 normalised by the model's mean and deviation."""
     return transforms.Compose([*_CUT, transforms.ToTensor(), transforms.Normalize(spec.mean, spec.std)])
 
 
@@ -89,7 +89,7 @@ def exact_pixels(file: Any) -> np.ndarray:
 
 
 class Photos(Dataset):
-    """One photo a time, opened by its key. A client is made in each worker, since boto3's may not cross a fork."""
+    """One photo at a time by its key. Each worker makes its own client, because boto3's must not be shared across a fork."""
 
     def __init__(self, place: Place, keys: list[str], transform: Callable[[Image.Image], torch.Tensor]) -> None:
         self.place, self.keys, self.transform = place, keys, transform
@@ -155,8 +155,8 @@ class PlainModels:
         return {"embedding": torch.nn.functional.normalize(self.embedder.encode_image(floats), dim=1).tolist()}
 
 
-class HollowPlainModels:
-    """Answers at once, without a model."""
+class StubPlainModels:
+    """Answers without inference."""
 
     def __init__(self, models: PlainModels) -> None:
         self.batch_size, self.specs, self.labels = models.batch_size, models.specs, models.names[:TOP_K]
@@ -167,11 +167,11 @@ class HollowPlainModels:
         return {"label": [self.labels[0]] * count, "labels": [self.labels] * count, "scores": scores}
 
     def embed(self, floats: torch.Tensor) -> dict[str, list[Any]]:
-        return {"embedding": hollow_vectors(len(floats)).tolist()}
+        return {"embedding": stub_vectors(len(floats)).tolist()}
 
 
-def run(place: Place, models: PlainModels | HollowPlainModels, workers: int) -> Outcome:
-    """The listed photos through each model in turn, each with a decode of its own."""
+def run(place: Place, models: PlainModels | StubPlainModels, workers: int) -> Outcome:
+    """All photos through one model, then through the other; each decodes them again."""
     total, stages = Span(), {name: Span() for name in STAGES}
     with timed(total):
         keys = list_keys(place)
@@ -194,7 +194,7 @@ def _one_model(
     place: Place,
     keys: list[str],
     table: str,
-    models: PlainModels | HollowPlainModels,
+    models: PlainModels | StubPlainModels,
     which: int,
     infer: Callable[[torch.Tensor], dict[str, list[Any]]],
     workers: int,

@@ -1,6 +1,6 @@
-"""The harness's end of a way's process: starts it, asks it one thing at a time, watches it, ends it with all that it started.
+"""A baseline's process, seen from the harness: start it, send it commands, measure it, end it with its descendants.
 
-What the process does with a question is in `worker`.
+The process itself runs `worker`.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from typing import Any
 
 import psutil
 
-from benchmarks.baselines import Settings, Way
+from benchmarks.baselines import Baseline, BenchOptions
 from benchmarks.meters import TreeWatch
 from benchmarks.photos import REPO_ROOT
 from benchmarks.place import Place
 
-# Far more than the slowest way takes for a run: a way that hangs is a line on the page, not the end of the bench.
+# Far longer than the slowest run: a baseline that hangs becomes a line on the page and does not stop the bench.
 ANSWER_TIMEOUT_SECONDS = 600.0
 _END_TIMEOUT_SECONDS = 20.0
 
 
-class WayFailed(RuntimeError):
-    """A way that could not do what it was asked, with its reason."""
+class BaselineFailed(RuntimeError):
+    """A baseline could not run a command, for this reason."""
 
 
-class WayProcess:
-    """The process of one way."""
+class BaselineProcess:
+    """The process of one baseline."""
 
-    def __init__(self, way: Way, settings: Settings, log: Path) -> None:
-        command = [sys.executable, "-m", "benchmarks.worker", way.name, json.dumps(asdict(settings))]
-        self.way, self.log = way, log
-        # Passive: threads that wait sleep. Spinning, they would count as CPU time on a machine that others share.
+    def __init__(self, baseline: Baseline, options: BenchOptions, log: Path) -> None:
+        command = [sys.executable, "-m", "benchmarks.worker", baseline.name, json.dumps(asdict(options))]
+        self.baseline, self.log = baseline, log
+        # Passive: waiting threads sleep. Spinning threads would count as CPU time.
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -48,28 +48,28 @@ class WayProcess:
         self.about: dict[str, Any] = {}
 
     def await_start(self) -> None:
-        """Wait until its models are loaded. Raises WayFailed."""
-        self.about = self._hear()
+        """Wait until its models are loaded. Raises BaselineFailed."""
+        self.about = self._receive()
 
     def ask(self, verb: str, place: Place, **more: Any) -> dict[str, Any]:
-        """Have it do one thing. Raises WayFailed."""
+        """Send one command and wait for its answer. Raises BaselineFailed."""
         assert self.process.stdin
-        with suppress(BrokenPipeError):  # it has ended; `_hear` says why
+        with suppress(BrokenPipeError):  # it has ended; `_receive` raises the reason
             self.process.stdin.write(json.dumps({"do": verb, "place": asdict(place)} | more).encode() + b"\n")
             self.process.stdin.flush()
-        return self._hear()
+        return self._receive()
 
     def run(self, place: Place, **more: Any) -> dict[str, Any]:
-        """One run, with the peak memory of its processes; their CPU time as seen from outside where the way asks for that."""
+        """One run, with the peak memory of its processes; their CPU time is measured from outside if the baseline asks for it."""
         with TreeWatch(self.process.pid) as watch:
-            figures = self.ask("run", place, **more)
-        if tree := figures.pop("tree"):
+            metrics = self.ask("run", place, **more)
+        if tree := metrics.pop("tree"):
             seen = watch.cpu_seconds_between(tree["began"], tree["before"], tree["after"])
-            figures["cpu_seconds"] = seen - tree["start_up_cpu_seconds"]
-        return figures | {"peak_memory_bytes": watch.peak_bytes}
+            metrics["cpu_seconds"] = seen - tree["start_up_cpu_seconds"]
+        return metrics | {"peak_memory_bytes": watch.peak_bytes}
 
     def close(self) -> None:
-        """End it, and whatever it started and did not end."""
+        """End the process and every descendant that is left."""
         with suppress(psutil.NoSuchProcess):
             below = psutil.Process(self.process.pid).children(recursive=True)
             assert self.process.stdin
@@ -84,11 +84,11 @@ class WayProcess:
                     left.kill()
         self.process.wait()
 
-    def _hear(self) -> dict[str, Any]:
-        heard: dict[str, Any] = json.loads(self._line())
-        if "failed" in heard:
-            raise WayFailed(heard["failed"])
-        return heard
+    def _receive(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self._line())
+        if "failed" in answer:
+            raise BaselineFailed(answer["failed"])
+        return answer
 
     def _line(self) -> bytes:
         assert self.process.stdout
@@ -96,11 +96,11 @@ class WayProcess:
         while b"\n" not in self._unread:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
-                raise WayFailed(f"no answer within {ANSWER_TIMEOUT_SECONDS:.0f} s")
+                raise BaselineFailed(f"no answer within {ANSWER_TIMEOUT_SECONDS:.0f} s")
             chunk = os.read(self.process.stdout.fileno(), 1 << 16)
             if not chunk:
                 lines = self.log.read_text(errors="replace").strip().splitlines()
-                raise WayFailed(f"its process ended early: {lines[-1] if lines else 'it said nothing'}")
+                raise BaselineFailed(f"its process ended early: {lines[-1] if lines else 'it printed nothing'}")
             self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")
         return line

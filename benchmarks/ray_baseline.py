@@ -3,8 +3,8 @@
 As Ray's pages "Working with Images" and "End-to-end: Offline Batch Inference" show it: read the files, map a decode over them,
 `map_batches` with a class that holds the models, the weights put into the object store once; `write_delta` ends it. Its
 `read_images` ignores EXIF and keeps whole photos in the object store, so files are read as bytes and decoded by torchvision
-in the map. Nothing listens beyond this machine, nothing is reported home. It judges nothing, finds no duplicates and keeps no
-tensors.
+in the map. It listens on this machine only and reports no usage. It validates no photos, finds no duplicates and keeps
+no tensors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.baselines import Outcome, Settings, Way, WayUnavailable, load_weights
+from benchmarks.baselines import Baseline, BaselineUnavailable, BenchOptions, Outcome, load_weights
 from benchmarks.meters import Span, cpu_seconds, timed, tree_cpu_seconds
 from benchmarks.photos import REPO_ROOT
 from benchmarks.place import DAY, Place
@@ -34,20 +34,22 @@ _ENVIRONMENT = {
 }
 
 
-def start(way: Way, settings: Settings) -> RayWay:
+def start(baseline: Baseline, options: BenchOptions) -> RayBaseline:
     os.environ.update(_ENVIRONMENT)
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
-        raise WayUnavailable(f"ray[data] is not installed ({error}); it is in the dependency group `bench`") from error
-    return RayWay(way, settings)
+        raise BaselineUnavailable(
+            f"ray[data] is not installed ({error}); it is in the dependency group `bench`"
+        ) from error
+    return RayBaseline(baseline, options)
 
 
-class RayWay:
-    def __init__(self, way: Way, settings: Settings) -> None:
+class RayBaseline:
+    def __init__(self, baseline: Baseline, options: BenchOptions) -> None:
         import ray
 
-        from benchmarks.torch_models import HollowModels, TorchModels
+        from benchmarks.torch_models import StubModels, TorchModels
 
         ray.init(
             num_cpus=max(2, os.cpu_count() or 1),
@@ -56,17 +58,17 @@ class RayWay:
             log_to_driver=False,
             logging_level=logging.ERROR,
             _node_ip_address="127.0.0.1",
-            _temp_dir=f"{settings.scratch}/ray",
+            _temp_dir=f"{options.scratch}/ray",
         )
         ray.data.DataContext.get_current().enable_progress_bars = False
-        models = TorchModels(load_weights(settings.models.batch_size, way.precision))
-        self.settings, self.precision = settings, models.precision
-        self.weights = {False: ray.put(models), True: ray.put(HollowModels(models))}
+        models = TorchModels(load_weights(options.batch_size, baseline.precision))
+        self.options, self.precision = options, models.precision
+        self.weights = {False: ray.put(models), True: ray.put(StubModels(models))}
 
     def about(self) -> dict[str, Any]:
         return {"precision": self.precision}
 
-    def run(self, place: Place, hollow: bool) -> Outcome:
+    def run(self, place: Place, stub: bool) -> Outcome:
         import ray
 
         from benchmarks.torch_models import outcome_of
@@ -83,8 +85,8 @@ class RayWay:
                     .map(_decoded)
                     .map_batches(
                         BothModels,
-                        fn_constructor_args=(self.weights[hollow], self.settings.threads),
-                        batch_size=self.settings.models.batch_size,
+                        fn_constructor_args=(self.weights[stub], self.options.threads),
+                        batch_size=self.options.batch_size,
                         compute=ray.data.ActorPoolStrategy(size=1),
                         num_cpus=1,
                     )
@@ -104,13 +106,13 @@ class RayWay:
         rows = answered.take_all()
         columns = {name: [row[name] for row in rows] for name in ("label", "scores", "embedding")}
         outcome = outcome_of([row["key"] for row in rows], columns, total, stages)
-        # What the actor spent before its first batch is start-up, as loading the models is for every way.
+        # The actor's work before its first batch is start-up, like the loading of models in every baseline.
         outcome.total.wall_seconds -= rows[0]["start_wall_seconds"]
         outcome.tree = {
             "began": began,
             "before": before,
             "after": after,
-            # An idle worker that became the actor has a past of its own.
+            # The actor may reuse an idle worker, which used CPU time before.
             "start_up_cpu_seconds": rows[0]["start_cpu_seconds"] - before.get(rows[0]["start_pid"], 0.0),
         }
         return outcome
@@ -133,7 +135,7 @@ def _decoded(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class BothModels:
-    """The actor that holds both models; rows say what its start took."""
+    """The actor with both models; its rows contain the time that its start took."""
 
     def __init__(self, weights: Any, threads: int) -> None:
         import ray

@@ -1,7 +1,7 @@
-"""Both models as a careful user of torch runs them: what the rivals share, so that they differ in the way and not in the models.
+"""Both models in well-tuned torch; the rivals share them, so that rivals do not differ in the models.
 
 Eval mode, inference_mode, channels_last where it helps, bf16 weights on a CPU that has bf16 arithmetic: PyTorch's "Performance
-Tuning Guide". Reading and decoding photos belongs to the ways.
+Tuning Guide". Reading and decoding photos belongs in the baselines.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.baselines import TOP_K, Models, Outcome, Settings, Way, hollow_vectors, load_weights
+from benchmarks.baselines import TOP_K, Baseline, BenchOptions, Models, Outcome, load_weights, stub_vectors
 from benchmarks.meters import Span, timed
 
 Columns = dict[str, list[Any]]
 
 
 class TorchModels:
-    """Both models on batches of uint8 pixels (N × 3 × 224 × 224); each normalises them as it wants. Can be pickled."""
+    """Both models on batches of uint8 pixels (N × 3 × 224 × 224); each model applies its own normalisation. Can be pickled."""
 
     def __init__(self, weights: Models) -> None:
         self.batch_size, self.precision = weights.batch_size, weights.precision
@@ -42,7 +42,7 @@ class TorchModels:
         return columns_of(self.names, classes.tolist(), scores.tolist(), vectors.tolist())
 
     def answer_normalised(self, floats: torch.Tensor) -> Columns:
-        """The same for float32 pixels that were normalised for the embedder: brought back to 0..255 first."""
+        """The same for float32 pixels that were normalised for the embedder: scaled back to 0..255 first."""
         std, mean = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.specs[1].std, self.specs[1].mean))
         return self.answer((floats * std + mean) * 255)
 
@@ -61,8 +61,8 @@ class TorchModels:
         return ((pixels.float() - shift) / scale).to(self.dtype, memory_format=layout)
 
 
-class HollowModels:
-    """Answers at once, without a model."""
+class StubModels:
+    """Answers without inference."""
 
     def __init__(self, models: TorchModels) -> None:
         self.names, self.specs = models.names, models.specs
@@ -70,36 +70,36 @@ class HollowModels:
     def answer(self, pixels: torch.Tensor, stages: dict[str, Span] | None = None) -> Columns:
         count = len(pixels)
         classes = [list(range(TOP_K))] * count
-        return columns_of(self.names, classes, [[0.1] * TOP_K] * count, hollow_vectors(count).tolist())
+        return columns_of(self.names, classes, [[0.1] * TOP_K] * count, stub_vectors(count).tolist())
 
     def answer_normalised(self, floats: torch.Tensor) -> Columns:
         return self.answer(floats)
 
 
-class TorchWay:
-    """A way whose models are these, in its own process; a subclass says how a day's photos get to them."""
+class TorchBaseline:
+    """A baseline with these models in its own process; subclasses bring the photos to them."""
 
-    def __init__(self, way: Way, settings: Settings) -> None:
-        self.models = TorchModels(load_weights(settings.models.batch_size, way.precision))
-        self.settings = settings
+    def __init__(self, baseline: Baseline, options: BenchOptions) -> None:
+        self.models = TorchModels(load_weights(options.batch_size, baseline.precision))
+        self.options = options
 
     def about(self) -> dict[str, Any]:
         return {"precision": self.models.precision}
 
     def close(self) -> None:
-        """Nothing outlives a run."""
+        """No process outlives a run."""
 
 
 def columns_of(
     names: list[str], classes: list[list[int]], scores: list[list[float]], vectors: list[list[float]]
 ) -> Columns:
-    """What goes into the two tables."""
+    """The columns of both tables."""
     labels = [[names[number] for number in row] for row in classes]
     return {"label": [row[0] for row in labels], "labels": labels, "scores": scores, "embedding": vectors}
 
 
 def outcome_of(keys: list[str], columns: Columns, total: Span, stages: dict[str, Span]) -> Outcome:
-    """The outcome of a way whose answers lie in memory."""
+    """The outcome of a baseline whose answers are in memory."""
     order = np.argsort(np.array(keys))
     return Outcome(
         len(keys),

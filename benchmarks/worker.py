@@ -1,8 +1,8 @@
-"""One way in a process of its own: loads its models once, then does whatever a line on standard input asks for.
+"""The process of one baseline: loads its models once, then runs the commands that arrive on standard input.
 
-A process a way, kept for the whole bench, because importing torch costs more than a run. Answers are lines of JSON on the
-standard output that the process was started with; what libraries print goes to standard error. A way that fails answers with
-its reason.
+One process per baseline serves the whole bench, because importing torch costs more than a run. Commands and answers are lines
+of JSON; standard output carries answers only, and what libraries print goes to standard error. A failure is answered with its
+reason.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ import sys
 import traceback
 from typing import Any
 
-from benchmarks.baselines import BY_NAME, GEOMETRY, Outcome, Running, Settings, WayUnavailable, start
+from benchmarks.baselines import BY_NAME, GEOMETRY, BaselineUnavailable, BenchOptions, Outcome, Running, start
 from benchmarks.meters import Span, cpu_seconds, peak_rss_bytes, reset_peak_rss, timed
 from benchmarks.place import Place
 
 
 class Worker:
-    """The verbs that the harness knows."""
+    """The commands of the harness."""
 
     def __init__(self, running: Running) -> None:
         self.running = running
         self._tensors: dict[tuple[str, int], Any] = {}
 
-    def run(self, place: Place, results: str | None = None, hollow: bool = False) -> dict[str, Any]:
+    def run(self, place: Place, results: str | None = None, stub: bool = False) -> dict[str, Any]:
         reset_peak_rss()
-        outcome = self.running.run(place, hollow)
+        outcome = self.running.run(place, stub)
         if results:
             import numpy as np
 
             np.savez(
                 results, keys=outcome.keys, labels=outcome.labels, scores=outcome.scores, embeddings=outcome.embeddings
             )
-        return outcome.figures() | {"peak_rss_bytes": peak_rss_bytes()}
+        return outcome.metrics() | {"peak_rss_bytes": peak_rss_bytes()}
 
     def models_alone(self, place: Place, photos: int) -> dict[str, Any]:
         outcome: Outcome | None = self.running.models_alone(self._ready(place, photos))
-        return outcome.figures() if outcome else {}
+        return outcome.metrics() if outcome else {}
 
     def parts(self, place: Place) -> dict[str, float]:
         parts: dict[str, float] = self.running.parts(place)  # type: ignore[attr-defined]
@@ -56,7 +56,7 @@ class Worker:
         return {precision: floors.peak_gflops(precision) for precision in precisions}
 
     def _ready(self, place: Place, photos: int) -> Any:
-        """The first photos of a place as one array of tensors, made once."""
+        """The first photos of a place as one array of tensors, cached."""
         import numpy as np
 
         from shelf_assets.vision.preprocess import to_tensor
@@ -70,21 +70,21 @@ class Worker:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser()
-    options.add_argument("way", choices=BY_NAME)
-    options.add_argument("settings", type=json.loads)
-    asked = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("baseline", choices=BY_NAME)
+    parser.add_argument("options", type=json.loads, help="BenchOptions as JSON")
+    arguments = parser.parse_args()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     opened = Span()
     before = cpu_seconds()
     try:
         with timed(opened):
-            running = _start(asked.way, Settings(**asked.settings))
-    except Exception as error:  # noqa: BLE001 - whatever a library raises is the reason on the page
+            running = _start(arguments.baseline, BenchOptions(**arguments.options))
+    except Exception as error:  # noqa: BLE001 - any exception of a library is the reason on the page
         _answer(answers, _failure(error))
         return
-    # What Python spent before this line counts as start-up too.
+    # CPU time before this line is start-up too.
     start_up = {"wall_seconds": opened.wall_seconds, "cpu_seconds": opened.cpu_seconds + before}
     try:
         _answer(answers, running.about() | {"start_up": start_up})
@@ -100,24 +100,24 @@ def main() -> None:
         running.close()
 
 
-def _start(name: str, settings: Settings) -> Running:
-    way = BY_NAME[name]
-    if way.backend == "torch":
+def _start(name: str, options: BenchOptions) -> Running:
+    baseline = BY_NAME[name]
+    if baseline.backend == "torch":
         import torch
 
-        torch.set_num_threads(settings.threads)
-    return start(way, settings)
+        torch.set_num_threads(options.threads)
+    return start(baseline, options)
 
 
 def _failure(error: Exception) -> dict[str, str]:
-    if not isinstance(error, WayUnavailable):
+    if not isinstance(error, BaselineUnavailable):
         traceback.print_exc()
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    return {"failed": said[0] if isinstance(error, WayUnavailable) else f"{type(error).__name__}: {said[0]}"}
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return {"failed": lines[0] if isinstance(error, BaselineUnavailable) else f"{type(error).__name__}: {lines[0]}"}
 
 
-def _answer(answers: Any, said: dict[str, Any]) -> None:
-    answers.write(json.dumps(said, default=float) + "\n")
+def _answer(answers: Any, answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer, default=float) + "\n")
     answers.flush()
 
 

@@ -1,4 +1,4 @@
-"""A lake of many days with generated rows, written a day in one append. What is measured on it belongs in `big_tables`."""
+"""A lake of many days with generated rows, one append per day. Measurements on it belong in `big_tables`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shelf_assets.registry import tables
 FIRST_DAY = date(2025, 1, 1)
 STAGES = ("raw_images", "image_tensors", "classifications", "clip_embeddings")
 VECTOR_LENGTH = 512
-# As in the demo: of a hundred objects two are copies and three are no photo that can be used.
+# As in the demo: of a hundred objects two are copies and three are unusable.
 SHARES = {DUPLICATE: 0.02, REJECTED: 0.03}
 _LABELS = [f"label {number}" for number in range(1000)]
 _TOP_K = 5
@@ -32,7 +32,7 @@ def day_number(number: int) -> date:
 
 
 def build_days(lake: Lake, numbers: Sequence[int], photos: int, progress: Callable[[str], None]) -> None:
-    """Append whole days: one commit for each day and table, four for stage_runs, as runs leave them; no rule is asked."""
+    """Append whole days: one commit for each day and table, four for stage_runs, like real runs; rules are skipped."""
     for name, spec in tables().items():
         lake.table(name).commit(spec.empty())
     for number in numbers:
@@ -48,11 +48,11 @@ def build_days(lake: Lake, numbers: Sequence[int], photos: int, progress: Callab
                 arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
                 write_deltalake(lake.table(name).open() or "", arrow, mode="append")
         if number % 30 == 29:
-            progress(f"{number + 1} days are there")
+            progress(f"{number + 1} days are written")
 
 
 def raw_images(number: int, photos: int, first: int = 0) -> pl.DataFrame:
-    """The day's objects from the `first` one on, all with bytes of their own but for the copies."""
+    """The day's objects from the `first` one on; all but the copies have unique bytes."""
     day, random = day_number(number), _random(number, first)
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     milliseconds = int(midnight.timestamp() * 1000)
@@ -80,7 +80,7 @@ def raw_images(number: int, photos: int, first: int = 0) -> pl.DataFrame:
             "reason": ["truncated" if each == REJECTED else None for each in status],
             "reason_detail": ["the file ends early" if each == REJECTED else None for each in status],
             "duplicate_of": [ids[0] if each == DUPLICATE else None for each in status],
-            "perceptual_hash": _looks(number, first, status),
+            "perceptual_hash": _perceptual_hashes(number, first, status),
             "near_duplicate_group": [
                 None if each == REJECTED else ids[0] if each == DUPLICATE else own
                 for each, own in zip(status, ids, strict=True)
@@ -91,8 +91,8 @@ def raw_images(number: int, photos: int, first: int = 0) -> pl.DataFrame:
     )
 
 
-def _looks(number: int, first: int, status: np.ndarray) -> list[int | None]:
-    """Hashes of 32 bits set among 64, as a median makes them; those of copies are the first one's."""
+def _perceptual_hashes(number: int, first: int, status: np.ndarray) -> list[int | None]:
+    """Hashes with 32 of 64 bits set, as a median gives; copies have the hash of the first photo."""
     random = _random(number, first, 1)
     bits = random.permuted(np.tile(np.arange(64) < 32, (status.size, 1)), axis=1)
     hashes = np.packbits(bits, axis=1).view(">i8")[:, 0].tolist()
@@ -103,9 +103,9 @@ def _looks(number: int, first: int, status: np.ndarray) -> list[int | None]:
 
 
 def classifications(objects: pl.DataFrame) -> pl.DataFrame:
-    """A row for each accepted one of these objects."""
+    """One row per accepted object."""
     rows, random = _identities(objects, "classifier"), _random(int(objects["size_bytes"][0]))
-    # Labels of real days are as uneven as this: some hundreds are seen every day, most hardly ever.
+    # As uneven as labels of real days: some hundreds occur every day, most hardly ever.
     chosen = np.minimum(random.zipf(1.3, (rows.height, _TOP_K)), len(_LABELS)) - 1
     scores = -np.sort(-random.dirichlet(np.ones(_TOP_K), rows.height), axis=1).astype(np.float32)
     labels = [[_LABELS[number] for number in row] for row in chosen]
@@ -119,7 +119,7 @@ def classifications(objects: pl.DataFrame) -> pl.DataFrame:
 
 
 def clip_embeddings(objects: pl.DataFrame) -> pl.DataFrame:
-    """A unit vector for each accepted one of these objects."""
+    """One unit vector per accepted object."""
     rows, random = _identities(objects, "embedder"), _random(int(objects["size_bytes"][0]))
     vectors = random.standard_normal((rows.height, VECTOR_LENGTH), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -128,7 +128,7 @@ def clip_embeddings(objects: pl.DataFrame) -> pl.DataFrame:
 
 
 def stage_runs(number: int, run_id: str, photos: int, stages: Sequence[str] = STAGES) -> pl.DataFrame:
-    """What the run says that it spent on the day."""
+    """The costs of a run of the day, one row per stage."""
     day = day_number(number)
     spent = {
         "bytes_read": photos * 2_000_000,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class ModelPredictor:
+class ModelPredictor(ABC):
     """One stage's model. A stage says in `columns_of` which columns it makes of the model's answer."""
 
     asset: str
@@ -44,9 +45,9 @@ class ModelPredictor:
         answer = self.model.submit(pixels)
         return lambda: self.columns_of(answer())
 
+    @abstractmethod
     def columns_of(self, answer: np.ndarray) -> pl.DataFrame:
         """The stage's own columns of the model's answer (float32, N × width)."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """End what opening the model has started beside it."""

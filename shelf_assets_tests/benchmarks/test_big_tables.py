@@ -1,4 +1,4 @@
-"""The measurement of the tables runs from end to end on a few days, and its page holds its figures."""
+"""The measurement of the tables runs from end to end on a few days, and its page contains its values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.photos import REPO_ROOT
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="the bytes read come from Linux' /proc")
 @pytest.mark.timeout(600)
-def test_a_figure_of_the_tables_is_missing_or_upkeep_does_nothing(tmp_path: Path) -> None:
+def test_every_value_is_measured_and_maintenance_packs_files(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -32,10 +32,10 @@ def test_a_figure_of_the_tables_is_missing_or_upkeep_does_nothing(tmp_path: Path
     assert set(result["by_days"]) == {"10", "12"}
     first, last = result["by_days"].values()
     assert set(first) == set(last)
-    assert all(figure["wall_ms"] > 0 and figure["repeats"] == 5 for figure in last.values())
+    assert all(metric["wall_ms"] > 0 and metric["repeats"] == 5 for metric in last.values())
     costs = result["maintenance"]["tables"]["stage_runs"]
     assert (costs["before"]["files"], costs["after"]["files"], costs["rows_read_back"]) == (48, 12, 48)
-    vectors, narrow, every = (figure["read_bytes"] for figure in result["narrow"].values())
+    vectors, narrow, every = (metric["read_bytes"] for metric in result["narrow"].values())
     assert vectors < every / 3
     assert narrow > 0
     assert (tmp_path / "tables.md").read_text() == page(result)

@@ -23,7 +23,7 @@ from shelf_assets.registry import prediction_stages
 from shelf_assets.settings import Settings
 
 LABELS = ("red", "green", "blue")
-_FLOATS = {"embedding": pl.List(pl.Float32), "scores": pl.List(pl.Float32), "confidence": pl.Float32}
+_FLOATS: dict[str, Any] = {"embedding": pl.List(pl.Float32), "scores": pl.List(pl.Float32), "confidence": pl.Float32}
 
 
 def spec(task: TaskName, version: int) -> ModelSpec:
@@ -96,7 +96,7 @@ class ColourModels(PredictionModels):
         return ColourPredictor(stage, model, self.preprocess_digest(model), self.open)
 
     @property
-    def resolved(self) -> ResolvedModels:  # type: ignore[override]
+    def resolved(self) -> ResolvedModels:
         return ResolvedModels(
             ran="embedded",
             classifier=spec("classifier", self.version),

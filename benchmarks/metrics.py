@@ -1,4 +1,4 @@
-"""Runs added up: medians, ratios within a run, what is not the model, and how alike answers are. Measures and words nothing."""
+"""Statistics over runs: medians, ratios within a run, cost outside the models, agreement of answers. Measures nothing."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from typing import Any
 
 import numpy as np
 
-# Whose answers and costs the others are held against.
+# The baseline that the others are compared with.
 REFERENCE = "plain"
 
 
-def answers_file(folder: Path, way: str) -> Path:
-    return folder / f"{way.replace(' ', '-')}.npz"
+def answers_file(folder: Path, baseline: str) -> Path:
+    return folder / f"{baseline.replace(' ', '-')}.npz"
 
 
 def rate(run: Mapping[str, Any]) -> float:
     return float(run["images"] / run["wall_seconds"])
 
 
-def of_ways(
-    runs: Sequence[Mapping[str, Any]], hollow: Sequence[Mapping[str, Any]], failed: Mapping[str, str]
+def of_baselines(
+    runs: Sequence[Mapping[str, Any]], stub: Sequence[Mapping[str, Any]], failed: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """The figures of each way that did all its runs."""
+    """Metrics of each baseline that completed all runs."""
     found = {}
-    for way in runs[0]:
-        if way in failed:
+    for baseline in runs[0]:
+        if baseline in failed:
             continue
-        whole = [run[way]["whole"] for run in runs]
-        alone = [run[way]["models_alone"] for run in runs if run[way]["models_alone"]]
-        found[way] = {
+        whole = [run[baseline]["whole"] for run in runs]
+        alone = [run[baseline]["models_alone"] for run in runs if run[baseline]["models_alone"]]
+        found[baseline] = {
             "images_per_second": median(map(rate, whole)),
             "cpu_seconds_per_1000": median(_cpu_ms(run) for run in whole),
             "wall_seconds_per_1000": median(1000 * run["wall_seconds"] / run["images"] for run in whole),
             "peak_memory_bytes": max(run["peak_memory_bytes"] for run in whole),
             "stages": _stages(whole),
             "models_alone_cpu_ms": median(map(_cpu_ms, alone)) if alone else None,
-            "around": _around([run[way] for run in hollow if way in run]),
+            "overhead": _overhead([run[baseline] for run in stub if baseline in run]),
         }
     return found
 
 
 def ratios(runs: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> dict[str, dict[str, dict[str, float]]]:
-    """Each way's cost over each other's, taken within a run, then the median: the machine's mood changes between runs."""
-    ways = [way for way in runs[0] if way not in failed]
-    return {above: {below: _ratio(runs, above, below) for below in ways if below != above} for above in ways}
+    """Each baseline's cost over each other's, within a run, then the median: the machine's load changes between runs."""
+    baselines = [baseline for baseline in runs[0] if baseline not in failed]
+    return {above: {below: _ratio(runs, above, below) for below in baselines if below != above} for above in baselines}
 
 
 def _ratio(runs: Sequence[Mapping[str, Any]], above: str, below: str) -> dict[str, float]:
@@ -66,7 +66,7 @@ def _cpu_ms(run: Mapping[str, Any]) -> float:
 
 
 def _stages(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """CPU and wall seconds per 1,000 images of each stage that the way tells apart."""
+    """CPU and wall seconds per 1,000 images of each stage that the baseline reports."""
     return {
         name: {
             clock: median(1000 * run["stages"][name][f"{clock}_seconds"] / run["images"] for run in runs)
@@ -76,8 +76,8 @@ def _stages(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     }
 
 
-def _around(pairs: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
-    """CPU-ms without the models: of one more photo, and of a run however small."""
+def _overhead(pairs: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
+    """CPU-ms without the models: of one more photo, and fixed per run."""
     if not pairs:
         return None
     slopes, fixed = [], []
@@ -91,11 +91,11 @@ def _around(pairs: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
         "cpu_ms_per_run": median(fixed),
         "cpu_ms_per_photo_least": min(slopes),
         "cpu_ms_per_photo_most": max(slopes),
-        "stages_cpu_ms": _hollow_stages(pairs),
+        "stages_cpu_ms": _stub_stages(pairs),
     }
 
 
-def _hollow_stages(pairs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _stub_stages(pairs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """CPU-ms of one more photo by stage."""
     found = {}
     for name in pairs[0]["many"]["stages"]:
@@ -109,20 +109,20 @@ def _hollow_stages(pairs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return found
 
 
-def agreements(folder: Path, ways: Sequence[str], failed: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """How alike each way's answers are to the plain way's."""
+def agreements(folder: Path, baselines: Sequence[str], failed: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Agreement of each baseline's answers with those of the reference."""
     reference = answers_file(folder, REFERENCE)
     if REFERENCE in failed or not reference.exists():
         return {}
     return {
-        way: agreement(answers_file(folder, way), reference)
-        for way in ways
-        if way not in failed and way != REFERENCE and answers_file(folder, way).exists()
+        baseline: agreement(answers_file(folder, baseline), reference)
+        for baseline in baselines
+        if baseline not in failed and baseline != REFERENCE and answers_file(folder, baseline).exists()
     }
 
 
 def agreement(ours: Path, theirs: Path) -> dict[str, Any]:
-    """How alike two ways' answers for the same photos are, and how alike those of different photos are."""
+    """Agreement of two baselines on the same photos, and for contrast the similarity of different photos."""
     mine, other = np.load(ours), np.load(theirs)
     common, here, there = np.intersect1d(mine["keys"], other["keys"], return_indices=True)
     vectors, same = mine["embeddings"][here], other["embeddings"][there]

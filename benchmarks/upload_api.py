@@ -1,7 +1,7 @@
-"""How many photos a second the HTTP door takes, beside the bare decoding and encoding of the same photos. `--help`.
+"""Photos per second of the upload API, compared with decoding and encoding the same photos alone. `--help`.
 
-wrk sends real bodies to a real server over loopback, on the same cores: what the sender takes is part of the figure. The
-floor is a loop over the same photos in as many processes as the door has decoders: decode, turn, encode, nothing else.
+wrk sends real bodies to a real server over loopback, on the same cores, so the result includes the sender's CPU time. The
+floor is a loop over the same photos in one process per decoder of the API: decode, rotate, encode.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from benchmarks.meters import machine
 from benchmarks.photos import REPO_ROOT, photo_set
 
 WANTED_OF_FLOOR = 0.7
-_SCRIPT = Path(__file__).with_name("door.lua")
+_SCRIPT = Path(__file__).with_name("upload_api.lua")
 _START_SECONDS = 60.0
-# No limit of policy is met: what is measured is the work.
+# Rate limits are out of reach, so that only the work is measured.
 _OPEN = {
     "SHELF_HTTP_KEY_REQUESTS": "1000000/second",
     "SHELF_HTTP_KEY_BYTES": "1000000000000/second",
@@ -64,29 +64,35 @@ LOADS = (Load("300 kB", 300_000, (1600, 1200), 8), Load("4 MB", 4_000_000, (4032
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.door", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="of floor and door in turn (%(default)s)")
-    parser.add_argument("--seconds", type=int, default=15, help="of each of them (%(default)s)")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.upload_api", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="of floor and API in turn (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=15, help="of each measurement (%(default)s)")
     parser.add_argument("--minutes", type=float, default=5, help="of steady load for the memory (%(default)s)")
     parser.add_argument("--out", type=Path, default=REPO_ROOT / "docs" / "benchmarks", help="folder of the results")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         parser.error("wrk is not installed; on Debian: apt-get install wrk")
-    # Ended from outside, the server and the folder go as well.
+    # A terminated bench also ends the server and deletes the folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="shelf-door-") as folder:
+    with tempfile.TemporaryDirectory(prefix="shelf-upload-api-") as folder:
         sent = [(load, _files(load, Path(folder))) for load in LOADS]
-        found = [_rounds(load, files, Path(folder), asked.rounds, asked.seconds) for load, files in sent]
-        # Last, since memory does not mind what else a machine does meanwhile.
+        found = [_rounds(load, files, Path(folder), arguments.rounds, arguments.seconds) for load, files in sent]
+        # Last: memory does not depend on other work on the machine.
         for each, (load, files) in zip(found, sent, strict=True):
-            print(f"{load.name}: {asked.minutes:g} minutes of steady load", flush=True)
-            each["steady"] = _steady(load, files, Path(folder), asked.minutes * 60)
-    result = {"machine": machine(), "rounds": asked.rounds, "seconds": asked.seconds, "loads": found}
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "door.json").write_text(json.dumps(result, indent=1) + "\n")
-    page = _page(result, asked.minutes)
-    (asked.out / "door.md").write_text(page)
-    print(page)
+            print(f"{load.name}: {arguments.minutes:g} minutes of steady load", flush=True)
+            each["steady"] = _steady(load, files, Path(folder), arguments.minutes * 60)
+    result = {
+        "machine": machine(),
+        "rounds": arguments.rounds,
+        "seconds": arguments.seconds,
+        "minutes": arguments.minutes,
+        "loads": found,
+    }
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "upload-api.json").write_text(json.dumps(result, indent=1) + "\n")
+    text = page(result)
+    (arguments.out / "upload-api.md").write_text(text)
+    print(text)
 
 
 def _files(load: Load, folder: Path) -> list[Path]:
@@ -121,9 +127,11 @@ def _rounds(load: Load, paths: list[Path], folder: Path, rounds: int, seconds: i
 def _spent_ms(server: psutil.Process) -> dict[str, float]:
     """CPU time so far: of the server's own code, of the system for it, of its decoders, of the senders."""
     own, decoders = server.cpu_times(), [child.cpu_times() for child in server.children(recursive=True)]
-    sender = resource.getrusage(resource.RUSAGE_CHILDREN)  # the floor's processes are in it, but not between two looks
+    sender = resource.getrusage(
+        resource.RUSAGE_CHILDREN
+    )  # includes the floor's processes, but not between two measurements
     return {
-        # Of those that were replaced, too.
+        # Replaced decoders included.
         "decoder_ms": 1e3
         * (sum(each.user + each.system for each in decoders) + own.children_user + own.children_system),
         "server_ms": 1e3 * own.user,
@@ -133,7 +141,7 @@ def _spent_ms(server: psutil.Process) -> dict[str, float]:
 
 
 def photo_of(jpeg: bytes, load: Load) -> bytes:
-    """The picture in the load's size, at the quality that comes nearest to its bytes."""
+    """The picture in the load's size, at the JPEG quality whose file size is nearest to the load's."""
     with Image.open(io.BytesIO(jpeg)) as image:
         picture = image.convert("RGB").resize(load.size_px)
     best = b""
@@ -159,7 +167,7 @@ def _warm(_: int) -> None:
 
 
 def _decode_and_encode(photos: list[bytes], seconds: int) -> float:
-    """Photos a second of one process."""
+    """Photos per second of one process."""
     import simplejpeg
 
     from shelf_assets.photos.sanitizer import decode_upright
@@ -179,16 +187,15 @@ def _decode_and_encode(photos: list[bytes], seconds: int) -> float:
 
 @contextmanager
 def _server(home: Path) -> Iterator[tuple[str, str, psutil.Process]]:
-    """The door on a free port over a lake in a folder: its URL, a token, its process."""
-    from shelf_assets.defs.resources.lake import lake_of
-
+    """The upload API on a free port over a lake in a folder: URL, token, process."""
+    from shelf_assets.build import open_lake
     from shelf_assets.http.keys import Keys
     from shelf_assets.settings import load_settings
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    lake = lake_of(load_settings(home=home, lake__url=(home / "lake").as_uri()))
+    lake = open_lake(load_settings(home=home, lake__url=(home / "lake").as_uri()))
     _, token = Keys(lake.objects).create("bench", {"upload"}, datetime.now(UTC))
     command = [sys.executable, "-m", "shelf_assets.cli.app", "serve", "intake", "--port", str(port)]
     environment = os.environ | _OPEN | {"SHELF_HOME": str(home), "SHELF_LAKE_URL": lake.url}
@@ -210,7 +217,7 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise RuntimeError("the door did not open")
+    raise RuntimeError("the upload API did not start")
 
 
 def _wrk(url: str, token: str, paths: list[Path], connections: int, seconds: int) -> dict[str, Any]:
@@ -245,17 +252,18 @@ def _steady(load: Load, paths: list[Path], folder: Path, seconds: float) -> dict
     return sent | {"memory_mb": fifths, "peak_mb": round(max(samples))}
 
 
-def _page(result: dict[str, Any], minutes: float) -> str:
+def page(result: dict[str, Any]) -> str:
+    """The page of a result."""
     here = result["machine"]
     lines = [
-        "# The door under load",
+        "# The upload API under load",
         "",
-        f"`python -m benchmarks.door` on {here['cores']} cores of {here['cpu']}:",
+        f"`python -m benchmarks.upload_api` on {here['cores']} cores of {here['cpu']}:",
         f"medians of {result['rounds']} paired rounds of {result['seconds']} seconds. wrk sends over loopback, on the same cores;",
-        "every photo has bytes of its own, and is acknowledged when it is synced to disk. The floor is decoding and encoding",
-        "alone, in as many processes as the door has decoders.",
+        "every photo has unique bytes and is acknowledged after fsync. The floor is decoding and encoding alone, in one process",
+        "per decoder of the API.",
         "",
-        f"| photos | floor/s | accepted/s | of the floor, wanted {WANTED_OF_FLOOR} | p50 ms | p95 ms | p99 ms | not accepted |",
+        f"| photos | floor/s | accepted/s | of the floor, goal {WANTED_OF_FLOOR} | p50 ms | p95 ms | p99 ms | not accepted |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     missed = []
@@ -273,12 +281,12 @@ def _page(result: dict[str, Any], minutes: float) -> str:
         if round(ratio, 2) < WANTED_OF_FLOOR:
             missed.append(load["name"])
     if missed:
-        lines += ["", f"**For {' and '.join(missed)} the wanted share is not reached.**"]
+        lines += ["", f"**For {' and '.join(missed)} the goal is not reached.**"]
     lines += [
         "",
-        "Where a photo's time goes: CPU ms, and for the bare loop what it takes of a core. Decoder, system and sender share the",
-        "cores with the server, and no door can leave them out.",
-        f"The last column is what a share of {WANTED_OF_FLOOR} would leave the server itself, which is code in Python.",
+        "CPU ms per photo; for the bare loop, milliseconds of a core. Decoder, system and sender share the cores with the server",
+        "and are unavoidable.",
+        f"The last column is what a share of {WANTED_OF_FLOOR} would leave for the server itself, which is Python code.",
         "",
         f"| photos | bare loop | decoder | server's system calls | sender | server itself | {WANTED_OF_FLOOR} leaves it |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -292,7 +300,7 @@ def _page(result: dict[str, Any], minutes: float) -> str:
         )
     lines += [
         "",
-        f"Memory of the server and its decoders in each fifth of {minutes:g} minutes of the same load, MB (PSS):",
+        f"Memory of the server and its decoders in each fifth of {result['minutes']:g} minutes of the same load, MB (PSS):",
         "",
         "| photos | first | second | third | fourth | last | peak | accepted/s |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",

@@ -1,6 +1,6 @@
--- wrk's script of the load on the door: every request is one of the given photos with bytes of its own behind its end,
--- so that none is a repetition. Arguments: the key's token, then the photos' files. The last line printed is JSON.
--- Requests rest whole, and only those last bytes are written anew: the sender's copies would be the server's time.
+-- wrk script of the load on the upload API: every request is one of the given photos with unique bytes after its end, so
+-- that no photo repeats. Arguments: the token, then the files of the photos. The last printed line is JSON.
+-- Requests are kept whole and only the last bytes are rewritten, so that the sender uses little CPU time.
 local ffi = require("ffi")
 local OWN_BYTES = 32
 local requests, count, worker = {}, 0, 0
