@@ -94,7 +94,7 @@ def test_a_process_reads_back_the_settings_that_it_was_given(settings: Settings)
 
 
 @pytest.mark.parametrize("variables", [{"SHELF_ON_CLUSTER": "true"}, {"SHELF_DAGSTER_EXECUTOR": "k8s"}])
-def test_nothing_falls_back_in_silence_on_a_cluster(variables: dict[str, str]) -> None:
+def test_k8s_executor_refuses_auto_models(variables: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"models\.set=auto is refused on a cluster: set SHELF_MODELS_SET"):
         load_settings(variables)
     variables = variables | {"SHELF_MODELS_SET": "embedded"}

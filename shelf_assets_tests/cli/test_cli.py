@@ -28,7 +28,7 @@ VERBS = ("demo", "land", "run", "plan", "calibrate", "status", "maintain", "dev"
 YESTERDAY = today_utc() - timedelta(days=1)
 
 
-def test_a_verb_that_help_does_not_name(settings: Settings) -> None:
+def test_help_names_every_verb(settings: Settings) -> None:
     helped = shelf("--help", settings=settings)
     assert helped.exit_code == 0
     for verb in VERBS:
@@ -36,7 +36,7 @@ def test_a_verb_that_help_does_not_name(settings: Settings) -> None:
         assert shelf(verb, "--help", settings=settings).exit_code == 0, verb
 
 
-def test_a_secret_on_the_screen() -> None:
+def test_config_hides_secrets() -> None:
     shown = shelf_process(
         "config",
         SHELF_MODELS_BATCH_SIZE="17",
@@ -51,7 +51,7 @@ def test_a_secret_on_the_screen() -> None:
     assert "sesame" not in shown.stdout + shown.stderr
 
 
-def test_a_wrong_variable_is_a_traceback() -> None:
+def test_wrong_variable_is_reported_without_traceback() -> None:
     refused = shelf_process("config", SHELF_MODELS_SET="best")
     assert refused.returncode == 2
     assert refused.stderr.startswith("shelf: SHELF_MODELS_SET")
@@ -79,7 +79,7 @@ def test_mistake_is_named_without_dagster() -> None:
     ],
 )
 @pytest.mark.parametrize("verb", ["config", "status"])
-def test_a_wrong_setting_that_is_not_named(verb: str, name: str, value: str, named: list[str]) -> None:
+def test_wrong_setting_is_named(verb: str, name: str, value: str, named: list[str]) -> None:
     refused = shelf(verb, settings=partial(load_settings, {name: value}))
     assert refused.exit_code == 2
     for words in named:
@@ -100,26 +100,28 @@ def test_a_wrong_setting_that_is_not_named(verb: str, name: str, value: str, nam
         ([], "which days?"),
     ],
 )
-def test_a_bad_day_told_by_a_traceback(settings: Settings, verb: str, words: list[str], message: str) -> None:
+def test_invalid_day_is_refused_without_traceback(
+    settings: Settings, verb: str, words: list[str], message: str
+) -> None:
     refused = shelf(verb, *words, settings=settings)
     assert refused.exit_code == 2
     assert message in printed(refused)
 
 
-def test_a_lake_that_is_a_file_told_by_a_traceback(settings: Settings, tmp_path: Path) -> None:
+def test_lake_url_of_a_file_is_refused_without_traceback(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "lake").write_text("not a folder")
     refused = shelf("status", settings=settings.replace(lake__url=(tmp_path / "lake").as_uri()))
     assert refused.exit_code == 2
     assert str(tmp_path / "lake") in printed(refused)
 
 
-def test_a_folder_that_is_not_there(settings: Settings) -> None:
+def test_missing_photo_folder_is_named(settings: Settings) -> None:
     refused = shelf("land", "/no/such/folder", settings=settings)
     assert refused.exit_code == 2
     assert "/no/such/folder" in printed(refused)
 
 
-def test_a_video_among_the_photos_passes_through_memory(settings: Settings, tmp_path: Path) -> None:
+def test_land_refuses_oversized_video_by_name(settings: Settings, tmp_path: Path) -> None:
     settings = settings.replace(photos__max_bytes=100_000)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "front.jpg").write_bytes(b"small")
@@ -131,13 +133,13 @@ def test_a_video_among_the_photos_passes_through_memory(settings: Settings, tmp_
     assert "not_an_image" in printed(landed)
 
 
-def test_brackets_in_a_name_are_taken_for_markup(settings: Settings) -> None:
+def test_brackets_in_a_path_are_printed_literally(settings: Settings) -> None:
     refused = shelf("land", "/no/such [bold] folder [/front]", settings=settings)
     assert refused.exit_code == 2
     assert "[bold] folder [/front]" in printed(refused)
 
 
-def test_an_image_that_nobody_knows_shown_as_nothing(settings: Settings) -> None:
+def test_show_refuses_unknown_image_id(settings: Settings) -> None:
     unknown = shelf("show", "00000000-0000-7000-8000-000000000000", settings=settings)
     assert unknown.exit_code == 2
     assert "00000000-0000-7000-8000-000000000000" in printed(unknown)
@@ -194,7 +196,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
         )
 
 
-def test_landing_that_lands_a_folder_twice(worked: Worked) -> None:
+def test_landing_the_same_folder_again_adds_no_objects(worked: Worked) -> None:
     assert worked.land.exit_code == worked.land_again.exit_code == 0
     assert "5 photos are under" in printed(worked.land)
     assert f"shelf run --day {YESTERDAY}" in printed(worked.land)
@@ -202,42 +204,42 @@ def test_landing_that_lands_a_folder_twice(worked: Worked) -> None:
     assert len(objects) == 5
 
 
-def test_a_plan_without_rows_by_cause(worked: Worked) -> None:
+def test_plan_lists_work_by_cause(worked: Worked) -> None:
     assert worked.plan.exit_code == 0, worked.plan.output
     assert "new objects" in worked.plan.output
     assert "raw_images" in worked.plan.output and "clip_embeddings" in worked.plan.output
     assert worked.plan_twice.output == worked.plan.output
 
 
-def test_a_run_that_does_not_say_what_it_did(worked: Worked) -> None:
+def test_run_prints_its_result(worked: Worked) -> None:
     assert worked.run.exit_code == 0, worked.run.output
     assert f"{YESTERDAY}: done, run " in printed(worked.run)
 
 
-def test_a_finished_day_that_is_planned_again(worked: Worked) -> None:
+def test_plan_of_a_finished_day_has_no_work(worked: Worked) -> None:
     assert worked.plan_after.exit_code == 0
     assert "Nothing to compute" in worked.plan_after.output
 
 
-def test_a_selection_of_nothing_that_succeeds(worked: Worked) -> None:
+def test_selection_without_assets_is_refused(worked: Worked) -> None:
     assert worked.select_nothing.exit_code == 2
     assert "no_such_asset" in printed(worked.select_nothing)
 
 
-def test_a_status_that_does_not_add_up(worked: Worked) -> None:
+def test_status_counts_add_up(worked: Worked) -> None:
     assert worked.status.exit_code == 0
     (line,) = (line for line in worked.status.output.splitlines() if str(YESTERDAY) in line)
     assert line.split() == [str(YESTERDAY), "5", "3", "1", "1", *["3"] * len(prediction_stages()), "0"]
 
 
-def test_a_photo_whose_story_leaves_something_out(worked: Worked) -> None:
+def test_show_prints_every_event_of_a_photo(worked: Worked) -> None:
     shown = shelf("show", worked.good, settings=worked.settings)
     assert shown.exit_code == 0
     for words in ("accepted", "classifications by colour-classifier-1", "clip_embeddings by", "sha256", "model_digest"):
         assert words in shown.output, words
 
 
-def test_a_rejected_photo_that_does_not_say_why(worked: Worked) -> None:
+def test_show_prints_the_rejection_reason(worked: Worked) -> None:
     shown = shelf("show", worked.broken, settings=worked.settings)
     assert shown.exit_code == 0
     assert "rejected as truncated" in shown.output

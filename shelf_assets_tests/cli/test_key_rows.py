@@ -18,7 +18,7 @@ def create(lake: LakeUnderTest, *options: str) -> tuple[str, str]:
     return key_id, secret
 
 
-def test_a_verb_that_help_does_not_name(settings: Settings) -> None:
+def test_help_of_keys_names_every_verb(settings: Settings) -> None:
     helped = shelf("keys", "--help", settings=settings)
     assert helped.exit_code == 0
     for verb in ("create", "list", "revoke"):
@@ -27,7 +27,7 @@ def test_a_verb_that_help_does_not_name(settings: Settings) -> None:
     assert " keys " in shelf("--help", settings=settings).output
 
 
-def test_a_token_that_opens_nothing(lake: LakeUnderTest) -> None:
+def test_created_token_authenticates_with_its_limits(lake: LakeUnderTest) -> None:
     limits = ("--requests", "60/minute", "--bytes", "5000/day;100/minute", "--pixels", "9/day")
     created = shelf(
         "keys", "create", "--owner", "app-1", "--scope", "upload", "--scope", "read", *limits, settings=lake.settings
@@ -38,19 +38,19 @@ def test_a_token_that_opens_nothing(lake: LakeUnderTest) -> None:
     assert (key.requests, key.bytes_, key.pixels) == ("60/minute", "5000/day;100/minute", "9/day")
 
 
-def test_a_token_that_a_narrow_terminal_cuts(disk_lake: LakeUnderTest) -> None:
+def test_narrow_terminal_prints_the_whole_token(disk_lake: LakeUnderTest) -> None:
     created = shelf("keys", "create", "--owner", "app", "--scope", "upload", settings=disk_lake.settings, width=20)
     assert Keys(disk_lake.lake.objects).find(created.stdout.strip()) is not None
 
 
-def test_a_token_whose_reader_thinks_he_can_ask_again(disk_lake: LakeUnderTest) -> None:
+def test_create_warns_that_the_token_is_shown_once(disk_lake: LakeUnderTest) -> None:
     created = shelf("keys", "create", "--owner", "app", "--scope", "upload", settings=disk_lake.settings)
     message = " ".join(created.stderr.split())
     for words in ("shown only now", "Authorization: Bearer", "shelf keys revoke"):
         assert words in message
 
 
-def test_a_secret_on_the_screen_a_second_time(disk_lake: LakeUnderTest) -> None:
+def test_secret_is_never_printed_again(disk_lake: LakeUnderTest) -> None:
     key_id, secret = create(disk_lake, "--owner", "app", "--scope", "upload")
     commands = (["keys", "list"], ["keys", "revoke", key_id], ["keys", "list"], ["config"])
     later = [shelf(*words, settings=disk_lake.settings) for words in commands]
@@ -60,7 +60,7 @@ def test_a_secret_on_the_screen_a_second_time(disk_lake: LakeUnderTest) -> None:
     assert key_id in later[0].output
 
 
-def test_a_list_that_leaves_out_what_matters(lake: LakeUnderTest) -> None:
+def test_list_shows_owner_scopes_limits_and_state(lake: LakeUnderTest) -> None:
     assert "shelf keys create" in printed(shelf("keys", "list", settings=lake.settings))
     first, _ = create(lake, "--owner", "app-1", "--scope", "upload", "--scope", "erase", "--pixels", "9/day")
     second, _ = create(lake, "--owner", "app-2", "--scope", "read")
@@ -74,7 +74,7 @@ def test_a_list_that_leaves_out_what_matters(lake: LakeUnderTest) -> None:
         assert words in line_of_second
 
 
-def test_a_revocation_that_hides_when_it_takes_effect(disk_lake: LakeUnderTest) -> None:
+def test_revoke_states_when_it_takes_effect(disk_lake: LakeUnderTest) -> None:
     key_id, secret = create(disk_lake, "--owner", "app", "--scope", "upload")
     revoked = shelf("keys", "revoke", key_id, settings=disk_lake.settings)
     assert revoked.exit_code == 0
@@ -92,7 +92,7 @@ def test_a_revocation_that_hides_when_it_takes_effect(disk_lake: LakeUnderTest) 
         (("revoke", "0123456789abcdef"), ["0123456789abcdef", "shelf keys list"]),
     ],
 )
-def test_a_mistake_that_is_not_named(disk_lake: LakeUnderTest, words: tuple[str, ...], named: list[str]) -> None:
+def test_wrong_key_argument_is_named(disk_lake: LakeUnderTest, words: tuple[str, ...], named: list[str]) -> None:
     refused = shelf("keys", *words, settings=disk_lake.settings)
     assert refused.exit_code == 2
     for part in named:
@@ -100,7 +100,7 @@ def test_a_mistake_that_is_not_named(disk_lake: LakeUnderTest, words: tuple[str,
     assert Keys(disk_lake.lake.objects).list() == []
 
 
-def test_a_token_given_for_its_key_id_and_shown_again(disk_lake: LakeUnderTest) -> None:
+def test_revoke_of_a_token_does_not_print_its_secret(disk_lake: LakeUnderTest) -> None:
     key_id, secret = create(disk_lake, "--owner", "app", "--scope", "upload")
     refused = shelf("keys", "revoke", f"shelf_{key_id}_{secret}", settings=disk_lake.settings)
     assert refused.exit_code == 2

@@ -37,7 +37,7 @@ def image_id() -> str:
 
 @pytest.mark.s3
 @pytest.mark.parametrize("size_bytes", [1, MAX_BYTES])
-def test_a_form_puts_no_photo_or_forgets_whose_it_is(s3_lake: LakeUnderTest, image_id: str, size_bytes: int) -> None:
+def test_form_upload_is_stored_with_its_owner(s3_lake: LakeUnderTest, image_id: str, size_bytes: int) -> None:
     answer = send(form(s3_lake.settings, image_id), size_bytes)
     assert answer.is_success, answer.text
     stored = ObjectWriter(s3_lake.lake.objects).find(f"{INCOMING}/{image_id}")
@@ -57,7 +57,7 @@ def test_a_form_puts_no_photo_or_forgets_whose_it_is(s3_lake: LakeUnderTest, ima
         pytest.param(100, {"policy": base64.b64encode(b"{}").decode()}, id="another policy"),
     ],
 )
-def test_a_form_takes_what_it_was_not_signed_for(
+def test_form_refuses_uploads_outside_its_policy(
     s3_lake: LakeUnderTest, image_id: str, size_bytes: int, changed: dict[str, str]
 ) -> None:
     answer = send(form(s3_lake.settings, image_id), size_bytes, **changed)
@@ -66,7 +66,7 @@ def test_a_form_takes_what_it_was_not_signed_for(
 
 
 @pytest.mark.s3
-def test_a_form_names_the_store_as_only_servers_know_it(s3_lake: LakeUnderTest, image_id: str) -> None:
+def test_presigned_form_uses_the_public_endpoint(s3_lake: LakeUnderTest, image_id: str) -> None:
     lake, intake = s3_lake.settings.lake, s3_lake.settings.intake
     public = str(lake.s3.endpoint_url).replace("127.0.0.1", "localhost")
     intake = intake.model_copy(update={"form_endpoint_url": public})
@@ -77,7 +77,7 @@ def test_a_form_names_the_store_as_only_servers_know_it(s3_lake: LakeUnderTest, 
 
 
 @pytest.mark.s3
-def test_a_form_stays_open_for_ever(s3_lake: LakeUnderTest, image_id: str) -> None:
+def test_form_expires(s3_lake: LakeUnderTest, image_id: str) -> None:
     settings, now = s3_lake.settings.replace(intake__form_seconds=120), datetime.now(UTC)
     upload = presign(settings.lake, settings.intake, MAX_BYTES, image_id, OWNER, now)
     assert upload.expires_at == now + timedelta(seconds=120)
@@ -86,7 +86,7 @@ def test_a_form_stays_open_for_ever(s3_lake: LakeUnderTest, image_id: str) -> No
     assert abs(signed - upload.expires_at) < timedelta(seconds=60)
 
 
-def test_a_bucket_of_aws_is_asked_by_path(image_id: str) -> None:
+def test_aws_bucket_is_addressed_by_its_own_host(image_id: str) -> None:
     """AWS serves buckets that were made since 2020 by their own host name only."""
     environ = {
         "AWS_ACCESS_KEY_ID": "key",
@@ -101,6 +101,6 @@ def test_a_bucket_of_aws_is_asked_by_path(image_id: str) -> None:
     assert upload.fields["x-amz-security-token"] == "token"
 
 
-def test_a_form_for_a_folder_is_handed_out(disk_lake: LakeUnderTest, image_id: str) -> None:
+def test_form_for_a_disk_lake_is_refused(disk_lake: LakeUnderTest, image_id: str) -> None:
     with pytest.raises(NeedsS3, match="SHELF_LAKE_URL"):
         form(disk_lake.settings, image_id)

@@ -42,7 +42,7 @@ async def _send(lake: LakeUnderTest, now: datetime) -> tuple[httpx.Response, htt
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_photo_lands_under_another_day_than_its_own(disk_lake: LakeUnderTest, moment: str) -> None:
+def test_photo_is_stored_under_its_utc_day(disk_lake: LakeUnderTest, moment: str) -> None:
     now, day = MOMENTS[moment]
     sent, state = asyncio.run(_send(disk_lake, now))
     assert sent.status_code == 201

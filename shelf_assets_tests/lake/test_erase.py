@@ -110,7 +110,7 @@ def test_a_row_that_is_committed_while_its_day_is_erased_is_kept(
     assert sorted(table.scan().collect()["image_id"]) == ["b", "late"]
 
 
-def test_eight_processes_write_maintain_and_erase_and_no_other_row_is_lost_and_no_erased_one_returns(
+def test_concurrent_erase_loses_no_other_row_and_stays_final(
     lake: LakeUnderTest, processes: ProcessPoolExecutor
 ) -> None:
     table = lake.lake.table("stage_runs")

@@ -56,7 +56,7 @@ def backdate(path: Path, days: int) -> None:
     os.utime(path, (moment, moment))
 
 
-def test_packing_changes_a_row_or_touches_a_whole_day(lake: LakeUnderTest) -> None:
+def test_packing_keeps_rows_and_touches_small_files_only(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     evidence = maintain(table, A_WEEK)
@@ -72,7 +72,7 @@ def test_packing_changes_a_row_or_touches_a_whole_day(lake: LakeUnderTest) -> No
     assert evidence.vacuumed == (), "what an hour ago was the table is kept for a week"
 
 
-def test_a_second_upkeep_that_does_or_commits_anything(lake: LakeUnderTest) -> None:
+def test_second_maintenance_commits_nothing(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     maintain(table, AT_ONCE)
@@ -85,7 +85,7 @@ def test_a_second_upkeep_that_does_or_commits_anything(lake: LakeUnderTest) -> N
     assert resting(table).equals(rows)
 
 
-def test_a_look_at_what_is_due_that_changes_something(lake: LakeUnderTest) -> None:
+def test_listing_due_maintenance_changes_nothing(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     many_appends(table)
     table.commit(predictions([prediction("a0", "new bytes")]))
@@ -98,14 +98,14 @@ def test_a_look_at_what_is_due_that_changes_something(lake: LakeUnderTest) -> No
     assert {stored.key for stored in table.objects.list("")} == objects
 
 
-def test_upkeep_of_a_table_that_is_not_there_makes_one(lake: LakeUnderTest) -> None:
+def test_maintenance_of_a_missing_table_creates_none(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     assert maintain(table, AT_ONCE) is None
     assert due(table, AT_ONCE) is None
     assert table.version() is None
 
 
-def test_upkeep_of_a_table_without_a_row(lake: LakeUnderTest) -> None:
+def test_maintenance_of_an_empty_table_does_nothing(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     table.commit(predictions([]))
     evidence = maintain(table, AT_ONCE)
@@ -113,7 +113,7 @@ def test_upkeep_of_a_table_without_a_row(lake: LakeUnderTest) -> None:
     assert (evidence.after.files, evidence.after.rows, evidence.packed) == (0, 0, ())
 
 
-def test_a_day_of_large_files_is_rewritten_for_one_small_file(disk_lake: LakeUnderTest) -> None:
+def test_day_of_large_files_is_not_rewritten_for_one_small_file(disk_lake: LakeUnderTest) -> None:
     table = disk_lake.lake.table("classifications")
     many_appends(table)
     maintain(table, AT_ONCE)
@@ -122,7 +122,7 @@ def test_a_day_of_large_files_is_rewritten_for_one_small_file(disk_lake: LakeUnd
     assert found is not None and (found.files, found.small_files) == (3, 0)
 
 
-def test_vacuum_deletes_what_is_young_or_needed(disk_lake: LakeUnderTest) -> None:
+def test_vacuum_deletes_only_old_unneeded_files(disk_lake: LakeUnderTest) -> None:
     table = disk_lake.lake.table("classifications")
     rows = many_appends(table)
     needed = keys_of(table)
@@ -138,7 +138,7 @@ def test_vacuum_deletes_what_is_young_or_needed(disk_lake: LakeUnderTest) -> Non
     assert resting(table).equals(rows)
 
 
-def test_vacuum_tells_of_files_that_it_did_not_delete(lake: LakeUnderTest) -> None:
+def test_vacuum_reports_exactly_the_deleted_files(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     before = keys_of(table)
@@ -149,9 +149,7 @@ def test_vacuum_tells_of_files_that_it_did_not_delete(lake: LakeUnderTest) -> No
     assert resting(table).equals(rows)
 
 
-def test_a_file_that_an_other_upkeep_deletes_at_the_same_time_fails_ours(
-    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_vacuum_tolerates_a_file_deleted_by_another(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     upkeep.pack_small_files(table, AT_ONCE)
@@ -168,7 +166,7 @@ def test_a_file_that_an_other_upkeep_deletes_at_the_same_time_fails_ours(
     assert resting(table).equals(rows)
 
 
-def test_a_lake_in_a_folder_with_a_space_loses_its_files(tmp_path: Path) -> None:
+def test_maintenance_keeps_rows_of_a_folder_with_a_space(tmp_path: Path) -> None:
     table = Lake((tmp_path / "a lake").as_uri()).table("classifications")
     rows = many_appends(table)
     evidence = maintain(table, AT_ONCE)
@@ -176,7 +174,7 @@ def test_a_lake_in_a_folder_with_a_space_loses_its_files(tmp_path: Path) -> None
     assert resting(table).equals(rows)
 
 
-def test_a_checkpoint_that_is_written_again_or_loses_a_version(lake: LakeUnderTest) -> None:
+def test_checkpoint_is_written_once_and_keeps_versions(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     found = health(table, A_WEEK)
@@ -191,9 +189,7 @@ def test_a_checkpoint_that_is_written_again_or_loses_a_version(lake: LakeUnderTe
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
-def test_an_expired_log_is_deleted_without_a_checkpoint_that_sums_it_up(
-    disk_lake: LakeUnderTest, checkpoint: bool
-) -> None:
+def test_expired_log_is_deleted_only_after_a_checkpoint(disk_lake: LakeUnderTest, checkpoint: bool) -> None:
     table = disk_lake.lake.table("classifications")
     rows = many_appends(table)
     if checkpoint:
@@ -224,7 +220,7 @@ class Meanwhile:
         return change
 
 
-def test_a_row_that_comes_while_its_day_is_packed_is_lost(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_committed_during_packing_is_kept(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     late = predictions([prediction("late")])
@@ -236,9 +232,7 @@ def test_a_row_that_comes_while_its_day_is_packed_is_lost(lake: LakeUnderTest, m
     assert resting(table).equals(pl.concat([rows, late]).sort("day", "image_id"))
 
 
-def test_a_photo_of_another_day_is_lost_while_a_day_of_raw_images_is_packed(
-    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photo_of_another_day_is_kept_during_packing(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = lake.lake.table("raw_images")
     table.commit(photos([photo("a", 1)]))
     # One file a day is what its rule leaves; two of them can only come of another writer.
@@ -252,9 +246,7 @@ def test_a_photo_of_another_day_is_lost_while_a_day_of_raw_images_is_packed(
     assert statuses == {"a": ACCEPTED, "b": ACCEPTED, "c": "duplicate", "d": ACCEPTED}
 
 
-def test_a_day_that_stays_busy_fails_the_upkeep_or_is_passed_over_in_silence(
-    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_busy_day_is_skipped_and_reported(disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = disk_lake.lake.table("classifications")
     many_appends(table)
     busy = [
@@ -269,9 +261,7 @@ def test_a_day_that_stays_busy_fails_the_upkeep_or_is_passed_over_in_silence(
     assert evidence.after.rows == resting(table).height == 11 + upkeep.PACK_ATTEMPTS
 
 
-def test_a_day_that_another_upkeep_has_packed_meanwhile_is_packed_again(
-    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_day_packed_by_another_is_not_packed_again(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     Meanwhile(monkeypatch, [lambda: maintain(lake.lake.table("classifications"), A_WEEK)])
@@ -283,7 +273,7 @@ def test_a_day_that_another_upkeep_has_packed_meanwhile_is_packed_again(
     assert resting(table).equals(rows)
 
 
-def test_changed_rows_are_not_told_or_the_old_ones_are_deleted(
+def test_changed_rows_are_reported_and_old_files_kept(
     disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = disk_lake.lake.table("classifications")
@@ -302,7 +292,9 @@ def test_changed_rows_are_not_told_or_the_old_ones_are_deleted(
     assert resting(table).equals(rows), "nothing was vacuumed, so going back is possible"
 
 
-def test_writers_and_upkeeps_at_once_lose_or_repeat_a_row(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+def test_concurrent_writers_and_maintenance_keep_every_row_once(
+    lake: LakeUnderTest, processes: ProcessPoolExecutor
+) -> None:
     """Two upkeeps of delta-rs' own at once leave every row twice, and tell nobody."""
     writers, commits = PROCESSES - 2, 8
     tend_in_turn = [_call(tend_often, lake.lake, "stage_runs", A_WEEK, 6)] * 2
@@ -317,7 +309,7 @@ def test_writers_and_upkeeps_at_once_lose_or_repeat_a_row(lake: LakeUnderTest, p
     assert lake.lake.table("stage_runs").scan().collect().sort("run_id").equals(rows.sort("run_id"))
 
 
-def test_two_upkeeps_at_once_leave_every_row_twice(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+def test_concurrent_maintenance_keeps_every_row_once(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table, appends=12)
     together(processes, tend_often, [(lake.lake, "classifications", A_WEEK, 1)] * PROCESSES)
@@ -326,7 +318,7 @@ def test_two_upkeeps_at_once_leave_every_row_twice(lake: LakeUnderTest, processe
     assert found is not None and (found.files, found.rows) == (2, rows.height)
 
 
-def test_a_day_rewritten_for_new_bytes_while_it_is_packed(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+def test_day_rewritten_during_packing_keeps_the_new_rows(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
     table = lake.lake.table("classifications")
     many_appends(table)
     changed = [predictions([prediction(f"a{number}", "new bytes")]) for number in range(5)]

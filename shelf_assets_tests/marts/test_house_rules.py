@@ -70,7 +70,7 @@ def test_every_mart_replaces_days_and_tests_its_key(manifest: dict[str, Any], ma
             assert "not_null" in constraints, f"{node['name']}.{column} is part of the key and may be null"
 
 
-def test_every_test_judges_the_days_of_the_run_only(manifest: dict[str, Any]) -> None:
+def test_every_dbt_test_covers_the_days_of_the_run_only(manifest: dict[str, Any]) -> None:
     generic = [n for n in manifest["nodes"].values() if n["resource_type"] == "test" and n.get("test_metadata")]
     assert [n["name"] for n in generic if "__window__" not in (n["config"]["where"] or "")] == []
     for path in (DBT_PROJECT / "tests").glob("*.sql"):
@@ -78,7 +78,7 @@ def test_every_test_judges_the_days_of_the_run_only(manifest: dict[str, Any]) ->
         assert "in_window(" in sql or 'ref("stg_' in sql, f"{path.name} reads days outside the window"
 
 
-def test_every_test_becomes_a_check_of_a_mart(manifest: dict[str, Any]) -> None:
+def test_every_dbt_test_becomes_a_check_of_a_mart(manifest: dict[str, Any]) -> None:
     """Dagster logs a test without an asset as an observation of an asset that does not exist."""
     names = {node["name"] for node in models(manifest) if node["path"].startswith("marts/")}
     for node in manifest["nodes"].values():
@@ -130,7 +130,7 @@ def test_generated_files_are_in_step_with_the_registry() -> None:
         assert (DBT_PROJECT / name).read_text() == content, f"{name}: run python -m shelf_assets.bi.sources"
 
 
-def test_parsing_leaves_nothing_in_the_project(parsed: DbtRunner) -> None:
+def test_parsing_writes_no_file_into_the_project(parsed: DbtRunner) -> None:
     left = {path.name for path in DBT_PROJECT.iterdir()}
     assert left == {".gitignore", "dbt_project.yml", "macros", "models", "profiles.yml", "tests"}
 

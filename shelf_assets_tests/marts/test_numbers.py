@@ -108,7 +108,7 @@ def test_popularity_counts_only_the_newest_prediction_of_accepted_photos(story: 
     assert_agrees(mart, expected)
 
 
-def test_one_eager_uploader_makes_a_label_the_most_popular(story: Story) -> None:
+def test_repeated_uploads_of_one_uploader_do_not_raise_a_label(story: Story) -> None:
     mart = story.first["daily_label_popularity"].filter(day=FULL_DAY, model_id="resnet").sort("label_rank")
     # p0 went from jar to bottle with the newer digest; it, p2 and p3 are one picture of one uploader. Of can, nobody knows
     # who sent p5; both pictures count.
@@ -119,7 +119,7 @@ def test_one_eager_uploader_makes_a_label_the_most_popular(story: Story) -> None
     ]
 
 
-def test_quality_is_told_apart_by_model_version(story: Story) -> None:
+def test_quality_is_separated_by_model_version(story: Story) -> None:
     confidence = pl.col("confidence")
     expected = (
         predictions_of(story)
@@ -214,7 +214,7 @@ def test_a_day_that_became_empty_loses_its_rows(story: Story) -> None:
     assert {name: mart.height for name, mart in emptied.items()} == dict.fromkeys(emptied, 0)
 
 
-def test_the_file_holds_plain_tables_only(story: Story) -> None:
+def test_marts_file_holds_the_mart_tables_only(story: Story) -> None:
     # A view over delta_scan would dangle for a reader without the extension, and marts() is such a reader.
     assert set(story.first) == {
         "daily_intake_quality",
@@ -226,7 +226,7 @@ def test_the_file_holds_plain_tables_only(story: Story) -> None:
     }
 
 
-def test_a_marts_file_from_before_a_column_fails_or_loses_its_days(story: Story) -> None:
+def test_marts_file_without_a_new_column_is_upgraded(story: Story) -> None:
     with duckdb.connect(story.runner.marts_path) as marts:
         marts.execute("ALTER TABLE daily_label_popularity DROP COLUMN distinct_pictures")
     succeeded(story.runner.build(EMPTY_DAY, EMPTY_DAY))
@@ -241,7 +241,7 @@ def test_a_marts_file_from_before_a_column_fails_or_loses_its_days(story: Story)
     assert_frame_equal(again, before, check_row_order=False)
 
 
-def test_somebody_who_looks_at_the_marts_fails_the_run(story: Story) -> None:
+def test_run_succeeds_while_the_marts_file_is_read(story: Story) -> None:
     look = "import duckdb, sys, time; held = duckdb.connect(sys.argv[1], read_only=True); print('open', flush=True); time.sleep(9)"
     command = [sys.executable, "-c", look, str(story.runner.marts_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:

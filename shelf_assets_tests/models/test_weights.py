@@ -80,7 +80,7 @@ def test_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch)
         embedded_spec("classifier", "fp32")
 
 
-def test_checkpoint_of_another_network_is_not_poured_in_by_position() -> None:
+def test_checkpoint_of_another_network_is_refused() -> None:
     layer = torch.nn.Linear(3, 2)
     with pytest.raises(ValueError, match=r"does not fit weight \(2, 3\)"):
         in_order({"weight": torch.zeros(2, 4), "bias": torch.zeros(2)}, layer)

@@ -37,7 +37,7 @@ def runs(uri: str) -> list[mlflow.entities.Run]:
     return list(client.search_runs([experiment.experiment_id])) if experiment else []
 
 
-def test_a_model_s_day_is_not_found_or_does_not_lead_to_its_run(tracking: Tracking, database: str) -> None:
+def test_logged_day_links_mlflow_run_and_dagster_run(tracking: Tracking, database: str) -> None:
     metadata = tracking.log_day(SPEC, DAY, "run-1", measured(4), [0.2, 0.4, 0.6, 0.8])
     (run,) = runs(database)
     assert metadata == {"mlflow_run_id": run.info.run_id, "mlflow_uri": database}
@@ -51,7 +51,7 @@ def test_a_model_s_day_is_not_found_or_does_not_lead_to_its_run(tracking: Tracki
     assert run.data.metrics["confidence_p5"] <= run.data.metrics["confidence_p50"] <= run.data.metrics["confidence_p95"]
 
 
-def test_a_late_photo_makes_a_second_run_of_the_same_day(tracking: Tracking, database: str) -> None:
+def test_second_run_of_a_day_continues_its_mlflow_run(tracking: Tracking, database: str) -> None:
     first = tracking.log_day(SPEC, date(2026, 3, 2), "run-1", measured(4), [0.5] * 4)
     second = tracking.log_day(SPEC, date(2026, 3, 2), "run-2", measured(1), [0.5] * 5)
     assert first["mlflow_run_id"] == second["mlflow_run_id"]
@@ -61,14 +61,16 @@ def test_a_late_photo_makes_a_second_run_of_the_same_day(tracking: Tracking, dat
     assert client.get_run(str(first["mlflow_run_id"])).data.tags["dagster.run_id"] == "run-2"
 
 
-def test_nothing_inferred_is_logged(tracking: Tracking, database: str) -> None:
+def test_day_without_inference_is_not_logged(tracking: Tracking, database: str) -> None:
     before = len(runs(database))
     assert tracking.log_day(SPEC, date(2026, 3, 3), "run-1", measured(0), []) == {}
     assert len(runs(database)) == before
 
 
 @pytest.mark.parametrize("broken", ["a file in place of its folder", "not a database"])
-def test_a_store_that_is_down_costs_the_day(broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_tracking_store_does_not_fail_the_day(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "mlflow.db"
     if broken == "a file in place of its folder":
         (tmp_path / "a file").write_text("")
@@ -81,7 +83,7 @@ def test_a_store_that_is_down_costs_the_day(broken: str, tmp_path: Path, monkeyp
     assert "The predictions are committed" in str(metadata["mlflow_error"])
 
 
-def test_a_password_in_the_address_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracking_password_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     tracking = Tracking("http://somebody:open/sesame@127.0.0.1:9")
     assert "sesame" not in str(tracking.log_day(SPEC, DAY, "run-1", measured(1), [0.5]))

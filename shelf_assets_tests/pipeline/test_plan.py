@@ -92,7 +92,7 @@ def of_predictions(cause: str, images: int) -> dict[tuple[str, str], int]:
     return {(stage, cause): images for stage in PREDICTIONS}
 
 
-def test_new_photos_left_out_of_a_stage(disk_lake: LakeUnderTest) -> None:
+def test_new_photos_are_planned_for_every_stage(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
 
     assert causes(plan(disk_lake.lake)) == {
@@ -101,7 +101,7 @@ def test_new_photos_left_out_of_a_stage(disk_lake: LakeUnderTest) -> None:
     }
 
 
-def test_a_finished_day_planned_again(disk_lake: LakeUnderTest) -> None:
+def test_finished_day_is_not_planned(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos)
@@ -110,7 +110,7 @@ def test_a_finished_day_planned_again(disk_lake: LakeUnderTest) -> None:
     assert plan(disk_lake.lake) == []
 
 
-def test_a_photo_that_failed_for_good_planned_for_ever(disk_lake: LakeUnderTest) -> None:
+def test_permanently_failed_photo_is_not_planned(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos, failed=1)
@@ -119,7 +119,7 @@ def test_a_photo_that_failed_for_good_planned_for_ever(disk_lake: LakeUnderTest)
     assert plan(disk_lake.lake) == []
 
 
-def test_a_day_read_but_not_yet_predicted(disk_lake: LakeUnderTest) -> None:
+def test_ingested_day_is_planned_for_tensors_and_predictions(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos[:1])
@@ -130,7 +130,7 @@ def test_a_day_read_but_not_yet_predicted(disk_lake: LakeUnderTest) -> None:
     }
 
 
-def test_a_changed_model_taken_for_a_finished_day(disk_lake: LakeUnderTest) -> None:
+def test_changed_model_is_planned_for_every_photo(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos)
@@ -142,7 +142,7 @@ def test_a_changed_model_taken_for_a_finished_day(disk_lake: LakeUnderTest) -> N
     }
 
 
-def test_an_overwritten_object_planned_as_a_new_one(disk_lake: LakeUnderTest) -> None:
+def test_overwritten_object_is_planned_as_overwritten(disk_lake: LakeUnderTest) -> None:
     first, *_ = landed(disk_lake.lake, range(2))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos)
@@ -154,7 +154,7 @@ def test_an_overwritten_object_planned_as_a_new_one(disk_lake: LakeUnderTest) ->
     assert ("raw_images", "new objects") not in planned
 
 
-def test_a_guess_where_speed_was_measured(disk_lake: LakeUnderTest) -> None:
+def test_plan_uses_the_measured_speed(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(6))
     runs = [
         {
@@ -185,7 +185,7 @@ def test_a_guess_where_speed_was_measured(disk_lake: LakeUnderTest) -> None:
     assert classifying.images_per_second == ASSUMED_BY_MODELS["embedded"]
 
 
-def test_another_model_s_speed_taken_for_this_one_s(disk_lake: LakeUnderTest) -> None:
+def test_plan_uses_only_the_speed_of_the_same_model(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos)
@@ -197,7 +197,7 @@ def test_another_model_s_speed_taken_for_this_one_s(disk_lake: LakeUnderTest) ->
     assert unknown["classifications"].assumed_speed
 
 
-def test_a_plan_that_changes_the_lake(disk_lake: LakeUnderTest, tmp_path: Path) -> None:
+def test_planning_changes_no_file(disk_lake: LakeUnderTest, tmp_path: Path) -> None:
     landed(disk_lake.lake, range(2))
     before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     plan(disk_lake.lake)

@@ -50,7 +50,7 @@ class ColourPredictor(ModelPredictor):
     batch_images = 2
 
     def submit(self, pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
-        rows = pl.DataFrame(self.infer(pixels), schema_overrides=_FLOATS)
+        rows = self.columns_of(pixels)
         return lambda: rows
 
     def facts(self) -> dict[str, object]:
@@ -59,7 +59,10 @@ class ColourPredictor(ModelPredictor):
     def close(self) -> None:
         """There is nothing beside it."""
 
-    def infer(self, pixels: np.ndarray) -> list[dict[str, Any]]:
+    def columns_of(self, pixels: np.ndarray) -> pl.DataFrame:
+        return pl.DataFrame(self._rows(pixels), schema_overrides=_FLOATS)
+
+    def _rows(self, pixels: np.ndarray) -> list[dict[str, Any]]:
         means = pixels.mean(axis=(2, 3)).astype(np.float32) + 1
         if self.asset == "clip_embeddings":
             return [{"embedding": (mean / np.linalg.norm(mean)).tolist()} for mean in means]

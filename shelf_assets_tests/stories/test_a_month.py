@@ -30,7 +30,7 @@ def mart(shop: Platform, name: str) -> pl.DataFrame:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_month_that_one_process_cannot_backfill(real_shop: Platform) -> None:
+def test_one_process_backfills_a_month(real_shop: Platform) -> None:
     for number, day in enumerate(DAYS):
         real_shop.land(day, photos(range(3 * number, 3 * number + 2 + number % 2)))
     keys = select_assets(real_shop.defs, "key:raw_images or key:image_tensors or key:classifications or group:marts")
@@ -47,7 +47,7 @@ def test_a_month_that_one_process_cannot_backfill(real_shop: Platform) -> None:
 
 
 @pytest.mark.slow
-def test_the_first_day_of_a_new_lake_without_photos_that_fails(real_shop: Platform) -> None:
+def test_first_day_of_an_empty_lake_succeeds(real_shop: Platform) -> None:
     """The nightly run of a lake to which nobody has sent anything yet: no table rests, and the marts read them."""
     run_days(real_shop.defs, real_shop.instance, [DAY], select_assets(real_shop.defs, None))
     (intake,) = mart(real_shop, "daily_intake_quality").iter_rows(named=True)
@@ -66,7 +66,7 @@ def test_marts_of_a_lake_without_the_table_of_a_stage_are_built(real_shop: Platf
 
 
 @pytest.mark.slow
-def test_a_stopped_day_that_is_published(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_day_is_not_published_to_the_marts(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, day in enumerate((DAY, NEXT_DAY)):
         shop.land(day, photos([number]))
     undecodable(monkeypatch, photo(1))
@@ -76,7 +76,7 @@ def test_a_stopped_day_that_is_published(shop: Platform, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_a_day_that_does_not_reach_the_marts(real_shop: Platform) -> None:
+def test_day_of_real_models_reaches_the_marts(real_shop: Platform) -> None:
     real_shop.land(DAY, {**photos(range(4)), "again": photo(0), "cut short": truncated()})
     everything = select_assets(real_shop.defs, None)
     run_days(real_shop.defs, real_shop.instance, [DAY], everything)

@@ -22,7 +22,7 @@ from shelf_assets_tests.stories.support import DAY, PREDICTIONS
 @pytest.mark.s3
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_what_one_step_made_is_not_there_for_the_next(
+def test_steps_in_separate_processes_share_their_results(
     s3_lake: LakeUnderTest, parsed_home: Path, tmp_path: Path
 ) -> None:
     home = shutil.copytree(parsed_home, tmp_path / "home")

@@ -42,7 +42,7 @@ LABELS = "select sum(images) from daily_label_popularity where day = ?"
 COST = "select sum(images) from pipeline_cost_daily where day = ? and stage = 'clip_embeddings'"
 
 
-def test_a_day_goes_through_the_whole_graph(materialized: Materialized) -> None:
+def test_materialize_button_runs_a_day_through_the_graph(materialized: Materialized) -> None:
     day, lake = materialized.whole_day, materialized.lake
     photos = lake.table("raw_images").scan(day, day).collect()
     accepted = photos.filter(status="accepted")
@@ -52,7 +52,7 @@ def test_a_day_goes_through_the_whole_graph(materialized: Materialized) -> None:
         assert predicted["image_id"].sort().to_list() == accepted["image_id"].sort().to_list(), name
 
 
-def test_the_marts_say_what_the_lake_holds(materialized: Materialized) -> None:
+def test_marts_agree_with_the_lake(materialized: Materialized) -> None:
     day = materialized.whole_day
     accepted = materialized.lake.table("raw_images").scan(day, day).filter(pl.col("status") == "accepted").collect()
     with duckdb.connect(str(materialized.marts), read_only=True) as marts:
@@ -69,13 +69,13 @@ def test_a_backfill_makes_every_day_of_its_range(materialized: Materialized) -> 
     assert stages["run_id"].n_unique() == len(materialized.backfilled), "a day is the unit that fits one pod"
 
 
-def test_the_catalogue_knows_which_days_exist(materialized: Materialized) -> None:
+def test_catalogue_shows_the_materialized_days(materialized: Materialized) -> None:
     first, last = materialized.backfilled[0].isoformat(), materialized.whole_day.isoformat()
     assert materialized.ui.materialized("raw_images") == [(first, last)]
     assert materialized.ui.materialized("classifications") == [(last, last)]
 
 
-def test_the_daemon_does_not_see_what_landed(materialized: Materialized) -> None:
+def test_daemon_reports_landed_photos(materialized: Materialized) -> None:
     """The arrivals sensor runs from the first start on; no run has reported that day, since nobody started one."""
     day = materialized.nobodys.isoformat()
     wait_until(
@@ -86,9 +86,7 @@ def test_the_daemon_does_not_see_what_landed(materialized: Materialized) -> None
     )
 
 
-def test_the_graph_and_the_days_that_were_made_are_not_seen(
-    materialized: Materialized, browser: object, tmp_path: Path
-) -> None:
+def test_ui_shows_the_graph_and_materialized_days(materialized: Materialized, browser: object, tmp_path: Path) -> None:
     page = browser.new_page(viewport=SIZE_PX)  # type: ignore[attr-defined]
     page.add_init_script("".join(f"localStorage[{name!r}] = {value!r};" for name, value in STORED.items()))
     expanded = ",".join(f"global@global:{group}" for group in GROUPS)
@@ -120,7 +118,7 @@ def answer(marts: Path, query: str, day: date) -> int | None:
     return int(row[0]) if row and row[0] is not None else 0
 
 
-def test_late_photos_that_do_not_reach_the_marts_by_themselves(materialized: Materialized) -> None:
+def test_late_photos_reach_the_marts_unattended(materialized: Materialized) -> None:
     """One on a finished day, and one on a day of which nothing was ever made: its checks have no history to pass by."""
     ui, lake, marts = materialized.ui, materialized.lake, materialized.marts
     finished, unheard_of = materialized.whole_day, materialized.backfilled[0] - timedelta(days=1)

@@ -33,7 +33,7 @@ def run_job(lake: LakeUnderTest, instance: dg.DagsterInstance) -> dg.ExecuteInPr
     )
 
 
-def test_evidence_that_nobody_finds(lake: LakeUnderTest) -> None:
+def test_maintenance_report_is_recorded_on_asset_and_step(lake: LakeUnderTest) -> None:
     used(lake.lake)
     with dg.DagsterInstance.ephemeral() as instance:
         result = run_job(lake, instance)
@@ -51,7 +51,7 @@ def test_evidence_that_nobody_finds(lake: LakeUnderTest) -> None:
     assert output.step_output_data.metadata["packed_rows_read_back"].value == 3
 
 
-def test_a_table_that_cannot_be_read_stops_the_upkeep_of_the_others(disk_lake: LakeUnderTest) -> None:
+def test_unreadable_table_does_not_stop_maintenance_of_others(disk_lake: LakeUnderTest) -> None:
     used(disk_lake.lake)
     log = Path(disk_lake.lake.table("raw_images").uri.removeprefix("file://")) / "_delta_log"
     (log / "00000000000000000001.json").write_text("{half a")
@@ -63,7 +63,7 @@ def test_a_table_that_cannot_be_read_stops_the_upkeep_of_the_others(disk_lake: L
     assert classifications is not None and len(classifications.file_uris()) == 1
 
 
-def test_upkeep_of_a_table_opens_its_days_again(graph: Graph, disk_lake: LakeUnderTest) -> None:
+def test_maintenance_requests_no_day_again(graph: Graph, disk_lake: LakeUnderTest) -> None:
     used(disk_lake.lake)
     ticks = Ticks(graph.defs)
     ticks.tick()
@@ -76,17 +76,17 @@ def test_upkeep_of_a_table_opens_its_days_again(graph: Graph, disk_lake: LakeUnd
     assert ticks.tick() == {}
 
 
-def test_the_hour_of_upkeep_follows_the_nightly_run_and_means_utc() -> None:
+def test_maintenance_is_scheduled_in_utc_after_the_nightly_run() -> None:
     schedule = build_maintenance_schedule(23)
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("45 0 * * 0", "UTC")
 
 
-def test_the_upkeep_job_is_not_part_of_the_code_location(graph: Graph) -> None:
+def test_code_location_holds_the_maintenance_job(graph: Graph) -> None:
     job = graph.defs.resolve_job_def("table_maintenance")
     assert {node.name for node in job.nodes} == {f"maintain_{name}" for name in tables()}
 
 
-def test_a_dry_run_that_changes_a_table_or_says_nothing(disk_lake: LakeUnderTest) -> None:
+def test_maintenance_dry_run_reports_and_changes_nothing(disk_lake: LakeUnderTest) -> None:
     table = used(disk_lake.lake).table("classifications")
     version = table.version()
     due = shelf("maintain", "--dry-run", settings=disk_lake.settings, width=80)

@@ -59,7 +59,7 @@ print(json.dumps([answers, sorted({module.split(".")[0] for module in sys.module
         ["shelf_assets.intake.lambda_function", "shelf_assets.intake.app", "mangum"],
     ],
 )
-def test_the_function_imports_what_no_lambda_holds(modules: list[str], tmp_path: Path) -> None:
+def test_lambda_function_imports_no_heavy_library(modules: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, json.dumps(modules)],
         cwd=repo_root,
@@ -78,7 +78,7 @@ def skip_if_unreachable(error: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_package_has_outgrown_lambda(tmp_path: Path) -> None:
+def test_lambda_package_fits_the_size_limits(tmp_path: Path) -> None:
     command = [sys.executable, FOLDER / "package.py", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     if done.returncode:
@@ -94,7 +94,7 @@ def test_the_package_has_outgrown_lambda(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.s3
-def test_the_package_lacks_a_module_that_an_event_needs(tmp_path: Path, s3_lake: LakeUnderTest) -> None:
+def test_lambda_package_serves_every_event_by_itself(tmp_path: Path, s3_lake: LakeUnderTest) -> None:
     """The process sees only the package: neither this environment's packages nor this repository."""
     package, script = tmp_path / "package", runpy.run_path(str(FOLDER / "package.py"))
     try:  # wheels of this Python, and no archive: compressing it takes longer than the test
@@ -125,14 +125,14 @@ def test_the_package_lacks_a_module_that_an_event_needs(tmp_path: Path, s3_lake:
     assert not set(UNWANTED) & set(modules)
 
 
-def test_too_large_a_package_is_called_fit() -> None:
+def test_too_large_lambda_package_is_refused() -> None:
     script = runpy.run_path(str(FOLDER / "package.py"))
     script["require_fit"](250 << 20)
     with pytest.raises(script["TooLarge"], match="262,144,001 bytes"):
         script["require_fit"]((250 << 20) + 1)
 
 
-def test_the_function_runs_on_other_versions_than_everything_else() -> None:
+def test_lambda_requirements_use_the_project_pins() -> None:
     def pins(path: Path) -> set[str]:
         return set(re.findall(r"^[\w.-]+==[\w.]+", path.read_text(), re.MULTILINE))
 
@@ -193,7 +193,7 @@ WITHHELD = [
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("key", [*WITHHELD, "models/int8.bin", "anything"])
-def test_a_function_may_read_or_change_what_is_behind_the_door(resources: dict[str, Any], name: str, key: str) -> None:
+def test_lambda_role_cannot_access_tables_tensors_or_models(resources: dict[str, Any], name: str, key: str) -> None:
     touching = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:GetObjectVersion")
     assert not [action for action in touching if allows(resources[name], action, key)]
 
@@ -212,7 +212,7 @@ def test_a_function_may_read_or_change_what_is_behind_the_door(resources: dict[s
         ("UploadValidator", "s3:DeleteObject", "door/claims/a/b"),
     ],
 )
-def test_a_function_may_do_the_work_of_another(resources: dict[str, Any], name: str, action: str, key: str) -> None:
+def test_lambda_role_cannot_do_the_work_of_another(resources: dict[str, Any], name: str, action: str, key: str) -> None:
     assert not allows(resources[name], action, key)
 
 
@@ -245,7 +245,7 @@ def store_requests(s3_lake: LakeUnderTest, s3_server: S3Server, deploy: Deploy) 
 
 
 @pytest.mark.s3
-def test_the_judge_may_not_do_what_it_does(
+def test_validator_role_allows_every_request_it_makes(
     resources: dict[str, Any],
     s3_lake: LakeUnderTest,
     store_requests: list[tuple[str, str]],
@@ -274,7 +274,7 @@ def test_the_judge_may_not_do_what_it_does(
 
 @EVENTS
 @pytest.mark.s3
-def test_the_http_door_may_not_do_what_it_does(
+def test_http_role_allows_every_request_it_makes(
     resources: dict[str, Any],
     s3_lake: LakeUnderTest,
     store_requests: list[tuple[str, str]],
@@ -301,7 +301,7 @@ def test_the_http_door_may_not_do_what_it_does(
     assert not [need for need in needed if not allows(resources["UploadApi"], *need)]
 
 
-def test_uploads_stay_where_nobody_judges_them(resources: dict[str, Any]) -> None:
+def test_bucket_triggers_validation_and_expires_uploads(resources: dict[str, Any]) -> None:
     [event] = resources["UploadValidator"]["Properties"]["Events"].values()
     [rule] = event["Properties"]["Filter"]["S3Key"]["Rules"]
     assert rule == {"Name": "prefix", "Value": f"{PREFIX}{INCOMING}/"}
@@ -310,7 +310,7 @@ def test_uploads_stay_where_nobody_judges_them(resources: dict[str, Any]) -> Non
     assert days == {f"{PREFIX}incoming/": 1, f"{PREFIX}quarantine/": 7}
 
 
-def test_the_template_names_a_handler_or_setting_that_is_not_there() -> None:
+def test_template_names_existing_handler_and_settings() -> None:
     template = yaml.load((FOLDER / "template.yaml").read_text(), _Template)
     function = template["Globals"]["Function"]
     module, _, name = function["Handler"].rpartition(".")

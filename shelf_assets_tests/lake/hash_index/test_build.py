@@ -63,7 +63,7 @@ def test_maintenance_covers_every_file_and_finds_nothing_to_do_again(lake: LakeU
     assert index_keys(table) == keys
 
 
-def test_upkeep_maintains_the_index_and_leaves_its_files(lake: LakeUnderTest) -> None:
+def test_maintenance_covers_the_index_and_keeps_its_files(lake: LakeUnderTest) -> None:
     table = a_table(lake.lake)
     evidence = maintain(table, AT_ONCE)
     assert evidence is not None and evidence.hash_index is not None
@@ -102,7 +102,7 @@ def test_runs_stay_few_while_a_table_grows(disk_lake: LakeUnderTest, monkeypatch
     assert index is not None and len(index.runs) <= 4
 
 
-def test_what_is_no_longer_needed_goes_after_an_hour(disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unneeded_files_are_deleted_after_an_hour(disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = a_table(disk_lake.lake)
     build.maintain(table)
     table.commit(photos([photo("b", "new", DAYS[0])]))

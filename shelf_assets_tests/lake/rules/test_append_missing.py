@@ -45,7 +45,7 @@ def test_no_key_is_repeated_and_the_last_bytes_win(batches: list[list[dict]]) ->
     assert resting == expected
 
 
-def test_a_prediction_of_overwritten_bytes_gives_way_and_its_neighbours_stay() -> None:
+def test_prediction_of_overwritten_bytes_is_replaced_alone() -> None:
     table = applied(
         CLASSIFICATIONS.empty(),
         appended([prediction("a"), prediction("b")], CLASSIFICATIONS.empty()),
@@ -55,7 +55,7 @@ def test_a_prediction_of_overwritten_bytes_gives_way_and_its_neighbours_stay() -
     assert change is not None and change.replaced_days == (DAY,)
 
 
-def test_rows_that_are_simply_new_are_appended_without_rewriting_the_day() -> None:
+def test_new_rows_are_appended_without_rewriting_the_day() -> None:
     table = stage_runs(["r1"])
     change = append_missing(stage_runs(["r1", "r2"]), ScannedRows(table.lazy()), STAGE_RUNS)
     assert change is not None and change.replaced_days == () and change.rows["run_id"].to_list() == ["r2"]

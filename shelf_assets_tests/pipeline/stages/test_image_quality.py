@@ -81,7 +81,7 @@ def test_numbers_change_with_the_version_only() -> None:
     assert measured(pattern) == pytest.approx((42531.3548, False, 117.5232, 48.7833, 0.0, 0.0), rel=1e-5)
 
 
-def test_a_blurred_picture_is_told_from_a_sharp_one() -> None:
+def test_blurred_picture_is_distinguished_from_a_sharp_one() -> None:
     ramp = np.indices((224, 224)).sum(axis=0) // 16 % 2 * 180 + 40
     sharp = Image.fromarray(np.stack([ramp] * 3, axis=2).astype(np.uint8))
     blurred = sharp.filter(ImageFilter.GaussianBlur(4))
