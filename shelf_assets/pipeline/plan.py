@@ -72,9 +72,9 @@ def measured_speeds(lake: Lake) -> dict[tuple[str, str | None], float]:
 def _work_of(tensors: Tensors, models: PredictionModels, day: date) -> list[tuple[str, str | None, str, int]]:
     """(stage, model_id or None, cause, photos)."""
     lake = tensors.lake
-    resting = lake.table("raw_images").scan(day, day).collect()
-    unread = unread_objects(lake.listing(day), resting)
-    known_keys = set(resting["key"])
+    rows = lake.table("raw_images").scan(day, day).collect()
+    unread = unread_objects(lake.listing(day), rows)
+    known_keys = set(rows["key"])
     overwritten = unread.filter(pl.col("key").is_in(known_keys)).height
     fresh = unread.height - overwritten
     work: list[tuple[str, str | None, str, int]] = [
@@ -83,9 +83,9 @@ def _work_of(tensors: Tensors, models: PredictionModels, day: date) -> list[tupl
     ]
 
     # How many of the unread photos will be accepted is not known before they are read: at most all of them.
-    accepted = resting.filter(status=ACCEPTED)
+    accepted = rows.filter(status=ACCEPTED)
     index = tensors.day(day).index()
-    # Tensors of new objects are cut where those are judged.
+    # Tensors of new objects are cut where those are validated.
     without_tensor = index.missing(accepted).height if tensors.made_ahead else 0
     predictable = index.not_failed(accepted)
     work.append(("image_tensors", None, "accepted, without tensor", without_tensor))

@@ -25,9 +25,9 @@ COMMITS_EACH = 4
 def test_concurrent_processes_write_every_commit_once(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
     writers = [(lake.lake, f"w{n}", COMMITS_EACH, DAY + timedelta(days=n // 2)) for n in range(PROCESSES)]
     counts = together(processes, commit_runs, writers)
-    resting = lake.lake.table("stage_runs").scan().collect()
-    assert sum(counts) == resting.height == PROCESSES * COMMITS_EACH
-    assert resting["run_id"].n_unique() == resting.height
+    stored = lake.lake.table("stage_runs").scan().collect()
+    assert sum(counts) == stored.height == PROCESSES * COMMITS_EACH
+    assert stored["run_id"].n_unique() == stored.height
 
 
 def test_concurrent_table_creation_keeps_every_row(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
@@ -39,9 +39,9 @@ def test_concurrent_table_creation_keeps_every_row(lake: LakeUnderTest, processe
 def test_concurrent_column_additions_keep_every_row(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
     lake.lake.table("stage_runs").commit(stage_runs(["old"]))
     assert together(processes, commit_grown, [(lake.lake, f"w{n}", DAY) for n in range(PROCESSES)]) == [1] * PROCESSES
-    resting = pl.read_delta(lake.lake.table("stage_runs").uri, storage_options=dict(lake.lake.storage_options))
-    assert sorted(resting["run_id"]) == ["old", *(f"w{n}" for n in range(PROCESSES))]
-    assert resting.filter(run_id="old")["energy_joules"].to_list() == [None]
+    stored = pl.read_delta(lake.lake.table("stage_runs").uri, storage_options=dict(lake.lake.storage_options))
+    assert sorted(stored["run_id"]) == ["old", *(f"w{n}" for n in range(PROCESSES))]
+    assert stored.filter(run_id="old")["energy_joules"].to_list() == [None]
 
 
 def test_day_run_by_many_is_written_once(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
@@ -55,11 +55,11 @@ def test_same_bytes_on_concurrent_days_are_accepted_once(lake: LakeUnderTest, pr
     days = [DAY + timedelta(days=n) for n in range(PROCESSES)]
     cases = [(lake.lake, "raw_images", photos([photo("a", "same", day), photo("b", day, day)])) for day in days]
     assert together(processes, commit_rows, cases) == [2] * PROCESSES
-    resting = lake.lake.table("raw_images").scan().collect()
-    same = resting.filter(pl.col("key").str.ends_with("/a"))
+    stored = lake.lake.table("raw_images").scan().collect()
+    same = stored.filter(pl.col("key").str.ends_with("/a"))
     assert sorted(same["status"]) == [ACCEPTED] + [DUPLICATE] * (PROCESSES - 1)
     assert set(same["duplicate_of"].drop_nulls()) == set(same.filter(status=ACCEPTED)["image_id"])
-    assert resting.filter(pl.col("key").str.ends_with("/b"))["status"].to_list() == [ACCEPTED] * PROCESSES
+    assert stored.filter(pl.col("key").str.ends_with("/b"))["status"].to_list() == [ACCEPTED] * PROCESSES
 
 
 class Interloper:

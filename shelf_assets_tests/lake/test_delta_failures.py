@@ -47,8 +47,8 @@ def test_rewritten_day_keeps_other_days(lake: LakeUnderTest) -> None:
     table.commit(photos([photo("a", 1), photo("a", 2, OTHER_DAY)]))
     table.commit(photos([photo("late", 3)]))
     table.commit(photos([photo("a", "new bytes"), photo("later", 4, OTHER_DAY)]))
-    resting = table.scan().collect()
-    assert sorted(resting["key"].str.slice(7)) == [
+    stored = table.scan().collect()
+    assert sorted(stored["key"].str.slice(7)) == [
         "2025/03/01/a",
         "2025/03/01/late",
         "2025/03/02/a",
@@ -70,8 +70,8 @@ def test_added_column_keeps_old_rows(lake: LakeUnderTest) -> None:
     old.commit(stage_runs(["before"]))
     assert new.scan().collect()["energy_joules"].to_list() == [None], "readable before the table has grown"
     new.commit(stage_runs(["grown"]).with_columns(energy_joules=pl.lit(2.5)))
-    resting = new.scan().select("run_id", "energy_joules").collect()
-    assert dict(resting.iter_rows()) == {"before": None, "grown": 2.5}
+    stored = new.scan().select("run_id", "energy_joules").collect()
+    assert dict(stored.iter_rows()) == {"before": None, "grown": 2.5}
 
 
 def test_older_version_cannot_write_a_newer_table(disk_lake: LakeUnderTest) -> None:

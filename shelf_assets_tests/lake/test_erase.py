@@ -34,7 +34,7 @@ from shelf_assets_tests.lake.writers import (
     commit_to,
     erase_from,
     erase_runs,
-    tend_often,
+    maintain_often,
     together,
 )
 
@@ -118,7 +118,7 @@ def test_concurrent_erase_loses_no_other_row_and_stays_final(
     for n, run_id in enumerate(doomed):
         table.commit(stage_runs([run_id], DAY + timedelta(days=n % 2)))
     erase = [(erase_runs, (lake.lake, doomed[n::2])) for n in range(2)]
-    maintenance = [(tend_often, (lake.lake, "stage_runs", POLICY, 4))]
+    maintenance = [(maintain_often, (lake.lake, "stage_runs", POLICY, 4))]
     writers = [(commit_runs, (lake.lake, f"w{n}", 6, DAY + timedelta(days=n % 2))) for n in range(PROCESSES - 3)]
 
     counts = together(processes, _called, [*erase, *maintenance, *writers])

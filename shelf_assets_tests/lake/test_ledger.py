@@ -44,5 +44,5 @@ def test_bytes_accepted_twice_are_found_from_both_days_only() -> None:
 
 def test_only_photos_missing_a_row_of_the_model_are_inferred() -> None:
     accepted = pl.DataFrame({"image_id": ["a", "b", "c"], "sha256": [prediction("a")["sha256"]] * 3})
-    resting = predictions([prediction("a"), prediction("b", model="other"), prediction("c", "older bytes")])
-    assert missing_predictions(accepted, resting, "m", "p")["image_id"].to_list() == ["b", "c"]
+    stored = predictions([prediction("a"), prediction("b", model="other"), prediction("c", "older bytes")])
+    assert missing_predictions(accepted, stored, "m", "p")["image_id"].to_list() == ["b", "c"]

@@ -83,14 +83,14 @@ def erase_from(lake: Lake, name: str, keys: list[pl.DataFrame]) -> int:
     return sum(table.erase(each).rows for each in keys)
 
 
-def tend_often(lake: Lake, table: str, policy: Policy, times: int) -> int:
-    """Upkeep of a table again and again; returns how many days it packed."""
+def maintain_often(lake: Lake, table: str, policy: Policy, times: int) -> int:
+    """Maintain a table again and again; returns how many days it packed."""
     done = [maintain(lake.table(table), policy) for _ in range(times)]
-    return sum(len(evidence.packed) for evidence in done if evidence is not None)
+    return sum(len(report.packed) for report in done if report is not None)
 
 
 def commit_grown(lake: Lake, run_id: str, day: date) -> int:
-    """Commit a row with a column that the resting table does not have yet."""
-    resting = lake.table("stage_runs")
-    table = LakeTable(GROWN, resting.uri, resting.storage_options)
+    """Commit a row with a column that the stored table does not have yet."""
+    stored = lake.table("stage_runs")
+    table = LakeTable(GROWN, stored.uri, stored.storage_options)
     return table.commit(stage_runs([run_id], day).with_columns(energy_joules=pl.lit(1.5))).rows_new

@@ -34,7 +34,7 @@ DAY = date(2026, 3, 1)
 NEXT_DAY = date(2026, 3, 2)
 STAGES = STAGE_NAMES
 PREDICTIONS = tuple(stage.name for stage in prediction_stages())
-# The stages that work on a new photo: its tensor is cut where it is judged, so nothing is left to `image_tensors`.
+# The stages that work on a new photo: its tensor is cut where it is validated, so nothing is left to `image_tensors`.
 WORKING = ("raw_images", *PREDICTIONS)
 Snapshot = dict[str, pl.DataFrame]
 

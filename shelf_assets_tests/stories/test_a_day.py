@@ -167,13 +167,13 @@ def test_new_declared_column_is_added_to_an_existing_lake(shop: Platform, monkey
     remark = Column(pl.String, "What a reviewer said.", nullable=True)
     grown = dataclasses.replace(CLASSIFICATIONS, columns={**CLASSIFICATIONS.columns, "remark": remark})
     monkeypatch.setitem(tables(), "classifications", grown)
-    plain = ColourPredictor.infer
+    plain = ColourPredictor.columns_of
     monkeypatch.setattr(
         ColourPredictor,
-        "infer",
-        lambda self, pixels: [
-            row | ({"remark": "seen"} if self.asset == "classifications" else {}) for row in plain(self, pixels)
-        ],
+        "columns_of",
+        lambda self, pixels: plain(self, pixels).with_columns(
+            **({"remark": pl.lit("seen")} if self.asset == "classifications" else {})
+        ),
     )
     shop.land(DAY, photos([5]))
     shop.run(DAY)

@@ -120,7 +120,7 @@ def test_failed_model_is_closed(shop: Platform, monkeypatch: pytest.MonkeyPatch)
     def fails(predictor: ColourPredictor, pixels: np.ndarray) -> None:
         raise RuntimeError("the device was lost")
 
-    monkeypatch.setattr(ColourPredictor, "infer", fails)
+    monkeypatch.setattr(ColourPredictor, "columns_of", fails)
     monkeypatch.setattr(ColourPredictor, "close", lambda predictor: closed.append(predictor.asset))
 
     with pytest.raises(RunFailed, match="device was lost"):

@@ -22,7 +22,7 @@ CREATE = "shelf_assets.lake.delta:LakeTable._ensure"
 PUT = "shelf_assets.lake.object_store:ObjectStore.put"
 GET = "shelf_assets.lake.object_store:ObjectStore.get"
 SHARD = "shelf_assets.lake.tensor_store:_OpenShard._flush"
-INFER = "shelf_assets_tests.stories.fakes:ColourPredictor.infer"
+INFER = "shelf_assets_tests.stories.fakes:ColourPredictor.columns_of"
 
 FAULTS = [
     Fault(GET, "images/", nth=4),

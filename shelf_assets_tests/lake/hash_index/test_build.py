@@ -65,13 +65,13 @@ def test_maintenance_covers_every_file_and_finds_nothing_to_do_again(lake: LakeU
 
 def test_maintenance_covers_the_index_and_keeps_its_files(lake: LakeUnderTest) -> None:
     table = a_table(lake.lake)
-    evidence = maintain(table, AT_ONCE)
-    assert evidence is not None and evidence.hash_index is not None
-    assert evidence.hash_index.covered_files == 6
+    report = maintain(table, AT_ONCE)
+    assert report is not None and report.hash_index is not None
+    assert report.hash_index.covered_files == 6
     table.commit(photos([photo("b", "new", DAYS[0])]))
-    evidence = maintain(table, AT_ONCE)
-    assert evidence is not None and evidence.hash_index is not None
-    assert evidence.hash_index.covered_files == 1 and evidence.vacuumed
+    report = maintain(table, AT_ONCE)
+    assert report is not None and report.hash_index is not None
+    assert report.hash_index.covered_files == 1 and report.vacuumed
     again = maintain(table, AT_ONCE)
     assert again is not None and again.did_nothing
     index = newest(table.objects)
@@ -88,8 +88,8 @@ def test_a_lake_in_a_folder_with_a_space_has_an_index(tmp_path: Path) -> None:
 def test_other_tables_have_no_index(disk_lake: LakeUnderTest) -> None:
     table = disk_lake.lake.table("classifications")
     table.commit(table.spec.empty())
-    evidence = maintain(table, AT_ONCE)
-    assert evidence is not None and evidence.hash_index is None
+    report = maintain(table, AT_ONCE)
+    assert report is not None and report.hash_index is None
     assert index_keys(table) == set()
 
 

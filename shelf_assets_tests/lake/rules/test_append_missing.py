@@ -40,9 +40,9 @@ def test_no_key_is_repeated_and_the_last_bytes_win(batches: list[list[dict]]) ->
         table = applied(table, appended(batch, table))
         expected |= {tuple(row[name] for name in CLASSIFICATIONS.key): row["sha256"] for row in batch}
         assert appended(batch, table) is None
-    resting = {row[:-1]: row[-1] for row in table.select(*CLASSIFICATIONS.key, "sha256").iter_rows()}
-    assert table.height == len(resting), "no key twice"
-    assert resting == expected
+    stored = {row[:-1]: row[-1] for row in table.select(*CLASSIFICATIONS.key, "sha256").iter_rows()}
+    assert table.height == len(stored), "no key twice"
+    assert stored == expected
 
 
 def test_prediction_of_overwritten_bytes_is_replaced_alone() -> None:

@@ -304,10 +304,10 @@ def test_picture_sent_thousands_of_times_needs_few_comparisons(monkeypatch: pyte
 
     pairs = near_duplicates._pairs
     monkeypatch.setattr(near_duplicates, "_pairs", counting)
-    resting = merge_all([[seen(f"{n:04}", n, n % 2) for n in range(3_000)]])
+    stored = merge_all([[seen(f"{n:04}", n, n % 2) for n in range(3_000)]])
     new = photos(seen(f"{n:04}", n, n % 2, 1) for n in range(3_000, 3_100))
-    change = merged(new, resting)
-    assert change is not None and change.rows["near_duplicate_group"].unique().to_list() == [resting["image_id"][0]]
+    change = merged(new, stored)
+    assert change is not None and change.rows["near_duplicate_group"].unique().to_list() == [stored["image_id"][0]]
     assert 0 < compared < 100 * 20, "each with all would be 300,000 a band"
 
 
@@ -316,8 +316,8 @@ def test_table_without_group_columns_is_upgraded_without_loss(lake: LakeUnderTes
     columns = {name: column for name, column in RAW_IMAGES.columns.items() if name not in new}
     table = lake.lake.table("raw_images")
     old = LakeTable(dataclasses.replace(RAW_IMAGES, columns=columns), table.uri, table.storage_options)
-    resting = photos([seen("a", 1, 0), seen("b", 2, 1)]).drop(new)
-    arrow = resting.to_arrow(compat_level=pl.CompatLevel.oldest())
+    stored = photos([seen("a", 1, 0), seen("b", 2, 1)]).drop(new)
+    arrow = stored.to_arrow(compat_level=pl.CompatLevel.oldest())
     old._ensure()
     write_deltalake(old.open() or "", arrow, mode="append")
 
