@@ -38,8 +38,11 @@ from shelf_assets.lake.duckdb_delta import prepare_connection
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, accepted_twice
 from shelf_assets.lake.maintenance import MaintenanceReport, Policy, maintain, write_checkpoint
-from shelf_assets.lake.schemas import CLASSIFICATIONS, CLIP_EMBEDDINGS, RAW_IMAGES, STAGE_RUNS, TABLES
+from shelf_assets.lake.schemas import RAW_IMAGES, STAGE_RUNS
 from shelf_assets.observe.photo_history import photo_history
+from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
+from shelf_assets.pipeline.stages.clip_embeddings import CLIP_EMBEDDINGS
+from shelf_assets.registry import tables
 
 REPEATS = 5
 POINTS = (10, 90, 365)
@@ -89,7 +92,7 @@ def run(folder: Path, days: int, photos: int) -> dict[str, Any]:
         result["by_days"][point] = commits | _reads(lake, point, photos)
         there = point
         progress(f"measured at {point} days")
-    result["bytes"] = {name: _folder_bytes(folder / "lake" / "tables" / name) for name in TABLES}
+    result["bytes"] = {name: _folder_bytes(folder / "lake" / "tables" / name) for name in tables()}
     result["narrow"] = _narrow(lake)
     result["maintenance"] = _maintain_all(lake)
     progress("maintained every table")
@@ -134,7 +137,7 @@ def _reads(lake: Lake, days: int, photos: int) -> dict[str, Metric]:
     late = [raw_images(number, 1, first=3 * 10**6) for number in numbers]
     new_day = raw_images(days, photos)
     month, connection = max(0, days - 30), _duckdb(lake)
-    metrics = {f"open: {name}": _measured(_times(lake.table(name).open)) for name in TABLES}
+    metrics = {f"open: {name}": _measured(_times(lake.table(name).open)) for name in tables()}
     metrics |= {
         "look-up of duplicates: a late photo": _measured(
             partial(objects.rule, rows, objects.known_rows(), RAW_IMAGES) for rows in late
@@ -270,7 +273,7 @@ def _maintain_all(lake: Lake) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
     cost = f"select day, stage, sum(wall_seconds) from {_table_sql(lake, STAGE_RUNS.name)} group by all"
     costs_before = _query(_duckdb(lake), cost)
-    for name in TABLES:
+    for name in tables():
         reset_peak_rss()
         at_rest = peak_rss_bytes()
         report, span = _maintained(lake, name)

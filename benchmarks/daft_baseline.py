@@ -33,7 +33,7 @@ def start(baseline: Baseline, options: BenchOptions) -> DaftBaseline:
     try:
         import daft
     except ImportError as error:
-        raise BaselineUnavailable(f"daft is not installed ({error}); it comes with the extra `bench`") from error
+        raise BaselineUnavailable(f"daft is not installed ({error}); it is in the dependency group `bench`") from error
     daft.set_runner_native(num_threads=options.threads)
     return DaftBaseline(baseline, options)
 

@@ -15,10 +15,10 @@ from benchmarks.meters import cpu_ms_per_item
 from benchmarks.pipeline_baseline import Pipeline
 from benchmarks.place import DAY, Place
 from shelf_assets.lake.object_store import StoredObject, image_id_of
-from shelf_assets.lake.schemas import TABLES
 from shelf_assets.lake.tensor_store import Tensor, TensorDay
 from shelf_assets.photos.limits import Limits
 from shelf_assets.photos.validator import validate
+from shelf_assets.pipeline.stages.clip_embeddings import CLIP_EMBEDDINGS
 from shelf_assets.vision.photo_pixels import pixels_of
 
 if TYPE_CHECKING:
@@ -104,4 +104,4 @@ def _embeddings(tensors: list[Tensor], models: Models) -> pl.DataFrame:
         "inferred_at": datetime.now(UTC),
     }
     rows = [constant | {"image_id": t.image_id, "sha256": t.sha256} for t in tensors]
-    return pl.DataFrame(rows, schema=TABLES["clip_embeddings"].schema)
+    return pl.DataFrame(rows, schema=CLIP_EMBEDDINGS.schema)

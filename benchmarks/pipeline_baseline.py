@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,14 +17,15 @@ from benchmarks.meters import Span, timed
 from benchmarks.place import DAY, Place
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import missing_predictions
-from shelf_assets.models.settings import ModelSettings
 from shelf_assets.observe.progress import Progress
 from shelf_assets.photos.settings import PhotoSettings
 from shelf_assets.pipeline.ingest import Ingest
-from shelf_assets.pipeline.models import CLASSIFICATIONS, CLIP_EMBEDDINGS, PredictionModels, Predictor
 from shelf_assets.pipeline.photo_reader import PhotoReader
 from shelf_assets.pipeline.pixels import decoded_photos, pixels_of_day
+from shelf_assets.pipeline.predictor import ModelPredictor
 from shelf_assets.pipeline.settings import PipelineSettings
+from shelf_assets.pipeline.stages.classifications import LabelPredictor
+from shelf_assets.pipeline.stages.clip_embeddings import VectorPredictor
 from shelf_assets.pipeline.tensors import Tensors
 from shelf_assets.vision.engine import StageTimer, Task, batched, run_tasks
 from shelf_assets.vision.settings import VisionSettings
@@ -68,18 +68,20 @@ class Pipeline:
         of_day = tensors.day(day)
         index = of_day.index()
         photos = index.not_failed(self.results.accepted(day))
-        opened = {CLASSIFICATIONS: models.classifier, CLIP_EMBEDDINGS: models.embedder}
-        platform_models = PredictionModels(ModelSettings(), tensors.geometry, Path(), self.results)
+        opened = [
+            (LabelPredictor, "classifications", models.classifier),
+            (VectorPredictor, "clip_embeddings", models.embedder),
+        ]
         tasks = []
-        for (asset, model), span in zip(opened.items(), inference.values(), strict=True):
-            predictor = Predictor(asset, model.spec, platform_models)
+        for (kind, stage, model), span in zip(opened, inference.values(), strict=True):
+            preprocess_digest = model.spec.preprocess_digest({"digest": tensors.geometry.digest()})
             # Loaded once for all runs; the product opens the same class at the first photo.
-            predictor.model = model
+            predictor = kind(stage, model.spec, preprocess_digest, lambda spec, loaded=model: loaded)
             tasks.append(self._task(day, predictor, photos, span))
         pixels = pixels_of_day(self.ingest.reader, tensors, of_day, index, photos)
         run_tasks(batched(pixels, models.batch_size), tasks, lambda _: None)
 
-    def _task(self, day: date, predictor: Predictor, photos: pl.DataFrame, span: Span) -> Task:
+    def _task(self, day: date, predictor: ModelPredictor, photos: pl.DataFrame, span: Span) -> Task:
         table = self.results.table(predictor.asset)
         spec = predictor.spec
         existing = table.scan(day, day).select("image_id", "sha256", "model_digest", "preprocess_digest").collect()

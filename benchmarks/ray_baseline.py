@@ -39,7 +39,9 @@ def start(baseline: Baseline, options: BenchOptions) -> RayBaseline:
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
-        raise BaselineUnavailable(f"ray[data] is not installed ({error}); it comes with the extra `bench`") from error
+        raise BaselineUnavailable(
+            f"ray[data] is not installed ({error}); it is in the dependency group `bench`"
+        ) from error
     return RayBaseline(baseline, options)
 
 

@@ -13,7 +13,10 @@ from deltalake import write_deltalake
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED
 from shelf_assets.lake.object_store import day_prefix
-from shelf_assets.lake.schemas import CLASSIFICATIONS, CLIP_EMBEDDINGS, RAW_IMAGES, STAGE_RUNS, TABLES
+from shelf_assets.lake.schemas import RAW_IMAGES, STAGE_RUNS
+from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
+from shelf_assets.pipeline.stages.clip_embeddings import CLIP_EMBEDDINGS
+from shelf_assets.registry import tables
 
 FIRST_DAY = date(2025, 1, 1)
 STAGES = ("raw_images", "image_tensors", "classifications", "clip_embeddings")
@@ -30,8 +33,8 @@ def day_number(number: int) -> date:
 
 def build_days(lake: Lake, numbers: Sequence[int], photos: int, progress: Callable[[str], None]) -> None:
     """Append whole days: one commit for each day and table, four for stage_runs, like real runs; rules are skipped."""
-    for name in TABLES:
-        lake.table(name).commit(TABLES[name].empty())
+    for name, spec in tables().items():
+        lake.table(name).commit(spec.empty())
     for number in numbers:
         objects = raw_images(number, photos)
         rows = {

@@ -21,7 +21,7 @@ ARCHIVE = "upload-api.zip"
 PYTHON, PLATFORM = "3.12", "x86_64-manylinux_2_28"
 # Modules of the upload API. `settings.py` composes the settings of all rooms, so those are in the package as well.
 MODULES = (
-    *("__init__.py", "machine.py", "urls.py", "settings.py", "*/__init__.py", "*/settings.py"),
+    *("__init__.py", "machine.py", "registry.py", "urls.py", "settings.py", "*/__init__.py", "*/settings.py"),
     *("http/**/*.py", "intake/**/*.py", "lake/**/*.py", "photos/**/*.py", "vision/*.py"),
 )
 # Lambda's limits. A zip above the second one must be uploaded through a bucket, as `sam deploy` does anyway.
@@ -39,6 +39,12 @@ class NotFetched(RuntimeError):
 def build(folder: Path, uv: Path, python: str = PYTHON) -> tuple[int, int]:
     """Build `folder`/package and `folder`/upload-api.zip; returns their sizes in bytes. Raises NotFetched."""
     package = folder / "package"
+    fill(package, uv, python)
+    return sum(path.stat().st_size for path in _files(package)), _zip(package, folder / ARCHIVE)
+
+
+def fill(package: Path, uv: Path, python: str = PYTHON) -> None:
+    """Put the wheels and the modules of this project into the empty folder `package`. Raises NotFetched."""
     shutil.rmtree(package, ignore_errors=True)
     package.mkdir(parents=True)
     fetched = subprocess.run(
@@ -52,7 +58,6 @@ def build(folder: Path, uv: Path, python: str = PYTHON) -> tuple[int, int]:
     if fetched.returncode:
         raise NotFetched(fetched.stderr.strip())
     _copy_modules(package / "shelf_assets")
-    return sum(path.stat().st_size for path in _files(package)), _zip(package, folder / ARCHIVE)
 
 
 def require_fit(unzipped_bytes: int) -> None:

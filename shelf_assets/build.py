@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shelf_assets.bi.dbt_project import DbtProjectHere
+from shelf_assets.extras import is_installed
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.rules.near_duplicates import NearDuplicates
 from shelf_assets.lake.rules.registry import build_rules
@@ -52,7 +53,6 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
 
     from shelf_assets.defs.assets.image_tensors import image_tensors
     from shelf_assets.defs.assets.landing import landing
-    from shelf_assets.defs.assets.marts import build_marts
     from shelf_assets.defs.assets.predictions import predictions
     from shelf_assets.defs.assets.raw_images import raw_images
     from shelf_assets.defs.automation.arrivals import build_arrivals_sensor
@@ -65,7 +65,6 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
     from shelf_assets.defs.executor import build_executor
     from shelf_assets.defs.io_managers.delta import DeltaIOManager
     from shelf_assets.defs.io_managers.tensors import TensorIOManager
-    from shelf_assets.defs.resources.dbt import Dbt
     from shelf_assets.lake.maintenance import Policy
     from shelf_assets.pipeline.plan import photos_of_work
 
@@ -77,7 +76,7 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
     models = resources.setdefault("models", build_models(settings, lake))
     assert isinstance(models, PredictionModels)
     ingest = build_ingest(settings, lake)
-    built = {
+    built: dict[str, object] = {
         "delta_io": DeltaIOManager(lake),
         "tensor_io": TensorIOManager(ingest.tensors),
         "ingest": ingest,
@@ -85,11 +84,18 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
         "pipeline": settings.pipeline,
         "maintenance": Policy.of(settings.lake),
         "tracking": Tracking(settings.tracking.uri),
-        "dbt": Dbt(dbt_project),
     }
+    marts: list[dg.AssetsDefinition] = []
+    if is_installed("marts"):
+        # The stages run without them.
+        from shelf_assets.defs.assets.marts import build_marts
+        from shelf_assets.defs.resources.dbt import Dbt
+
+        marts.append(build_marts(dbt_project))
+        built["dbt"] = Dbt(dbt_project)
     return dg.Definitions(
         assets=with_freshness(
-            [landing, raw_images, image_tensors, predictions, build_marts(dbt_project)],
+            [landing, raw_images, image_tensors, predictions, *marts],
             due_in_the_morning(dagster.nightly_hour_utc),
         ),
         asset_checks=asset_checks,

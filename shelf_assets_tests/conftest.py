@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from shelf_assets_tests.lanes import pytest_collection_modifyitems  # noqa: F401
 from shelf_assets_tests.servers import S3Server, redis_binary, redis_server, seaweedfs, weed_binary
 
 if TYPE_CHECKING:
@@ -126,3 +127,10 @@ def _lake_at(url: str, settings: Settings) -> LakeUnderTest:
 
     here = settings.replace(lake__url=url)
     return LakeUnderTest(url, open_lake(here), here)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write what tests have measured (`record_property`) into the log of every run, also of one whose tests all pass."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")

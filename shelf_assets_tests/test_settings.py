@@ -1,4 +1,4 @@
-"""A wrong setting stops at the start, by name; no secret is shown."""
+"""A wrong setting stops at the start, by name; a former name says the new one; no secret is shown."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shelf_assets.build import open_lake
-from shelf_assets.settings import SettingsError, leaves, load_settings
+from shelf_assets.build import build_dbt_project, open_lake
+from shelf_assets.settings import FORMER_NAMES, Settings, SettingsError, leaves, load_settings
 from shelf_assets.urls import without_password
 
 
@@ -27,21 +27,18 @@ from shelf_assets.urls import without_password
         ("SHELF_LAKE_URL", "/data/lake", "must be file:///absolute/folder or s3://bucket/prefix"),
         ("SHELF_LAKE_URL", "gs://bucket", "must be file:///absolute/folder or s3://bucket/prefix"),
         ("SHELF_LAKE_URL", "s3:///prefix", "must be file:///absolute/folder or s3://bucket/prefix"),
-        ("SHELF_PIPELINE_EUR_PER_HOUR", '{"raw_images": 1}', "for each of raw_images, image_tensors"),
+        ("SHELF_PIPELINE_EUR_PER_HOUR", '{"raw_image": 1}', "there are raw_images, image_tensors"),
     ],
 )
-def test_a_wrong_value_is_taken_or_not_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
-    monkeypatch.setenv(name, value)
+def test_a_wrong_value_is_refused_by_name_with_what_is_allowed(name: str, value: str, told: str) -> None:
     with pytest.raises(SettingsError) as raised:
-        load_settings()
+        load_settings({name: value})
     assert str(raised.value).startswith(name) and told in str(raised.value)
 
 
-def test_only_the_first_of_two_wrong_values_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELF_MODELS_SET", "x")
-    monkeypatch.setenv("SHELF_MODELS_TOP_K", "0")
+def test_every_wrong_value_is_named_at_once() -> None:
     with pytest.raises(SettingsError, match=r"(?s)SHELF_MODELS_SET.*SHELF_MODELS_TOP_K"):
-        load_settings()
+        load_settings({"SHELF_MODELS_SET": "x", "SHELF_MODELS_TOP_K": "0"})
 
 
 @pytest.mark.parametrize(
@@ -52,90 +49,101 @@ def test_only_the_first_of_two_wrong_values_is_named(monkeypatch: pytest.MonkeyP
         ("SHELF_XYZZY", "`shelf config`"),
     ],
 )
-def test_a_misspelt_variable_is_ignored(monkeypatch: pytest.MonkeyPatch, misspelt: str, told: str) -> None:
-    monkeypatch.setenv(misspelt, "production")
+def test_a_misspelt_variable_stops_with_the_nearest_name(misspelt: str, told: str) -> None:
     with pytest.raises(SettingsError, match=f"unknown setting {misspelt}.*{told}"):
-        load_settings()
+        load_settings({misspelt: "production"})
+
+
+@pytest.mark.parametrize(("former", "new"), FORMER_NAMES.items())
+def test_a_former_name_stops_with_the_new_one(former: str, new: str) -> None:
+    variables = {name for leaf in leaves() for name in leaf.variables}
+    assert former not in variables and new in variables
+    with pytest.raises(SettingsError, match=f"^{former} is now {new}$"):
+        load_settings({former: "1"})
 
 
 SECRETS = {"AWS_SECRET_ACCESS_KEY": "s3cr3t-key", "AWS_SESSION_TOKEN": "s3cr3t-token"}
 
 
-def test_a_secret_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in SECRETS.items():
-        monkeypatch.setenv(name, value)
-    settings = load_settings()
+def test_no_secret_is_shown() -> None:
+    settings = load_settings(SECRETS)
     masked = settings.masked()
     assert "s3cr3t" not in f"{masked} {settings!r} {settings}"
     assert {masked[name] for name in SECRETS} == {"**********"}
     assert masked["AWS_REGION"] == "us-east-1"
 
 
-def test_a_password_in_a_url_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELF_TRACKING_URI", "https://shelf:s3cr3t@mlflow.example/path")
-    shown = load_settings().masked()["SHELF_TRACKING_URI"]
-    assert "s3cr3t" not in shown and "mlflow.example/path" in shown
+def test_no_password_in_a_url_is_shown() -> None:
+    shown = load_settings({"SHELF_TRACKING_URI": "https://shelf:s3cr3t@mlflow.example/path"}).masked()
+    assert "s3cr3t" not in shown["SHELF_TRACKING_URI"] and "mlflow.example/path" in shown["SHELF_TRACKING_URI"]
+    assert "cd" not in without_password("postgresql://mlflow:aB/cd+e@db/mlflow"), "not one with a slash either"
+    assert without_password("s3://bucket/prefix") == "s3://bucket/prefix"
 
 
 def test_every_setting_is_shown_by_its_variable() -> None:
-    masked = load_settings().masked()
+    masked = load_settings({}).masked()
     assert list(masked) == [leaf.variable for leaf in leaves()]
     assert all(leaf.field.description for leaf in leaves()), "every setting is described"
 
 
-def test_auto_falls_back_in_silence_on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"SHELF_ON_CLUSTER": "true", "SHELF_DAGSTER_EXECUTOR": "k8s"}.items():
-        with monkeypatch.context() as once:
-            once.setenv(name, value)
-            with pytest.raises(SettingsError, match=r"models\.set=auto is refused on a cluster: set SHELF_MODELS_SET"):
-                load_settings()
-            once.setenv("SHELF_MODELS_SET", "embedded")
-            once.setenv("SHELF_LAKE_URL", "s3://photos")
-            assert load_settings().on_cluster
+def test_a_process_reads_back_the_settings_that_it_was_given(settings: Settings) -> None:
+    changed = settings.replace(
+        photos__formats=("png",), pipeline__eur_per_hour={"raw_images": 0.5}, http__key_bytes="1/day"
+    )
+    assert load_settings(changed.environment()) == changed
 
 
-def test_the_defaults_need_anything_to_be_set(tmp_path: Path) -> None:
-    settings = load_settings()
+@pytest.mark.parametrize("variables", [{"SHELF_ON_CLUSTER": "true"}, {"SHELF_DAGSTER_EXECUTOR": "k8s"}])
+def test_k8s_executor_refuses_auto_models(variables: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"models\.set=auto is refused on a cluster: set SHELF_MODELS_SET"):
+        load_settings(variables)
+    variables = variables | {"SHELF_MODELS_SET": "embedded"}
+    with pytest.raises(SettingsError, match=r"a folder is lost with its pod.*SHELF_LAKE_URL to s3://"):
+        load_settings(variables)
+    assert load_settings(variables | {"SHELF_LAKE_URL": "s3://photos"}).on_cluster
+
+
+def test_the_defaults_need_nothing_set(tmp_path: Path) -> None:
+    settings = load_settings({}, home=tmp_path / "home")
     assert settings.lake.url == (tmp_path / "home" / "lake").as_uri()
     assert settings.lake.folder == tmp_path / "home" / "lake"
     assert not settings.lake.on_s3 and not settings.on_cluster
 
 
-def test_a_folder_with_a_space_is_another_folder(tmp_path: Path) -> None:
+def test_a_lake_may_be_in_a_folder_with_a_space(tmp_path: Path) -> None:
     folder = tmp_path / "my lake"
-    lake = open_lake(load_settings(lake__url=folder.as_uri()))
+    lake = open_lake(load_settings({}, lake__url=folder.as_uri()))
     lake.objects.put("images/x", b"x")
     assert (folder / "images" / "x").read_bytes() == b"x"
 
 
-def test_threads_that_were_asked_for_are_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load_settings(vision__decode_threads=3).vision.decode_slots == 3
-    assert load_settings().vision.decode_slots >= 1
+def test_as_many_threads_decode_as_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings({}, vision__decode_threads=3).vision.decode_slots == 3
+    assert load_settings({}).vision.decode_slots >= 1
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
-    assert load_settings(vision__decode_threads=3).vision.decode_slots == 3
+    assert load_settings({}, vision__decode_threads=3).vision.decode_slots == 3
 
 
-def test_credentials_do_not_reach_the_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    options = open_lake(load_settings(lake__url="s3://bucket/prefix")).storage_options
-    assert options | {"allow_http": "true"} == {
+def test_credentials_reach_the_clients(settings: Settings) -> None:
+    variables = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "SHELF_LAKE_URL": "s3://bucket/prefix",
+    }
+    assert open_lake(load_settings(variables)).storage_options == {
         "access_key_id": "key",
         "secret_access_key": "secret",
         "region": "us-east-1",
         "endpoint": "http://127.0.0.1:9",
         "allow_http": "true",
     }
-    assert not open_lake(load_settings()).storage_options, "none for a folder"
+    assert not open_lake(settings).storage_options, "none for a folder"
 
 
-def test_exporting_the_environment_for_dbt_makes_the_settings_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shelf_assets.defs.resources.dbt import dbt_environment
-
-    for name, value in dbt_environment(load_settings()).items():
-        monkeypatch.setenv(name, value)
-    load_settings()
+def test_the_environment_of_dbt_holds_readable_settings(settings: Settings) -> None:
+    environment = build_dbt_project(settings).environment()
+    assert load_settings({name: environment[name] for name in environment if name.startswith("SHELF_")})
 
 
 @pytest.mark.parametrize(
@@ -146,21 +154,5 @@ def test_exporting_the_environment_for_dbt_makes_the_settings_unreadable(monkeyp
         ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-central-1"}, "eu-west-1"),
     ],
 )
-def test_a_region_that_other_tools_know_is_ignored(
-    variables: dict[str, str], region: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert load_settings().lake.s3.region == region
-
-
-def test_a_folder_on_a_cluster_is_lost_with_its_pod(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingsError, match="SHELF_LAKE_URL to s3://"):
-        load_settings(dagster__executor="k8s", models__set="embedded")
-    monkeypatch.setenv("SHELF_LAKE_URL", "s3://photos")
-    assert load_settings(dagster__executor="k8s", models__set="embedded").on_cluster
-
-
-def test_a_password_with_a_slash_in_a_url_is_printed() -> None:
-    assert "cd" not in without_password("postgresql://mlflow:aB/cd+e@db/mlflow")
-    assert without_password("s3://bucket/prefix") == "s3://bucket/prefix"
+def test_a_region_that_other_tools_know_counts(variables: dict[str, str], region: str) -> None:
+    assert load_settings(variables).lake.s3.region == region

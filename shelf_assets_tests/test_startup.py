@@ -46,20 +46,20 @@ def found_after_import(imported: str, unwanted: list[str], home: Path) -> list[s
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_the_code_location_imports_what_it_does_not_use(graph: Graph) -> None:
+def test_code_location_imports_no_heavy_library(graph: Graph) -> None:
     """Every step's process, every sensor and the code server pay for this import."""
     location = "shelf_assets.definitions"
     found = found_after_import(location, MODELS + CLIENTS + DOOR, graph.settings.home)
     assert not found, f"importing {location} imports {', '.join(found)}; {WHO.format(location)}"
 
 
-def test_help_waits_for_dagster(tmp_path: Path) -> None:
+def test_help_imports_no_heavy_library(tmp_path: Path) -> None:
     heavy = ["dagster", "polars", "pyarrow", "numpy", "deltalake", *MODELS, *CLIENTS, *DOOR]
     found = found_after_import("shelf_assets.cli.app", heavy, tmp_path)
     assert not found, f"importing shelf_assets.cli.app imports {', '.join(found)}; {WHO.format('shelf_assets.cli.app')}"
 
 
-def test_steps_fork_from_a_process_with_threads(graph: Graph) -> None:
+def test_fork_server_preloads_no_threaded_library(graph: Graph) -> None:
     """A lock that a thread holds at the fork is held for ever in the child: polars must not be there."""
     from shelf_assets.defs.executor import build_executor
     from shelf_assets.defs.settings import DagsterSettings

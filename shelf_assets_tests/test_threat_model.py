@@ -23,7 +23,7 @@ def rows(title: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(("file", "name"), sorted(set(NAMED.findall(DOCUMENT.read_text()))))
-def test_a_promise_rests_on_a_test_that_is_not_there(file: str, name: str) -> None:
+def test_every_promise_names_an_existing_test(file: str, name: str) -> None:
     path = TESTS / file
     assert path.is_file(), f"there is no {file}"
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -31,14 +31,14 @@ def test_a_promise_rests_on_a_test_that_is_not_there(file: str, name: str) -> No
     assert name in tests, f"{file} has no {name}"
 
 
-def test_a_promise_without_a_proof() -> None:
+def test_every_promise_names_a_proof() -> None:
     promises = rows("Promises")
     assert len(promises) > 10
     for promise, proof in promises:
         assert NAMED.search(proof), promise
 
 
-def test_a_gap_that_nobody_answers_for() -> None:
+def test_every_gap_has_an_answer() -> None:
     gaps = rows("Known gaps")
     assert len(gaps) > 5
     assert all(answer for _, answer in gaps)

@@ -1,1 +1,4 @@
-"""Business intelligence: the dbt project as a command, and where its marts are. SQL belongs in dbt_bi. No Dagster here."""
+"""The marts: the dbt project as a command, its environment and its manifest, and the files made from the registry.
+
+SQL belongs in dbt_bi. Imports no Dagster.
+"""

@@ -19,22 +19,22 @@ from pathlib import Path
 
 from shelf_assets.bi.settings import BiSettings
 from shelf_assets.lake.settings import LakeSettings
-
-PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_bi"
+from shelf_assets.pipeline.prices import eur_per_hour
+from shelf_assets.project_files import dbt_project_dir
 
 
 @dataclass(frozen=True)
 class DbtProjectHere:
     """dbt_bi with the state that dbt keeps below `home`, over one lake.
 
-    `eur_per_hour` has a price for each stage.
+    `prices` are the settings' prices of an hour of stages; the others cost what their stage declares.
     """
 
     home: Path
     lake: LakeSettings
     settings: BiSettings
-    eur_per_hour: Mapping[str, float]
-    folder: Path = PROJECT_DIR
+    prices: Mapping[str, float]
+    folder: Path = field(default_factory=dbt_project_dir)
     executable: str = field(default_factory=lambda: dbt_executable())
 
     @property
@@ -60,7 +60,7 @@ class DbtProjectHere:
     def variables(self) -> str:
         """dbt's --vars as JSON, the same for the parse and for every run: another text makes dbt parse the project again,
         for 5 s of CPU. The days of a run are in its environment."""
-        return json.dumps({"low_confidence": self.settings.low_confidence, "eur_per_hour": dict(self.eur_per_hour)})
+        return json.dumps({"low_confidence": self.settings.low_confidence, "eur_per_hour": eur_per_hour(self.prices)})
 
     def manifest_path(self) -> Path:
         """The manifest of dbt_bi, made by `dbt parse` unless it was made of the project as it is now."""

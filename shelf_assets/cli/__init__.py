@@ -1,1 +1,1 @@
-"""The `shelf` command: one module for each group of verbs. Verbs parse, call a plain function, and print."""
+"""The `shelf` command: one module for each group of verbs. A verb parses its options, calls a plain function, and prints."""

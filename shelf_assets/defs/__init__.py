@@ -1,4 +1,4 @@
-"""All of Dagster, and nothing else: assets, checks, automation, resources, IO managers, partitions, pods. Thin.
+"""Everything that is Dagster's: assets, checks, automation, resources, IO managers, partitions, executor, pods.
 
-The work that an asset orders is in the other rooms, none of which imports Dagster.
+Assets are thin: the work that they call is in the other rooms, none of which imports Dagster.
 """

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import dagster as dg
 import polars as pl
 
-from shelf_assets.lake.schemas import TABLES, TableSpec
+from shelf_assets.lake.schemas import TableSpec
+from shelf_assets.registry import tables
 
 
 def column_schema(spec: TableSpec) -> dg.TableSchema:
@@ -28,9 +29,10 @@ def column_schema(spec: TableSpec) -> dg.TableSchema:
 def table_metadata(name: str, lineage: Mapping[str, list[tuple[str, str]]] | None = None) -> dict[str, object]:
     """Definition metadata of a table asset. `lineage`: column -> [(upstream asset, column)]."""
     metadata: dict[str, object] = {
-        "dagster/column_schema": column_schema(TABLES[name]),
+        "dagster/column_schema": column_schema(tables()[name]),
         "dagster/table_name": name,
         "dagster/storage_kind": "delta",
+        "personal": tables()[name].is_personal,
     }
     if lineage:
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(
@@ -45,4 +47,4 @@ def table_metadata(name: str, lineage: Mapping[str, list[tuple[str, str]]] | Non
 
 
 def table_description(name: str, more: str = "") -> str:
-    return f"{TABLES[name].grain} {more}".strip()
+    return f"{tables()[name].grain} {more}".strip()

@@ -13,6 +13,7 @@ import dagster as dg
 from shelf_assets.days import days_between
 from shelf_assets.defs.running import RANGE_END, RANGE_START
 from shelf_assets.defs.settings import DagsterSettings
+from shelf_assets.extras import is_installed
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.models.errors import ModelError
 
@@ -93,11 +94,12 @@ def _one_process_a_step(settings: DagsterSettings) -> dg.ExecutorDefinition:
 
         config: dict[str, object] = {"job_image": settings.k8s_image} if settings.k8s_image else {}
         return k8s_job_executor.configured(config)
+    preloaded = "shelf_assets.defs.resources.dbt" if is_installed("marts") else "dagster"
     multiprocess: dict[str, object] = {
         # Unset, it counts the node's cores; two steps hold two models in memory at most.
         "max_concurrent": settings.max_concurrent_steps,
         # Steps fork from one process that has imported Dagster and dagster-dbt, else each step does so anew. No more may be
         # imported there: polars starts threads as it is imported, and a fork does not carry those over.
-        "start_method": {"forkserver": {"preload_modules": ["shelf_assets.defs.resources.dbt"]}},
+        "start_method": {"forkserver": {"preload_modules": [preloaded]}},
     }
     return dg.multiprocess_executor.configured(multiprocess)

@@ -72,7 +72,8 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_config(str(ensure_instance(settings)))
 
 
-WORKSPACE = Path(__file__).resolve().parents[2] / "workspace.yaml"
+# The code location by its module: an installed package has no workspace.yaml to point at.
+CODE_LOCATION = ("-m", "shelf_assets.definitions")
 
 
 def serve_ui(settings: Settings, port: int) -> int:
@@ -80,8 +81,8 @@ def serve_ui(settings: Settings, port: int) -> int:
     environment = os.environ | settings.environment() | {"DAGSTER_HOME": str(ensure_instance(settings))}
     beside = Path(sys.executable).parent
     commands = [
-        [str(beside / "dagster-webserver"), "-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)],
-        [str(beside / "dagster-daemon"), "run", "-w", str(WORKSPACE)],
+        [str(beside / "dagster-webserver"), *CODE_LOCATION, "-h", "127.0.0.1", "-p", str(port)],
+        [str(beside / "dagster-daemon"), "run", *CODE_LOCATION],
     ]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     children = [subprocess.Popen(command, env=environment) for command in commands]

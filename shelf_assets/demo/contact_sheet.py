@@ -1,4 +1,4 @@
-"""A PNG of many photos with what was found in them. Which photos, and what was found, does not belong here."""
+"""Draws a contact sheet: a PNG of many photos with lines of text. Callers choose the photos and the text."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _GAP_PX, _MARGIN_PX, _HEADER_PX = 18, 32, 92
 _LINE_PX, _TEXT_PX, _MAX_LINES = 19, 14, 3
 _PAPER, _INK, _FAINT, _WARN = (250, 249, 246), (32, 34, 38), (118, 120, 124), (178, 44, 36)
 _GREY, _MOUNT, _RULE = (222, 221, 218), (238, 237, 233), (206, 204, 198)
-_MOST_PIXELS = 200_000_000  # a header that claims more is not decoded
-_BYTES_PER_PHOTO, _BYTES_FOR_FRAME = 28_000, 100_000  # 48 photos stay under 1.5 MB
+_MAX_PIXELS = 200_000_000  # a picture whose header claims more is not decoded
+_BYTES_PER_PHOTO, _FRAME_BYTES = 28_000, 100_000  # 48 photos stay below 1.5 MB
 _SCORE = re.compile(r"^(?P<label>.*\S)\s+(?P<score>\d+(?:[.,]\d+)?\s?%)$")
 
 
 @dataclass(frozen=True)
 class SheetPhoto:
-    """One tile: the picture (a file's bytes or a decoded image), lines below it, and a note where something is wrong.
+    """One tile: the picture (a file's bytes or a decoded image), lines below it, and a note for a photo not accepted.
 
-    A line that ends in a percentage ("banana 92%") is set as label on the left and number on the right.
+    Of a line that ends in a percentage ("banana 92%"), the label is set on the left and the number on the right.
     """
 
     image: bytes | Image.Image
@@ -37,10 +37,10 @@ class SheetPhoto:
 
 
 def contact_sheet(photos: Sequence[SheetPhoto], out: Path, title: str, columns: int = 6) -> Path:
-    """Write the sheet as PNG to out (folders are made) and return out.
+    """Write the sheet as PNG to `out`, creating its folders, and return `out`.
 
-    Pictures stand upright whatever their EXIF orientation; one that cannot be read becomes a grey tile with its note or
-    the reason. At most three lines of a photo are shown, too long ones end in "…".
+    EXIF orientation is applied. A picture that cannot be read becomes a grey tile with its note or the reason. At most
+    three lines of a photo are shown; one that is too long ends in "…". Raises ValueError for fewer than one column.
     """
     if columns < 1:
         raise ValueError(f"a contact sheet has at least one column, not {columns}")
@@ -56,7 +56,7 @@ def contact_sheet(photos: Sequence[SheetPhoto], out: Path, title: str, columns: 
         top = _HEADER_PX + (place // columns) * row_px
         _tile(sheet, pen, photo, left, top)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(_as_png(sheet, _BYTES_FOR_FRAME + _BYTES_PER_PHOTO * len(photos)))
+    out.write_bytes(_as_png(sheet, _FRAME_BYTES + _BYTES_PER_PHOTO * len(photos)))
     return out
 
 
@@ -101,12 +101,12 @@ def _caption(pen: ImageDraw.ImageDraw, line: str, left: int, y: float, colour: C
 
 
 def _thumbnail(image: bytes | Image.Image) -> Image.Image | str:
-    """The picture, upright, RGB, fitted into the thumbnail's box; or why it cannot be shown."""
+    """The picture, upright, RGB, fitted into the thumbnail's box; or the reason why it cannot be shown."""
     if isinstance(image, bytes) and not image:
         return "empty file"
     try:
         picture = Image.open(io.BytesIO(image)) if isinstance(image, bytes) else image
-        if picture.width * picture.height > _MOST_PIXELS:
+        if picture.width * picture.height > _MAX_PIXELS:
             return f"too many pixels: {picture.width} x {picture.height}"
         if isinstance(image, bytes):
             # A JPEG of 12 megapixels is decoded at an eighth of its size: fast, and sharp enough for a thumbnail.
@@ -120,12 +120,12 @@ def _thumbnail(image: bytes | Image.Image) -> Image.Image | str:
     except Image.DecompressionBombError:
         return "too many pixels"
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
-        # These are what Pillow's readers raise on broken files; which one depends on where the damage lies.
+        # Pillow's readers raise these on broken files; which one depends on the position of the damage.
         return f"unreadable: {type(error).__name__}" if not str(error) else f"unreadable: {_first_words(error)}"
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
-    """RGB of any mode; 16-bit and float greys are scaled to their own range, which convert() would clip."""
+    """The picture as RGB; 16-bit and float greys are scaled to their own range, since convert() would clip them."""
     if picture.mode.startswith(("I", "F")):
         levels = np.asarray(picture, np.float32)
         low, high = float(levels.min()), float(levels.max())
@@ -138,12 +138,12 @@ def _first_words(error: Exception) -> str:
     return re.sub(r"\s*<[^>]*>", "", str(error)).strip()
 
 
-def _wrapped(text: str, size_px: int, width_px: float, most_lines: int) -> list[str]:
-    """The text on at most so many lines, broken between words, the last one shortened."""
+def _wrapped(text: str, size_px: int, width_px: float, max_lines: int) -> list[str]:
+    """The text in at most `max_lines` lines, broken between words, the last one shortened."""
     lines: list[str] = []
     words = text.split()
-    while words and len(lines) < most_lines:
-        if len(lines) == most_lines - 1:
+    while words and len(lines) < max_lines:
+        if len(lines) == max_lines - 1:
             lines.append(shortened(" ".join(words), size_px, width_px))
             break
         count = 1
@@ -154,8 +154,8 @@ def _wrapped(text: str, size_px: int, width_px: float, most_lines: int) -> list[
     return lines
 
 
-def _as_png(sheet: Image.Image, most_bytes: int) -> bytes:
-    """PNG with 256 colours chosen from the sheet; fewer, and undithered, where it would be larger than most_bytes."""
+def _as_png(sheet: Image.Image, max_bytes: int) -> bytes:
+    """PNG with 256 colours chosen from the sheet; fewer, and undithered, if it would be larger than `max_bytes`."""
     data = b""
     for colours, dither in (
         (256, Image.Dither.FLOYDSTEINBERG),
@@ -168,6 +168,6 @@ def _as_png(sheet: Image.Image, most_bytes: int) -> bytes:
         buffer = io.BytesIO()
         reduced.save(buffer, "PNG", optimize=True)
         data = buffer.getvalue()
-        if len(data) <= most_bytes:
+        if len(data) <= max_bytes:
             break
     return data

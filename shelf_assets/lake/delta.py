@@ -264,9 +264,10 @@ class LakeTable:
             listed = ", ".join(f"'{day.isoformat()}'" for day in sorted(change.replaced_days))
             predicate = f"day IN ({listed})" if len(change.replaced_days) > 1 else f"day = {listed}"
             write_deltalake(table, frame, mode="overwrite", predicate=predicate, commit_properties=properties)
+        elif change.replaces_table:
+            write_deltalake(table, frame, mode="overwrite", commit_properties=properties)
         else:
-            mode = "overwrite" if change.replaces_table else "append"
-            write_deltalake(table, frame, mode=mode, commit_properties=properties)  # type: ignore[call-overload]
+            write_deltalake(table, frame, mode="append", commit_properties=properties)
 
     def _locks(self, days: Sequence[date]) -> list[str]:
         # merge_objects looks for duplicates on all days; every other rule of a table by day reads its own days only.

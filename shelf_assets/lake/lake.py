@@ -13,8 +13,9 @@ from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.object_store import ObjectStore, day_prefix
 from shelf_assets.lake.object_writer import ObjectWriter
 from shelf_assets.lake.rules.registry import RuleFunction, build_rules
-from shelf_assets.lake.schemas import TABLES, Rule
+from shelf_assets.lake.schemas import Rule
 from shelf_assets.lake.tensor_store import TensorDay
+from shelf_assets.registry import tables
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,16 @@ class Lake:
         return ObjectWriter(self.objects)
 
     def table(self, name: str) -> LakeTable:
-        if name not in TABLES:
-            raise KeyError(f"no table {name!r} is declared; there are {', '.join(TABLES)}")
-        spec = TABLES[name]
+        declared = tables()
+        if name not in declared:
+            raise KeyError(f"no table {name!r} is declared; there are {', '.join(declared)}")
+        spec = declared[name]
         return LakeTable(spec, f"{self.url}/tables/{name}", self.storage_options, self.rules[spec.rule])
+
+    def create_tables(self) -> None:
+        """Create the declared tables that are not there yet, empty, so that whoever reads all of them finds each."""
+        for name, spec in tables().items():
+            self.table(name).commit(spec.empty())
 
     def tensors(self, day: date, geometry_digest: str, size_px: int) -> TensorDay:
         return TensorDay(self.objects, geometry_digest, day, size_px)

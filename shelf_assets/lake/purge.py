@@ -1,8 +1,9 @@
 """Physical erasure: delete the data files and the log entries that still contain rows which `LakeTable.erase` removed.
 
-After an erasure the values remain in older data files, in the column statistics of older log entries and in older
-checkpoints. `maintenance.maintain` deletes the files after `Policy.keep`, and log entries after Delta's 30 days; `purge`
-deletes both at once. It makes no new version. Objects of a bucket with versioning are kept by the bucket.
+After an erasure the values remain in older data files, in the column statistics of older log entries, in older
+checkpoints, and parts of hashes in the hash index. `maintenance.maintain` deletes the files after `Policy.keep`, and log
+entries after Delta's 30 days; `purge` deletes all of them at once. It makes no new version. Objects of a bucket with
+versioning are kept by the bucket.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from shelf_assets.lake.deletion import delete_objects
 from shelf_assets.lake.delta import LakeTable
+from shelf_assets.lake.hash_index.build import forget_replaced_files
 from shelf_assets.lake.maintenance import write_checkpoint
 from shelf_assets.lake.object_store import StoredObject
 from shelf_assets.lake.table_files import log_versions, unneeded_files
@@ -23,13 +25,14 @@ LONGEST_COMMIT = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class PurgeReport:
-    """Deleted data files and log files. `remaining` are files too young to be deleted beside running writers.
+    """Deleted data files, log files and files of the hash index. `remaining` are too young to be deleted beside writers.
 
     The erasure is complete when `remaining` is empty; call `purge` again after `longest_commit`.
     """
 
     data_files: tuple[StoredObject, ...]
     log_files: tuple[StoredObject, ...]
+    index_files: tuple[StoredObject, ...]
     remaining: tuple[StoredObject, ...]
 
 
@@ -53,7 +56,8 @@ def purge(table: LakeTable, longest_commit: timedelta = LONGEST_COMMIT) -> Purge
     log_files = tuple(stored for stored in superseded if stored.received_at <= oldest)
     delete_objects(table.objects, [stored.key for stored in (*data_files, *log_files)])
     remaining = tuple(stored for stored in (*unknown, *superseded) if stored.received_at > oldest)
-    return PurgeReport((*replaced, *data_files), log_files, remaining)
+    index_files = forget_replaced_files(table) if table.is_indexed else ()
+    return PurgeReport((*replaced, *data_files), log_files, index_files, remaining)
 
 
 def _log_before_checkpoint(table: LakeTable) -> tuple[StoredObject, ...]:

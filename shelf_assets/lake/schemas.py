@@ -64,6 +64,8 @@ class TableSpec:
     columns: Mapping[str, Column]
     fingerprint: str | None = None
     """Column that identifies the input bytes of a row: an existing row with the same key and another fingerprint is stale."""
+    is_personal: bool = True
+    """Whether rows are about a person's photo, so that erasing the photo concerns them."""
     partitioning: Partitioning = Partitioning.DAY
 
     def __post_init__(self) -> None:
@@ -161,40 +163,25 @@ _PREDICTION_COLUMNS = {
 }
 _INFERRED_AT = Column(UTC_MICROSECONDS, "When the batch of this row left the model.")
 
-CLASSIFICATIONS = TableSpec(
-    name="classifications",
-    grain="One row per accepted image and model: the top labels and their scores.",
-    key=_PREDICTION_KEY,
-    rule=Rule.APPEND_MISSING,
-    fingerprint="sha256",
-    columns=_PREDICTION_COLUMNS
-    | {
-        "label": Column(pl.String, "Label with the highest score: a raw prediction, not yet an applied label."),
-        "confidence": Column(pl.Float32, "Softmax probability of `label`, 0 to 1."),
-        "labels": Column(pl.List(pl.String), "Top-k labels, best first."),
-        "scores": Column(FLOAT32_LIST, "Softmax probabilities of `labels`."),
-        "inferred_at": _INFERRED_AT,
-    },
-)
 
-CLIP_EMBEDDINGS = TableSpec(
-    name="clip_embeddings",
-    grain="One row per accepted image and model: its unit vector.",
-    key=_PREDICTION_KEY,
-    rule=Rule.APPEND_MISSING,
-    fingerprint="sha256",
-    columns=_PREDICTION_COLUMNS
-    | {
-        "embedding": Column(FLOAT32_LIST, "Vector of unit length in the model's shared image and text space."),
-        "inferred_at": _INFERRED_AT,
-    },
-)
+def prediction_table(name: str, grain: str, columns: Mapping[str, Column]) -> TableSpec:
+    """A table with one row per accepted image and model. `columns` are its own, beside those of every prediction."""
+    return TableSpec(
+        name=name,
+        grain=grain,
+        key=_PREDICTION_KEY,
+        rule=Rule.APPEND_MISSING,
+        fingerprint="sha256",
+        columns={**_PREDICTION_COLUMNS, **columns, "inferred_at": _INFERRED_AT},
+    )
+
 
 STAGE_RUNS = TableSpec(
     name="stage_runs",
     grain="One row per run, stage and day that did work: what it cost.",
     key=("day", "run_id", "stage"),
     rule=Rule.APPEND_MISSING,
+    is_personal=False,
     columns={
         "day": _DAY,
         "run_id": Column(pl.String, "Dagster run that spent this."),
@@ -209,8 +196,6 @@ STAGE_RUNS = TableSpec(
         "finished_at": Column(UTC_MICROSECONDS, "When the stage ended."),
     },
 )
-
-TABLES: dict[str, TableSpec] = {spec.name: spec for spec in (RAW_IMAGES, CLASSIFICATIONS, CLIP_EMBEDDINGS, STAGE_RUNS)}
 
 
 def require_day(value: object) -> date:
@@ -233,7 +218,7 @@ def conform(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
         raise SchemaError(f"{spec.name} lacks the column(s) {', '.join(missing)}")
     if extra := [name for name in frame.columns if name not in spec.columns]:
         raise SchemaError(
-            f"{spec.name} does not declare the column(s) {', '.join(extra)}: add them to lake/schemas.py first"
+            f"{spec.name} does not declare the column(s) {', '.join(extra)}: add them to its declaration first"
         )
     casts = [_lossless(frame, name, column, spec) for name, column in spec.columns.items()]
     conformed = frame.select(casts)

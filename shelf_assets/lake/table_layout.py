@@ -41,7 +41,7 @@ def refuse_other_layout(table: DeltaTable, spec: TableSpec) -> None:
     # Rewriting a day would drop the values of columns that this version of the programme does not know.
     if unknown := [name for name in _column_names(table) if name not in spec.columns]:
         raise SchemaError(
-            f"{where} has the column(s) {', '.join(unknown)}, which lake/schemas.py does not declare: a newer version of "
+            f"{where} has the column(s) {', '.join(unknown)}, which this version does not declare: a newer version of "
             "this programme wrote them. Nothing was written; use that version"
         )
     found = table.metadata()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from shelf_assets.extras import require_extras
 from shelf_assets.models import hub
 from shelf_assets.models.embedded import embedded_spec
 from shelf_assets.models.errors import ModelError, SilentFallbackRefused, WeightsUnavailable
@@ -64,13 +65,14 @@ def resolve_models(
     ARCHITECTURE/PRETRAINED; the suffix `@random` gives the architecture seeded random weights, for timing and tests.
     `digest_record` is a JSON file that pins each hub model's sha256 on first use.
 
-    Raises UnknownModel, WeightsUnavailable, SilentFallbackRefused, ModelDigestMismatch, and ModelError for a backend or a
-    precision that cannot run here.
+    Raises MissingExtra, UnknownModel, WeightsUnavailable, SilentFallbackRefused, ModelDigestMismatch, and ModelError for a
+    backend or a precision that cannot run here.
     """
     if model_set == "auto" and on_cluster:
         raise SilentFallbackRefused(
             "SHELF_MODELS_SET=auto is refused on a cluster, where no model may be replaced silently: choose production or embedded."
         )
+    require_extras("running models", "models")
     resolved_precision = resolve_precision(precision, device=device, on_cluster=on_cluster)
     resolved_backend = resolve_backend(backend, device=device, on_cluster=on_cluster)
     require_together(resolved_backend, resolved_precision, device)

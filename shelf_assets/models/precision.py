@@ -39,7 +39,7 @@ def resolve_precision(requested: RequestedPrecision, *, device: str = "auto", on
 
 
 def resolve_backend(requested: RequestedBackend, *, device: str = "auto", on_cluster: bool = False) -> Backend:
-    """The backend to use. `auto` is torch on GPUs, OpenVINO on CPUs if it is installed (extra `cpu`), else torch.
+    """The backend to use. `auto` is torch on GPUs, OpenVINO on CPUs if it is installed, else torch.
 
     On a cluster `auto` is torch: the backend is part of the model's digest, and pods with and without a GPU must use the same
     keys. Raises ModelError for a backend that cannot run here.
@@ -47,7 +47,9 @@ def resolve_backend(requested: RequestedBackend, *, device: str = "auto", on_clu
     if requested == "auto":
         return "torch" if on_cluster or on_gpu(device) or find_spec("openvino") is None else "openvino"
     if requested == "openvino" and find_spec("openvino") is None:
-        raise ModelError("SHELF_MODELS_BACKEND=openvino, but OpenVINO is not installed: install shelf-assets[cpu]")
+        raise ModelError(
+            "SHELF_MODELS_BACKEND=openvino, but OpenVINO is not installed: pip install 'shelf-assets[models]'"
+        )
     if requested == "openvino" and device.startswith("cuda"):
         raise ModelError(
             f"SHELF_MODELS_BACKEND=openvino runs on CPUs, not on SHELF_MODELS_DEVICE={device}: choose torch or another device"

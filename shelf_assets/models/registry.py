@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import shelf_assets
 from shelf_assets.models.errors import ModelError, UnknownModel
 from shelf_assets.models.spec import TaskName
 
@@ -27,7 +28,7 @@ _ALL_NAMES = {
 }
 # The child imports torch, perhaps from a cold disk on a busy machine.
 _CHILD_SECONDS = 300
-_PACKAGE_ROOT = Path(__file__).parents[2]
+_PACKAGE_ROOT = Path(shelf_assets.__file__).parents[1]
 
 
 @dataclass(frozen=True)

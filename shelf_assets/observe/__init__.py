@@ -1,1 +1,1 @@
-"""What people see of a run: cost, catalogue metadata, progress, notifications. Imports no asset."""
+"""What people see of the lake and its runs: status, photo history, progress, costs, MLflow runs. Imports no Dagster."""

@@ -1,4 +1,4 @@
-"""What the tables' upkeep did, or would do, as rows for people. The upkeep itself belongs in `lake.upkeep`."""
+"""Reports of table maintenance, done or due, as rows for people. Maintenance itself is in `lake.maintenance`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import Policy, due, maintain
-from shelf_assets.lake.schemas import TABLES
+from shelf_assets.registry import tables
 
 Row = tuple[int | str, ...]
 
 
 def rows_due(lake: Lake, policy: Policy) -> Iterator[Row]:
-    """table, rows, files, MB, log entries, days to pack, files to delete, MB to free; changes nothing."""
-    for name in TABLES:
+    """One row per table: name, rows, files, MB, log entries, days to pack, files to delete, MB to free. Changes nothing."""
+    for name in tables():
         found = due(lake.table(name), policy)
         if found is not None:
             now, freed_bytes = found.health, sum(stored.size_bytes for stored in found.unneeded)
@@ -22,8 +22,11 @@ def rows_due(lake: Lake, policy: Policy) -> Iterator[Row]:
 
 
 def rows_done(lake: Lake, policy: Policy, notice: Callable[[str], None]) -> Iterator[Row]:
-    """The same after upkeep of each table, before → after where something changed; `notice` hears what was left."""
-    for name in TABLES:
+    """Maintain each table and yield its row: as in `rows_due`, with before → after for each value that changed.
+
+    `notice` is called with one sentence for each day that was skipped.
+    """
+    for name in tables():
         done = maintain(lake.table(name), policy)
         if done is not None:
             before, after = done.before, done.after

@@ -1,4 +1,4 @@
-"""What a stage cost: wall seconds, CPU seconds and memory, as a row of `stage_runs`. Prices belong in the marts."""
+"""Measures the cost of a stage: wall seconds, CPU seconds and memory, as a row of `stage_runs`. Prices belong in the marts."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def peak_memory_bytes() -> int:
 
 @dataclass
 class Meter:
-    """Adds up what one stage spends; `with meter.running():` may be entered many times.
+    """Adds up the time of one stage; `with meter.running():` may be entered many times.
 
-    Its CPU time is the process's, since libraries compute on threads of their own; `others_cpu_seconds` tells what other
-    stages have spent so far, so that what they spend meanwhile is not counted here.
+    CPU time is measured for the whole process, since libraries compute on their own threads. `others_cpu_seconds` returns
+    the CPU seconds of other stages so far; they are subtracted. A stage that `is_single_threaded` is measured by its thread
+    alone, since a model that another stage has started may compute beside it.
     """
 
     stage: str
@@ -42,6 +43,7 @@ class Meter:
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     others_cpu_seconds: Callable[[], float] = lambda: 0.0
+    is_single_threaded: bool = False
 
     @contextmanager
     def running(self):
@@ -50,11 +52,11 @@ class Meter:
             yield self
         finally:
             self.wall_seconds += time.perf_counter() - wall
-            # A stage that ends its own span meanwhile has it counted as a whole, with what it spent before ours began.
+            # Another stage that ends its span meanwhile reports all of it, also the part from before this span began.
             self.cpu_seconds += max(0.0, self._own_cpu_seconds() - cpu)
 
     def _own_cpu_seconds(self) -> float:
-        return _cpu_seconds() - self.others_cpu_seconds()
+        return time.thread_time() if self.is_single_threaded else _cpu_seconds() - self.others_cpu_seconds()
 
     @property
     def images_per_second(self) -> float:

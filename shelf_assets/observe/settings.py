@@ -1,4 +1,4 @@
-"""Settings of the record that MLflow keeps."""
+"""Settings of MLflow tracking."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class TrackingSettings(BaseModel):
-    """Where MLflow's record is. `Settings` sets `uri` where nobody names one."""
+    """The MLflow store. `Settings` sets `uri` to its default, which lies below the home folder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""How far each of the newest days is: counts from the tables and from the listing."""
+"""The state of each of the newest days: counts from the tables and from the listing of the landed objects."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from datetime import timedelta
 from shelf_assets.days import FIRST_DAY, days_between, today_utc
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, unread_objects
+from shelf_assets.registry import prediction_stages
 
 Row = tuple[object, ...]
 
 
+def status_columns() -> list[str]:
+    """Headings of the cells of `status_rows`."""
+    predicted = [stage.status_column for stage in prediction_stages()]
+    return ["day", "landed", ACCEPTED, DUPLICATE, REJECTED, *predicted, "unread"]
+
+
 def status_rows(lake: Lake, days: int) -> Iterator[Row]:
-    """day, landed, accepted, duplicate, rejected, classified, embedded, unread; days without photos are left out."""
+    """One row per day, newest first; days without photos are left out."""
     first = max(FIRST_DAY, today_utc() - timedelta(days=days - 1))
     for day in reversed(days_between(first, today_utc())):
         listed = lake.listing(day)
@@ -23,8 +30,8 @@ def status_rows(lake: Lake, days: int) -> Iterator[Row]:
         counts = dict(rows.group_by("status").len().iter_rows())
         accepted = rows.filter(status=ACCEPTED).select("image_id", "sha256")
         predicted = [
-            accepted.join(lake.table(name).scan(day, day).collect(), on=["image_id", "sha256"], how="semi").height
-            for name in ("classifications", "clip_embeddings")
+            accepted.join(lake.table(stage.name).scan(day, day).collect(), on=["image_id", "sha256"], how="semi").height
+            for stage in prediction_stages()
         ]
         statuses = [counts.get(status, 0) for status in (ACCEPTED, DUPLICATE, REJECTED)]
         yield (day, listed.height, *statuses, *predicted, unread_objects(listed, rows).height)

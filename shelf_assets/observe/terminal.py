@@ -1,4 +1,4 @@
-"""What a person at a terminal sees of runs: one bar per stage and day. What tools print meanwhile goes to a file."""
+"""Shows runs in a terminal: one progress bar per stage and day. What tools print meanwhile goes to a log file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shelf_assets.observe.progress import listening
 
 @contextmanager
 def watching(console: Console, home: Path) -> Iterator[None]:
-    """Draw a bar for everything that reports work while the block runs; dbt's own lines go to `home`/logs/runs.log."""
-    # Bound to today's stdout: the block's own is the file.
+    """Draw a bar for each reported piece of work while the block runs; stdout of the block goes to `home`/logs/runs.log."""
+    # Bound to the present stdout: inside the block, stdout is the log file.
     terminal = Console(file=console.file, width=console.width)
     columns = (TextColumn("{task.description:<40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     log = home / "logs" / "runs.log"
@@ -43,7 +43,7 @@ def watching(console: Console, home: Path) -> Iterator[None]:
 
 @contextmanager
 def _warnings_only() -> Iterator[None]:
-    """Loggers that set a level of their own, Dagster's and MLflow's, reach the terminal's handler with every word."""
+    """Set handlers to WARNING: loggers with a level of their own, such as Dagster's and MLflow's, ignore the root's level."""
     handlers = [*logging.getLogger().handlers, *logging.getLogger("mlflow").handlers]
     levels = [handler.level for handler in handlers]
     for handler in handlers:

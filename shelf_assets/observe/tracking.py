@@ -1,4 +1,4 @@
-"""The record that MLflow keeps: one run per model and day, linked with the materialization both ways. No global active run."""
+"""MLflow tracking: one MLflow run per model and day, linked with the materialization both ways. No global active run."""
 
 import logging
 from collections.abc import Sequence
@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from shelf_assets.extras import is_installed
 from shelf_assets.observe.meter import Meter
 from shelf_assets.urls import without_password
 
 if TYPE_CHECKING:
-    from shelf_assets.models.spec import ModelSpec
+    from shelf_assets.pipeline.stage import MethodIdentity
 
 EXPERIMENT = "shelf_assets/predictions"
 log = logging.getLogger(__name__)
 
 
 class Tracking:
-    """Logs to the MLflow store at `uri`. A store that is down costs the log line, never the day."""
+    """Logs to the MLflow store at `uri`. A store that is unavailable costs its log entries; the day succeeds."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
 
     @cached_property
     def _client(self) -> Any:
-        # Making its tables is news to nobody, and it says so on stderr of whoever runs.
+        # It logs the creation of its tables to stderr.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         from mlflow import MlflowClient
 
@@ -41,15 +42,17 @@ class Tracking:
         return Path(self.uri.removeprefix("sqlite:///")).parent if self.uri.startswith("sqlite:///") else None
 
     def log_day(
-        self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
+        self, spec: "MethodIdentity", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
     ) -> dict[str, object]:
-        """Log what one model did on one day; returns metadata that leads to the MLflow run. Nothing inferred: nothing logged.
+        """Log one model's metrics of one day; returns metadata that links to the MLflow run, {} if nothing was inferred.
 
-        A model's day is one MLflow run: when a late photo re-opens the day, its figures are the next step of the same run.
-        `confidences` are those of the whole day.
+        A model's day is one MLflow run: when a late photo re-opens the day, its metrics are the next step of the same run.
+        `confidences` are those of the whole day. An error of the store is logged and returned as `mlflow_error`.
         """
         if not meter.images:
             return {}
+        if not is_installed("tracking"):
+            return {"mlflow": "not logged; the extra `tracking` is not installed: pip install 'shelf-assets[tracking]'"}
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -59,12 +62,12 @@ class Tracking:
                 "mlflow_uri": without_password(self.uri),
             }
         except (MlflowException, SQLAlchemyError, OSError) as unreachable:
-            said = without_password(f"MLflow at {self.uri} could not be written: {unreachable}")
-            log.warning("%s", said)
-            return {"mlflow_error": f"{said}. The predictions are committed"}
+            message = without_password(f"MLflow at {self.uri} could not be written: {unreachable}")
+            log.warning("%s", message)
+            return {"mlflow_error": f"{message}. The predictions are committed"}
 
     def _log(
-        self, spec: "ModelSpec", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
+        self, spec: "MethodIdentity", day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
     ) -> str:
         tags = {
             "dagster.run_id": dagster_run_id,
@@ -73,7 +76,7 @@ class Tracking:
             "model_id": spec.model_id,
             "model_digest": spec.model_digest,
         }
-        run_id = self._run_of(spec, day)
+        run_id = self._find_run(spec, day)
         if run_id is None:
             name = f"{spec.model_id} {day}"
             run_id = str(self._client.create_run(self._experiment_id, run_name=name, tags=tags).info.run_id)
@@ -86,7 +89,7 @@ class Tracking:
         self._client.set_terminated(run_id)
         return run_id
 
-    def _run_of(self, spec: "ModelSpec", day: date) -> str | None:
+    def _find_run(self, spec: "MethodIdentity", day: date) -> str | None:
         wanted = f"tags.model_digest = '{spec.model_digest}' and tags.`dagster.partition` = '{day}'"
         found = self._client.search_runs([self._experiment_id], wanted, max_results=1)
         return str(found[0].info.run_id) if found else None
@@ -100,7 +103,7 @@ class Tracking:
         try:
             artifacts = (self._folder / "artifacts").as_uri() if self._folder else None
             return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
-        except MlflowException:  # another process made it meanwhile
+        except MlflowException:  # another process has created it meanwhile
             return str(self._client.get_experiment_by_name(EXPERIMENT).experiment_id)
 
 

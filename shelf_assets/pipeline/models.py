@@ -1,18 +1,16 @@
-"""The models of a run: which set runs, and each model as a function from pixels to rows. Loading is lazy."""
+"""The models of a run: which set runs, and how a model is opened. What a stage makes of its model is in `stages`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import polars as pl
-
 from shelf_assets.lake.lake import Lake
 from shelf_assets.models.settings import ModelSettings
+from shelf_assets.registry import prediction_stages
 from shelf_assets.vision.preprocess import Geometry
 
 if TYPE_CHECKING:
@@ -21,75 +19,7 @@ if TYPE_CHECKING:
     from shelf_assets.models.backends.store import CompiledModels
     from shelf_assets.models.catalogue import ResolvedModels
     from shelf_assets.models.spec import ModelSpec
-
-CLASSIFICATIONS, CLIP_EMBEDDINGS = "classifications", "clip_embeddings"
-
-
-@dataclass
-class Predictor:
-    """One prediction asset's model: its identity without loading it, and `submit`, which opens it at the first photo."""
-
-    asset: str
-    spec: ModelSpec
-    models: PredictionModels
-
-    @property
-    def preprocess_digest(self) -> str:
-        return self.spec.preprocess_digest({"digest": self.models.geometry.digest()})
-
-    @cached_property
-    def model(self) -> OpenModel:
-        from shelf_assets.models.backends.opening import OpenModel
-
-        settings = self.models.settings
-        return OpenModel(
-            self.spec,
-            self.models.compiled,
-            device=settings.device,
-            limits=self.models.parity_limits,
-            batch_images=settings.batch_size,
-            compiled=settings.torch_compile,
-        )
-
-    @property
-    def device(self) -> str:
-        return self.model.network.device
-
-    @property
-    def batch_images(self) -> int:
-        return self.model.batch_images
-
-    def submit(self, pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
-        """Start on pixels (uint8, N × 3 × H × W); what comes back waits for the columns of their N rows."""
-        answer = self.model.submit(pixels)
-        if self.asset == CLIP_EMBEDDINGS:
-            return lambda: pl.DataFrame({"embedding": pl.Series(answer(), dtype=pl.List(pl.Float32))})
-        return lambda: top_labels(answer(), self.model.labels, self.models.settings.top_k)
-
-    def close(self) -> None:
-        """End what opening the model has started beside it."""
-        self.model.close()
-
-    def facts(self) -> dict[str, object]:
-        """What ran, for metadata: the device, and how true the backend is to float32."""
-        parity = self.model.card.parity
-        return {"device": self.device, **(parity.metrics() if parity else {})}
-
-
-def top_labels(probabilities: np.ndarray, labels: Sequence[str], top_k: int) -> pl.DataFrame:
-    """Columns label, confidence, labels and scores from class probabilities (float32, N × classes); equal scores by class."""
-    count = min(top_k, len(labels))
-    classes = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
-    scores = np.take_along_axis(probabilities, classes, axis=1)
-    names = np.asarray(labels, dtype=object)[classes]
-    return pl.DataFrame(
-        {
-            "label": pl.Series(names[:, 0].tolist(), dtype=pl.String),
-            "confidence": pl.Series(scores[:, 0], dtype=pl.Float32),
-            "labels": pl.Series(names.tolist(), dtype=pl.List(pl.String)),
-            "scores": pl.Series(scores.tolist(), dtype=pl.List(pl.Float32)),
-        }
-    )
+    from shelf_assets.pipeline.stage import Predictor
 
 
 class PredictionModels:
@@ -151,11 +81,38 @@ class PredictionModels:
 
     @cached_property
     def _predictors(self) -> dict[str, Predictor]:
-        specs = {CLASSIFICATIONS: self.resolved.classifier, CLIP_EMBEDDINGS: self.resolved.embedder}
-        return {asset: Predictor(asset, spec, self) for asset, spec in specs.items()}
+        return {}  # by stage, as far as made: a model opened for one day serves the next one of the same process
 
-    def predictors(self, assets: Sequence[str]) -> Sequence[Predictor]:
-        return [self._predictors[asset] for asset in assets]
+    def predictors(self, stages: Sequence[str]) -> Sequence[Predictor]:
+        """The predictors of these prediction stages, in the order of the graph. Loads no model."""
+        chosen = [stage for stage in prediction_stages() if stage.name in stages]
+        for stage in chosen:
+            if stage.name not in self._predictors:
+                self._predictors[stage.name] = stage.predictor(self)
+        return [self._predictors[stage.name] for stage in chosen]
+
+    def preprocess_digest(self, spec: ModelSpec) -> str:
+        """Digest of the stored tensors' geometry together with the model's own preprocessing."""
+        return spec.preprocess_digest({"digest": self.geometry_digest})
+
+    @property
+    def geometry_digest(self) -> str:
+        """Digest of how the stored tensors were cut."""
+        return self.geometry.digest()
+
+    def open(self, spec: ModelSpec) -> OpenModel:
+        """Load a model on the device of the settings."""
+        from shelf_assets.models.backends.opening import OpenModel
+
+        settings = self.settings
+        return OpenModel(
+            spec,
+            self.compiled,
+            device=settings.device,
+            limits=self.parity_limits,
+            batch_images=settings.batch_size,
+            compiled=settings.torch_compile,
+        )
 
     def notice(self) -> dict[str, object]:
         """Metadata that names the set that ran, with a warning when it is not the production one."""

@@ -10,12 +10,13 @@ import polars as pl
 
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, missing_predictions, unread_objects
-from shelf_assets.pipeline.models import CLASSIFICATIONS, CLIP_EMBEDDINGS, PredictionModels
+from shelf_assets.pipeline.models import PredictionModels
+from shelf_assets.pipeline.prices import eur_per_hour
 from shelf_assets.pipeline.settings import PipelineSettings
 from shelf_assets.pipeline.tensors import Tensors
+from shelf_assets.registry import STAGE_NAMES, stages
 
 # Before anything was measured here: images/s of two old cores, for the models as docs/benchmarks measured them.
-ASSUMED_IMAGES_PER_SECOND = {"raw_images": 100.0, "image_tensors": 100.0}
 ASSUMED_BY_MODELS = {"embedded": 25.0, "production": 12.0}
 
 
@@ -39,17 +40,19 @@ class PlannedStage:
 def plan_days(
     tensors: Tensors, models: PredictionModels, settings: PipelineSettings, days: Sequence[date]
 ) -> list[PlannedStage]:
-    lake = tensors.lake
-    speeds = measured_speeds(lake)
-    stages: list[PlannedStage] = []
+    """The work of each stage on each day; stages without work are left out."""
+    speeds = measured_speeds(tensors.lake)
+    assumptions = {stage.name: stage.assumed_images_per_second for stage in stages()}
+    prices = eur_per_hour(settings.eur_per_hour)
+    planned: list[PlannedStage] = []
     for day in days:
         for stage, model_id, cause, images in _work_of(tensors, models, day):
             if images:
-                assumed = ASSUMED_IMAGES_PER_SECOND.get(stage) or ASSUMED_BY_MODELS[models.resolved.ran]
+                assumed = assumptions[stage] or ASSUMED_BY_MODELS[models.resolved.ran]
                 speed = speeds.get((stage, model_id), assumed)
-                eur = images / speed / 3600 * settings.eur_per_hour[stage]
-                stages.append(PlannedStage(day, stage, cause, images, speed, (stage, model_id) not in speeds, eur))
-    return stages
+                eur = images / speed / 3600 * prices[stage]
+                planned.append(PlannedStage(day, stage, cause, images, speed, (stage, model_id) not in speeds, eur))
+    return planned
 
 
 def photos_of_work(tensors: Tensors, models: PredictionModels, days: Sequence[date]) -> int:
@@ -69,9 +72,9 @@ def measured_speeds(lake: Lake) -> dict[tuple[str, str | None], float]:
 def _work_of(tensors: Tensors, models: PredictionModels, day: date) -> list[tuple[str, str | None, str, int]]:
     """(stage, model_id or None, cause, photos)."""
     lake = tensors.lake
-    resting = lake.table("raw_images").scan(day, day).collect()
-    unread = unread_objects(lake.listing(day), resting)
-    known_keys = set(resting["key"])
+    rows = lake.table("raw_images").scan(day, day).collect()
+    unread = unread_objects(lake.listing(day), rows)
+    known_keys = set(rows["key"])
     overwritten = unread.filter(pl.col("key").is_in(known_keys)).height
     fresh = unread.height - overwritten
     work: list[tuple[str, str | None, str, int]] = [
@@ -80,13 +83,13 @@ def _work_of(tensors: Tensors, models: PredictionModels, day: date) -> list[tupl
     ]
 
     # How many of the unread photos will be accepted is not known before they are read: at most all of them.
-    accepted = resting.filter(status=ACCEPTED)
+    accepted = rows.filter(status=ACCEPTED)
     index = tensors.day(day).index()
-    # Tensors of new objects are cut where those are judged.
+    # Tensors of new objects are cut where those are validated.
     without_tensor = index.missing(accepted).height if tensors.made_ahead else 0
     predictable = index.not_failed(accepted)
     work.append(("image_tensors", None, "accepted, without tensor", without_tensor))
-    for predictor in models.predictors([CLASSIFICATIONS, CLIP_EMBEDDINGS]):
+    for predictor in models.predictors(STAGE_NAMES):
         done = lake.table(predictor.asset).scan(day, day)
         done = done.select("image_id", "sha256", "model_digest", "preprocess_digest")
         missing = missing_predictions(

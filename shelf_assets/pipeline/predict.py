@@ -11,13 +11,13 @@ import polars as pl
 
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, missing_predictions
-from shelf_assets.lake.schemas import TABLES
 from shelf_assets.lake.tensor_store import TensorDay
 from shelf_assets.observe.meter import Meter
 from shelf_assets.observe.progress import Progress
-from shelf_assets.pipeline.models import PredictionModels, Predictor
+from shelf_assets.pipeline.models import PredictionModels
 from shelf_assets.pipeline.photo_reader import PhotoReader
 from shelf_assets.pipeline.pixels import pixels_of_day
+from shelf_assets.pipeline.stage import Predictor, shared_batch_images
 from shelf_assets.pipeline.tensors import Tensors
 from shelf_assets.vision.engine import StageTimer, Task, batched, run_tasks
 
@@ -55,7 +55,7 @@ class Predict:
             wanted = photos.join(pl.concat([each.missing for each in due]), on=["image_id", "sha256"], how="semi")
             progress = Progress(f"predictions {day}", wanted.height, log)
             # One batch size for all: a photo is read and decoded once, however many models it misses.
-            batch_images = min(each.predictor.batch_images for each in due)
+            batch_images = shared_batch_images([each.predictor for each in due])
             pixels = pixels_of_day(self.reader, self.tensors, tensors, index, wanted, timer)
             with ExitStack() as opened:
                 for each in due:
@@ -84,8 +84,13 @@ class ModelPass:
         self.missing = missing_predictions(
             photos, existing.collect(), predictor.spec.model_digest, predictor.preprocess_digest
         )
-        self.meter = Meter(predictor.asset, model_id=predictor.spec.model_id, others_cpu_seconds=timer.cpu_seconds)
-        self.commit = self.table.commit(TABLES[predictor.asset].empty())
+        self.meter = Meter(
+            predictor.asset,
+            model_id=predictor.spec.model_id,
+            others_cpu_seconds=timer.cpu_seconds,
+            is_single_threaded=predictor.is_single_threaded,
+        )
+        self.commit = self.table.commit(self.table.spec.empty())
 
     def task(self) -> Task:
         self.meter.device = self.predictor.device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-STAGES = ("raw_images", "image_tensors", "classifications", "clip_embeddings")
+from shelf_assets.registry import STAGE_NAMES
 
 
 class PipelineSettings(BaseModel):
@@ -24,13 +24,18 @@ class PipelineSettings(BaseModel):
         description="Predictions held before they are committed; a killed run loses at most these.",
     )
     eur_per_hour: dict[str, float] = Field(
-        dict.fromkeys(STAGES, 0.05),
-        description="Price of one hour of each stage's machine, as JSON. 0.05: two shared cores on demand; a T4 pod is about 0.50.",
+        {},
+        description=(
+            "Prices of one hour of stages' machines, by stage, as JSON. A stage that is not named has its declared price, "
+            "0.05: two shared cores on demand; a T4 pod is about 0.50."
+        ),
     )
 
     @field_validator("eur_per_hour")
     @classmethod
-    def _every_stage_has_a_price(cls, prices: dict[str, float]) -> dict[str, float]:
-        if set(prices) != set(STAGES) or min(prices.values()) < 0:
-            raise ValueError(f"must give a price of 0 or more for each of {', '.join(STAGES)}")
+    def _known_stages_at_sane_prices(cls, prices: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted(set(prices) - set(STAGE_NAMES)):
+            raise ValueError(f"there is no stage {', '.join(unknown)}; there are {', '.join(STAGE_NAMES)}")
+        if min(prices.values(), default=0) < 0:
+            raise ValueError("a price must be 0 or more")
         return prices

@@ -32,6 +32,10 @@ log = logging.getLogger(__name__)
 # A quarter of the coarse classes. Three draws, because the choice of 11 classes changes the score more than any parameter.
 _HELD_OUT_CLASSES = 11
 _HELD_OUT_DRAWS = 3
+_BUILT_ON = (
+    "the features of EfficientNet-Lite0 and the vectors of all-MiniLM-L6-v2 that it was fitted to: "
+    "see embedded.json for their terms"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     projection = _store(fit(sources, words, recipe), options.out)
     card = {
         "sha256": file_digest(options.out / PROJECTION),
+        "license": "Apache-2.0",
+        "built_on": _BUILT_ON,
         "command": (
             "python -m shelf_assets.training.clip_projection --grocery GroceryStoreDataset "
             f"{'--drawn DrawnProducts ' if options.drawn else ''}--seed {options.seed}"

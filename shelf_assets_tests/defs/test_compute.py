@@ -42,14 +42,14 @@ def test_predictions_get_one_gpu_and_the_cores_that_feed_it() -> None:
     assert "cpu" not in container.resources.limits, "a CPU limit throttles the threads that feed the GPU"
 
 
-def test_predictions_land_on_gpu_nodes_and_on_none_else() -> None:
+def test_predictions_are_scheduled_on_gpu_nodes_only() -> None:
     pod, _ = pod_of(predictions)
     (toleration,) = pod.tolerations
     assert (toleration.key, toleration.operator, toleration.effect) == ("nvidia.com/gpu", "Exists", "NoSchedule")
     assert pod.node_selector == {"nvidia.com/gpu.present": "true"}
 
 
-def test_shared_memory_of_predictions_is_mounted_and_counts_within_the_memory_limit() -> None:
+def test_shared_memory_is_mounted_within_the_memory_limit() -> None:
     pod, container = pod_of(predictions)
     mount = next(each for each in container.volume_mounts if each.mount_path == "/dev/shm")
     volume = next(each for each in pod.volumes if each.name == mount.name)
@@ -61,7 +61,7 @@ def test_predictions_wait_for_a_gpu_in_the_pool() -> None:
     assert predictions.op.pool == POOL_GPU
 
 
-def test_a_spot_node_leaves_time_to_commit_a_chunk() -> None:
+def test_termination_grace_period_allows_a_chunk_commit() -> None:
     pod, _ = pod_of(predictions)
     assert pod.termination_grace_period_seconds == 120
 
@@ -74,7 +74,7 @@ def test_decoders_get_cores_and_bounded_memory_and_no_gpu(asset: dg.AssetsDefini
     assert not pod.tolerations and not pod.node_selector, "a decoder must not occupy a GPU node"
 
 
-def test_the_tags_reach_the_pod_and_not_the_container_alone() -> None:
+def test_op_tags_reach_the_pod_and_its_container() -> None:
     """A shape under a key that dagster-k8s does not know would be no shape at all, without a word."""
     plain = step_job({}).spec.template.spec
     assert plain.node_selector is None and not plain.containers[0].resources.requests
@@ -83,14 +83,14 @@ def test_the_tags_reach_the_pod_and_not_the_container_alone() -> None:
 
 
 @pytest.mark.parametrize("part", ["container_config", "pod_spec_config"])
-def test_a_misspelt_key_is_refused(part: str) -> None:
+def test_misspelt_compute_key_is_refused(part: str) -> None:
     shape = GPU_POD["dagster-k8s/config"]
     wrong = shape | {part: shape[part] | {"tolerations_": []}}
     with pytest.raises(Exception, match=r"Unexpected keys in model class V1.*tolerations_"):
         step_job({"dagster-k8s/config": json.dumps(wrong)})
 
 
-def test_an_unknown_part_is_refused() -> None:
+def test_unknown_compute_stage_is_refused() -> None:
     with pytest.raises(dg.DagsterInvalidConfigError, match="pod_config"):
         step_job({"dagster-k8s/config": json.dumps({"pod_config": {}})})
 

@@ -1,7 +1,7 @@
 """The code location as Dagster sees it: it loads, and every change of the graph shows in review.
 
 After a wanted change write the snapshot again, and let it be reviewed with the change:
-SHELF_TEST_UPDATE_SNAPSHOTS=1 pytest shelf_assets_tests/test_definitions.py
+SHELF_TEST_UPDATE_SNAPSHOTS=1 pytest shelf_assets_tests/defs/test_definitions.py
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     return built_graph(tmp_path_factory.mktemp("graph"))
 
 
-def test_the_code_location_loads(graph: Graph) -> None:
+def test_code_location_loads(graph: Graph) -> None:
     dg.Definitions.validate_loadable(graph.defs)
 
 
-def test_the_graph_is_the_one_that_was_reviewed(graph: Graph) -> None:
+def test_asset_graph_equals_the_reviewed_graph(graph: Graph) -> None:
     found = json.dumps(graph_snapshot(graph), indent=1, ensure_ascii=False) + "\n"
     if os.environ.get("SHELF_TEST_UPDATE_SNAPSHOTS"):
         SNAPSHOT.write_text(found)
@@ -49,14 +49,14 @@ def test_the_graph_is_the_one_that_was_reviewed(graph: Graph) -> None:
 @pytest.mark.parametrize(
     ("executor", "expected"), [("in_process", "in_process"), ("multiprocess", "multiprocess"), ("k8s", "k8s")]
 )
-def test_the_executor_follows_the_setting(executor: str, expected: str, graph: Graph) -> None:
+def test_executor_follows_the_setting(executor: str, expected: str, graph: Graph) -> None:
     from shelf_assets.defs.executor import build_executor
 
     settings = load_settings(dagster__executor=executor, models__set="embedded", lake__url="s3://photos")
     assert build_executor(settings.dagster, no_work).name == expected
 
 
-def test_steps_at_once_are_bounded(graph: Graph) -> None:
+def test_concurrent_steps_are_bounded(graph: Graph) -> None:
     """Without a bound the multiprocess executor starts one process per core of the node, each with its own model."""
     from shelf_assets.defs.executor import build_executor
 
@@ -72,12 +72,12 @@ def test_the_cluster_image_reaches_the_step_pods(graph: Graph) -> None:
     assert schema.resolve_config({}).value["config"]["job_image"] == image
 
 
-def test_nothing_falls_back_in_silence_on_a_cluster() -> None:
+def test_k8s_executor_refuses_auto_models() -> None:
     with pytest.raises(SettingsError, match="SHELF_MODELS_SET"):
         load_settings(dagster__executor="k8s")
 
 
-def test_every_blocking_check_sees_its_own_day(graph: Graph) -> None:
+def test_every_blocking_check_is_partitioned_by_day(graph: Graph) -> None:
     """An unpartitioned check of ours would judge the newest day when an old one is run again."""
     ours = [key for key in graph.assets.asset_check_keys if graph.assets.get(key.asset_key).group_name != "marts"]
     assert ours

@@ -39,7 +39,7 @@ def run_talkative_job() -> None:
 
 @pytest.mark.s3
 @pytest.mark.slow
-def test_what_a_step_printed_is_lost_with_its_machine(s3_lake: LakeUnderTest) -> None:
+def test_step_output_is_stored_in_the_lake(s3_lake: LakeUnderTest) -> None:
     program = f"import {__name__} as it; it.run_talkative_job()"
     command = [sys.executable, "-c", program]
     ran = subprocess.run(command, env=s3_lake.environment, cwd=repo_root, capture_output=True, text=True, check=False)
@@ -53,6 +53,6 @@ def test_what_a_step_printed_is_lost_with_its_machine(s3_lake: LakeUnderTest) ->
     assert not list((s3_lake.settings.dagster.home / "storage").rglob("*.out"))
 
 
-def test_an_instance_of_one_s_own_is_overwritten(tmp_path: Path) -> None:
+def test_existing_dagster_home_is_left_untouched(tmp_path: Path) -> None:
     assert ensure_instance(load_settings({"DAGSTER_HOME": str(tmp_path)})) == tmp_path
     assert not (tmp_path / "dagster.yaml").exists()

@@ -1,4 +1,4 @@
-"""The contact sheet: a person looks at it, so it must open, stand upright, stay small and say what is wrong."""
+"""The contact sheet: it opens, shows its pictures upright, stays small, and names what is wrong with a photo."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _UNREADABLE = {
 
 
 @pytest.mark.parametrize("data", _UNREADABLE.values(), ids=_UNREADABLE.keys())
-def test_what_cannot_be_read_is_a_grey_tile_with_words_not_an_error(tmp_path: Path, data: bytes) -> None:
+def test_unreadable_photo_becomes_a_grey_tile_with_a_reason(tmp_path: Path, data: bytes) -> None:
     sheet = _open(contact_sheet([SheetPhoto(data)], tmp_path / "s.png", "t", columns=1))
     tile = np.asarray(sheet)[92:248, 32:240].astype(int)
     assert _near(tile[10, 10], (222, 221, 218))
@@ -99,7 +99,7 @@ def test_a_picture_of_any_mode_is_shown(tmp_path: Path, mode: str) -> None:
     assert sheet.getpixel((136, 92 + 150)) > sheet.getpixel((136, 92 + 8)) + 100
 
 
-def test_see_through_parts_are_white_not_black(tmp_path: Path) -> None:
+def test_transparent_parts_are_drawn_white(tmp_path: Path) -> None:
     clear = Image.new("RGBA", (208, 156), (0, 0, 0, 0))
     sheet = _open(contact_sheet([SheetPhoto(clear)], tmp_path / "s.png", "t", columns=1))
     assert _near(sheet.getpixel((136, 170)), (255, 255, 255))
@@ -115,11 +115,11 @@ def test_long_text_stays_inside_its_tile_and_the_page(tmp_path: Path) -> None:
     assert gap < 12 and edges < 12
 
 
-def test_no_photos_still_make_a_page(tmp_path: Path) -> None:
+def test_page_without_photos_is_drawn(tmp_path: Path) -> None:
     assert _open(contact_sheet([], tmp_path / "s.png", "nothing today")).width == 1402
 
 
-def test_no_columns_are_refused(tmp_path: Path) -> None:
+def test_zero_columns_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one column, not 0"):
         contact_sheet([], tmp_path / "s.png", "t", columns=0)
 
@@ -130,7 +130,7 @@ def test_shortened_text_ends_in_an_ellipsis_and_fits() -> None:
     assert cut.endswith("…") and text_width_px(cut, 14) <= 90 and cut.startswith("a label")
 
 
-def test_signs_that_the_font_lacks_are_not_drawn_as_boxes() -> None:
+def test_characters_missing_in_the_font_are_not_drawn_as_boxes() -> None:
     def drawn(text: str) -> Image.Image:
         picture = Image.new("RGB", (80, 80), (255, 255, 255))
         write(ImageDraw.Draw(picture), (10, 40), text, 40, (0, 0, 0), anchor="lm")

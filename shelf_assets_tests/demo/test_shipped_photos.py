@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from shelf_assets.build import open_lake
-from shelf_assets.demo.run import land_shipped
+from shelf_assets.demo.landing import land_shipped
 from shelf_assets.demo.shipped_photos import shipped_photos, shipped_photos_of
 from shelf_assets.photos.settings import PhotoSettings
 from shelf_assets.settings import Settings

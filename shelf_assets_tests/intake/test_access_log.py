@@ -28,7 +28,7 @@ def value(api: RunningApi, name: str, **labels: str) -> float:
     return samples(api).get((name, tuple(sorted(labels.items()))), 0.0)
 
 
-def test_a_refusal_is_not_counted_by_its_reason(start_api: StartApi) -> None:
+def test_refusals_are_counted_by_reason(start_api: StartApi) -> None:
     api = start_api({"SHELF_PHOTOS_MAX_BYTES": "100000"})
     token = api.token()
     with api.client(token) as client:
@@ -60,7 +60,7 @@ def test_a_refusal_is_not_counted_by_its_reason(start_api: StartApi) -> None:
     assert not all_labels & {"unknown", "/an/address", "BREW", "nothing"}
 
 
-def test_the_log_tells_of_somebody(start_api: StartApi) -> None:
+def test_log_contains_no_personal_data(start_api: StartApi) -> None:
     api = start_api({"SHELF_HTTP_TRUSTED_PROXIES": "127.0.0.1"})
     token = api.token("acme-of-springfield")
     _, key_id, secret = token.split("_", 2)
@@ -90,14 +90,14 @@ def test_the_log_tells_of_somebody(start_api: StartApi) -> None:
 
 
 @pytest.mark.parametrize("request_id", ["", "x" * 65, "a b", "caf\xe9", "{}", "a\tb"])
-def test_a_request_id_may_be_anything(start_api: StartApi, api: RunningApi, request_id: str) -> None:
+def test_invalid_request_id_is_replaced(start_api: StartApi, api: RunningApi, request_id: str) -> None:
     given = httpx.get(f"{api.url}/healthz", headers={"X-Request-ID": request_id.encode("latin-1")}, timeout=60)
     assert given.status_code == 200
     assert re.fullmatch(r"[0-9a-f]{16}", given.headers["X-Request-ID"])
     assert "café" not in api.log_text
 
 
-def test_a_sender_says_itself_where_it_is(start_api: StartApi) -> None:
+def test_forwarded_address_counts_only_from_a_trusted_proxy(start_api: StartApi) -> None:
     """X-Forwarded-For evades the limit of an address only if a trusted proxy sends it."""
 
     def answers(api: RunningApi) -> list[int]:

@@ -27,7 +27,7 @@ def small_api(tmp_path_factory: pytest.TempPathFactory):
         yield opened
 
 
-def test_a_body_is_read_that_announces_too_much(small_api: RunningApi) -> None:
+def test_too_large_content_length_is_refused_before_the_body(small_api: RunningApi) -> None:
     with connected(small_api.url) as raw:
         raw.send(head(small_api.token(), Content_Length="30000000"))
         answer = raw.answer()  # before any byte of the body was sent
@@ -35,14 +35,14 @@ def test_a_body_is_read_that_announces_too_much(small_api: RunningApi) -> None:
         assert raw.is_closed()
 
 
-def test_a_body_is_asked_for_that_announces_too_much(small_api: RunningApi) -> None:
+def test_expect_continue_with_too_large_body_is_refused(small_api: RunningApi) -> None:
     with connected(small_api.url) as raw:
         raw.send(head(small_api.token(), Content_Length="30000000", Expect="100-continue"))
         assert raw.socket.recv(12) == b"HTTP/1.1 413"
 
 
 @pytest.mark.parametrize("size_bytes", [100_001, 5_000_000])
-def test_a_body_over_the_limit_is_not_told_why(small_api: RunningApi, size_bytes: int) -> None:
+def test_sender_of_a_too_large_body_receives_the_refusal(small_api: RunningApi, size_bytes: int) -> None:
     """The client reads only after it has sent the whole body: the answer must not be lost with the connection."""
     with connected(small_api.url) as raw:
         raw.send(head(small_api.token(), Content_Length=str(size_bytes)))
@@ -50,7 +50,7 @@ def test_a_body_over_the_limit_is_not_told_why(small_api: RunningApi, size_bytes
         assert raw.answer().status == 413
 
 
-def test_a_chunked_body_is_read_beyond_the_limit(small_api: RunningApi) -> None:
+def test_chunked_body_beyond_the_limit_is_refused(small_api: RunningApi) -> None:
     with connected(small_api.url) as raw:
         raw.send(head(small_api.token(), Transfer_Encoding="chunked"))
         chunk = b"%x\r\n%b\r\n" % (20_000, bytes(20_000))
@@ -65,7 +65,7 @@ def test_a_chunked_body_is_read_beyond_the_limit(small_api: RunningApi) -> None:
         assert raw.is_closed()
 
 
-def test_a_form_is_a_way_around_the_limit(small_api: RunningApi) -> None:
+def test_form_body_is_held_to_the_size_limit(small_api: RunningApi) -> None:
     with small_api.client(small_api.token()) as client:
         headers = {"Content-Type": "multipart/form-data; boundary=b"}
         for body in (
@@ -81,7 +81,7 @@ def test_a_form_is_a_way_around_the_limit(small_api: RunningApi) -> None:
         assert (fits.status_code, fits.json()["reason"]) == (415, "not_an_image")
 
 
-def test_a_sender_who_falls_silent_is_waited_for(small_api: RunningApi) -> None:
+def test_silent_sender_is_timed_out(small_api: RunningApi) -> None:
     token = small_api.token()
     with connected(small_api.url) as raw, small_api.client(token) as other:
         raw.send(head(token, Content_Length="5000") + b"\xff\xd8\xff")
@@ -93,7 +93,7 @@ def test_a_sender_who_falls_silent_is_waited_for(small_api: RunningApi) -> None:
         assert raw.is_closed()
 
 
-def test_a_sender_who_dribbles_is_waited_for_and_others_are_not_served(small_api: RunningApi) -> None:
+def test_slow_sender_is_timed_out_while_others_are_served(small_api: RunningApi) -> None:
     token = small_api.token()
     with connected(small_api.url) as raw, small_api.client(token) as other:
         raw.send(head(token, Content_Length="5000"))
@@ -114,7 +114,7 @@ def test_a_sender_who_dribbles_is_waited_for_and_others_are_not_served(small_api
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /v1/images HTTP/1.1\r\nHost: d"])
-def test_a_head_that_never_ends_is_waited_for(small_api: RunningApi, sent: bytes) -> None:
+def test_unfinished_head_is_timed_out(small_api: RunningApi, sent: bytes) -> None:
     with connected(small_api.url) as raw:
         began = time.monotonic()
         raw.send(sent)
@@ -123,7 +123,7 @@ def test_a_head_that_never_ends_is_waited_for(small_api: RunningApi, sent: bytes
         assert time.monotonic() - began > 1
 
 
-def test_a_head_that_dribbles_is_waited_for(small_api: RunningApi) -> None:
+def test_slow_head_is_timed_out(small_api: RunningApi) -> None:
     with connected(small_api.url) as raw:
         raw.send(b"POST /v1/images HTTP/1.1\r\n")
         began = time.monotonic()
@@ -140,7 +140,7 @@ def test_a_head_that_dribbles_is_waited_for(small_api: RunningApi) -> None:
         assert time.monotonic() - began < 30
 
 
-def test_a_head_may_be_of_any_size(small_api: RunningApi) -> None:
+def test_oversized_head_is_refused(small_api: RunningApi) -> None:
     with connected(small_api.url) as raw:
         try:
             raw.send(b"GET /healthz HTTP/1.1\r\nHost: d\r\nX-Long: " + b"x" * 100_000)
@@ -151,7 +151,7 @@ def test_a_head_may_be_of_any_size(small_api: RunningApi) -> None:
     assert httpx.get(f"{small_api.url}/healthz", timeout=60).status_code == 200
 
 
-def test_a_sender_who_hangs_up_leaves_something_behind(small_api: RunningApi) -> None:
+def test_aborted_upload_leaves_no_object(small_api: RunningApi) -> None:
     before = small_api.photo_keys
     with connected(small_api.url) as raw:
         raw.send(head(small_api.token(), Content_Length="5000") + photo()[:1000])
@@ -164,7 +164,7 @@ def test_a_sender_who_hangs_up_leaves_something_behind(small_api: RunningApi) ->
     assert small_api.photo_keys == before
 
 
-def test_more_uploads_are_held_than_there_are_places(start_api: StartApi) -> None:
+def test_uploads_beyond_the_concurrency_limit_are_refused(start_api: StartApi) -> None:
     api = start_api({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "2", "SHELF_HTTP_SILENCE_SECONDS": "50"})
     token = api.token()
     with connected(api.url) as one, connected(api.url) as two, api.client(token) as client:
@@ -183,7 +183,7 @@ def test_more_uploads_are_held_than_there_are_places(start_api: StartApi) -> Non
         assert client.post("/v1/images", content=photo(mark=15)).status_code in (200, 201)
 
 
-def test_one_owner_takes_all_the_places(start_api: StartApi) -> None:
+def test_one_owner_cannot_take_all_upload_slots(start_api: StartApi) -> None:
     api = start_api({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "4", "SHELF_HTTP_SILENCE_SECONDS": "50"})
     greedy, other = api.token("greedy"), api.token("other")
     with ExitStack() as stack:
@@ -200,7 +200,7 @@ def test_one_owner_takes_all_the_places(start_api: StartApi) -> None:
             assert client.post("/v1/images", content=photo(mark=32)).status_code == 201
 
 
-def test_a_photo_past_the_limit_of_pixels_is_decoded_again_and_again(api: RunningApi) -> None:
+def test_photo_beyond_the_pixel_limit_is_decoded_once(api: RunningApi) -> None:
     with api.client(api.token("decoded", pixels=f"{64 * 48 - 1}/hour")) as client:
         first = client.post("/v1/images", content=photo(mark=33)).json()
         again = client.post("/v1/images", content=photo(mark=33)).json()
@@ -209,7 +209,7 @@ def test_a_photo_past_the_limit_of_pixels_is_decoded_again_and_again(api: Runnin
     assert "this alone asks for" not in again["detail"], "it was not read: nothing is left"
 
 
-def test_a_key_sends_more_than_its_limits(api: RunningApi) -> None:
+def test_key_beyond_its_limits_is_refused(api: RunningApi) -> None:
     def second(ask, **limits: str) -> httpx.Response:
         with api.client(api.token("limited", **limits)) as client:
             assert ask(client, 20).status_code in (200, 201)
@@ -230,20 +230,20 @@ def test_a_key_sends_more_than_its_limits(api: RunningApi) -> None:
         assert what in refused.json()["detail"]
 
 
-def test_a_body_without_a_length_passes_the_limit_of_bytes(api: RunningApi) -> None:
+def test_body_without_length_is_held_to_the_byte_limit(api: RunningApi) -> None:
     with api.client(api.token("chunky", bytes_="1000/hour")) as client:
         refused = client.post("/v1/images", content=iter([photo(mark=22)]))
         assert (refused.status_code, refused.json()["reason"]) == (429, "over_quota")
 
 
-def test_refused_bodies_cost_nothing(small_api: RunningApi) -> None:
+def test_refused_bodies_consume_the_byte_limit(small_api: RunningApi) -> None:
     """Refused bodies count against the limit of bytes as well."""
     with small_api.client(small_api.token("greedy", bytes_="450000/hour")) as client:
         answers = [client.post("/v1/images", content=iter([bytes(100_001)])).status_code for _ in range(8)]
     assert answers[0] == 413 and answers[-1] == 429
 
 
-def test_keys_are_guessed_at_any_rate(start_api: StartApi) -> None:
+def test_guessing_keys_is_rate_limited(start_api: StartApi) -> None:
     api = start_api({"SHELF_HTTP_ADDRESS_REQUESTS": "5/hour"})
     guesses = [httpx.get(f"{api.url}/v1/images/a", headers={"X-API-Key": f"guess{n}"}, timeout=60) for n in range(7)]
     assert [guess.status_code for guess in guesses] == [401] * 5 + [429] * 2
@@ -251,7 +251,7 @@ def test_keys_are_guessed_at_any_rate(start_api: StartApi) -> None:
 
 
 @pytest.mark.slow
-def test_bodies_fill_the_memory_or_stay_in_it(start_api: StartApi) -> None:
+def test_concurrent_bodies_use_bounded_memory(start_api: StartApi) -> None:
     """Many concurrent bodies of the largest size: no more are held than the limit of concurrency, and none afterwards."""
     api = start_api({"SHELF_INTAKE_UPLOADS_IN_FLIGHT": "4", "SHELF_PHOTOS_DECODERS": "1"})
     body = b"\xff\xd8" + bytes(24_900_000)

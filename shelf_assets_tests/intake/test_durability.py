@@ -36,7 +36,7 @@ def wait_for_end(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-def test_an_acknowledged_photo_is_lost_with_the_server(start_api: StartApi, place: Place) -> None:
+def test_acknowledged_photo_survives_a_killed_server(start_api: StartApi, place: Place) -> None:
     """The server is killed under load, three times over the same lake."""
     acknowledged: dict[int, str] = {}
     for life in range(3):
@@ -99,7 +99,7 @@ def far_place(s3_server: S3Server, faults: Faults, tmp_path: Path) -> Iterator[P
 
 @pytest.mark.s3
 @pytest.mark.parametrize("fault", ["reset", "server_error", "slow_down"])
-def test_a_photo_is_answered_for_that_the_store_did_not_take(
+def test_photo_that_was_not_stored_is_not_acknowledged(
     start_api: StartApi, far_place: Place, faults: Faults, fault: str
 ) -> None:
     api = start_api(place=far_place)
@@ -134,7 +134,7 @@ def test_a_photo_is_answered_for_that_the_store_did_not_take(
 
 @pytest.mark.s3
 @pytest.mark.parametrize("fault", ["reset", "lost_answer"])
-def test_a_store_that_fails_halfway_leaves_half_a_photo(
+def test_retry_after_a_store_failure_completes_the_photo(
     start_api: StartApi, far_place: Place, faults: Faults, fault: str
 ) -> None:
     """The claim is stored, the photo is not: the next try stores the photo under the same image_id."""
@@ -154,7 +154,7 @@ def test_a_store_that_fails_halfway_leaves_half_a_photo(
 
 @pytest.mark.s3
 @pytest.mark.slow
-def test_a_store_that_hangs_hangs_the_door(start_api: StartApi, far_place: Place, faults: Faults) -> None:
+def test_hanging_store_gives_503_in_time(start_api: StartApi, far_place: Place, faults: Faults) -> None:
     api = start_api(place=far_place)
     with api.client(api.token()) as client:
         client.post("/v1/images", content=photo(mark=4))
@@ -166,7 +166,7 @@ def test_a_store_that_hangs_hangs_the_door(start_api: StartApi, far_place: Place
         assert client.get("/healthz").status_code == 200
 
 
-def test_a_disk_that_takes_nothing_is_answered_for(start_api: StartApi, tmp_path: Path) -> None:
+def test_photo_is_not_acknowledged_when_the_disk_refuses_writes(start_api: StartApi, tmp_path: Path) -> None:
     place = on_disk(tmp_path)
     api = start_api(place=place)
     with api.client(api.token()) as client:
@@ -183,7 +183,7 @@ def test_a_disk_that_takes_nothing_is_answered_for(start_api: StartApi, tmp_path
         assert api.photo_keys == before
 
 
-def test_a_server_that_stops_drops_what_it_was_taking(start_api: StartApi, place: Place) -> None:
+def test_stopping_server_finishes_running_uploads(start_api: StartApi, place: Place) -> None:
     api = start_api(place=place)
     token = api.token()
     processes = api.processes
@@ -217,7 +217,7 @@ def test_a_server_that_stops_drops_what_it_was_taking(start_api: StartApi, place
     assert not [line for line in api.log_lines if line["level"] == "error"]
 
 
-def test_a_sender_keeps_a_server_from_stopping(start_api: StartApi) -> None:
+def test_silent_sender_cannot_keep_a_server_from_stopping(start_api: StartApi) -> None:
     api = start_api({"SHELF_HTTP_DRAIN_SECONDS": "1"})
     processes = api.processes
     with connected(api.url) as raw:
@@ -228,7 +228,7 @@ def test_a_sender_keeps_a_server_from_stopping(start_api: StartApi) -> None:
     assert api.photo_keys == []
 
 
-def test_a_killed_decoder_is_missed(start_api: StartApi) -> None:
+def test_killed_decoder_is_replaced(start_api: StartApi) -> None:
     api = start_api({"SHELF_PHOTOS_DECODERS": "2"})
     with api.client(api.token()) as client:
         for mark in range(3):

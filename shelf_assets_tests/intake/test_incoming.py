@@ -51,7 +51,7 @@ def upload(uploads: UploadStore, data: bytes, owner: str | None = OWNER, image_i
 
 
 def validate(uploads: UploadStore, image_id: str, sanitizer: ImageSanitizer | None = None) -> Outcome:
-    sanitizer = sanitizer or InProcessSanitizer(sanitizer_options(load_settings().photos))
+    sanitizer = sanitizer or InProcessSanitizer(sanitizer_options(load_settings({}).photos))
     return asyncio.run(validate_incoming(uploads, sanitizer, f"{INCOMING}/{image_id}", MAX_BYTES))
 
 
@@ -71,7 +71,7 @@ def keys(uploads: UploadStore, prefix: str) -> list[str]:
     return [stored.key for stored in uploads.object_writer.store.list(f"{prefix}/")]
 
 
-def test_an_upload_is_kept_as_it_came_or_under_another_name(uploads: UploadStore) -> None:
+def test_accepted_upload_is_sanitized_under_its_own_name(uploads: UploadStore) -> None:
     image_id = upload(uploads, from_a_camera())
     assert validate(uploads, image_id) == Outcome("accepted", image_id, image_id)
     kept = photo_in(uploads, image_id)
@@ -80,7 +80,7 @@ def test_an_upload_is_kept_as_it_came_or_under_another_name(uploads: UploadStore
     assert not keys(uploads, INCOMING) and not keys(uploads, QUARANTINE)
 
 
-def test_a_refused_upload_is_lost_or_its_original_stays(uploads: UploadStore) -> None:
+def test_refused_upload_moves_to_quarantine(uploads: UploadStore) -> None:
     image_id = upload(uploads, b"MZ" + from_a_camera())
     assert validate(uploads, image_id) == Outcome("refused", image_id, reason="not_an_image")
     kept = quarantined(uploads, image_id)
@@ -90,7 +90,7 @@ def test_a_refused_upload_is_lost_or_its_original_stays(uploads: UploadStore) ->
 
 
 @pytest.mark.parametrize("owner", [None, "", "Jane Doe", OWNER.upper()])
-def test_an_object_that_no_form_put_becomes_a_photo(uploads: UploadStore, owner: str | None) -> None:
+def test_upload_without_owner_is_refused(uploads: UploadStore, owner: str | None) -> None:
     image_id = upload(uploads, from_a_camera(), owner)
     assert validate(uploads, image_id) == Outcome("refused", image_id, reason="no_owner")
     assert quarantined(uploads, image_id).metadata["reason"] == "no_owner"
@@ -98,9 +98,7 @@ def test_an_object_that_no_form_put_becomes_a_photo(uploads: UploadStore, owner:
     assert not keys(uploads, IMAGES)
 
 
-def test_an_upload_that_no_form_takes_is_read_into_memory(
-    uploads: UploadStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_oversized_upload_is_refused_unread(uploads: UploadStore, monkeypatch: pytest.MonkeyPatch) -> None:
     image_id = upload(uploads, b"\xff\xd8\xff" + bytes(MAX_BYTES))
     read: list[str] = []
     find = ObjectWriter.find
@@ -110,7 +108,7 @@ def test_an_upload_that_no_form_takes_is_read_into_memory(
     assert quarantined(uploads, image_id).data == b""
 
 
-def test_a_repeated_event_makes_something_new(uploads: UploadStore) -> None:
+def test_repeated_event_changes_no_object(uploads: UploadStore) -> None:
     good, bad = upload(uploads, from_a_camera()), upload(uploads, b"text")
     validate(uploads, good), validate(uploads, bad)
     before = {stored.key: stored.etag for stored in uploads.object_writer.store.list("")}
@@ -119,7 +117,7 @@ def test_a_repeated_event_makes_something_new(uploads: UploadStore) -> None:
     assert {stored.key: stored.etag for stored in uploads.object_writer.store.list("")} == before
 
 
-def test_an_event_of_nothing_is_taken_for_judged(uploads: UploadStore) -> None:
+def test_event_of_a_missing_upload_is_reported_as_gone(uploads: UploadStore) -> None:
     image_id = new_image_id(datetime.now(UTC))
     assert validate(uploads, image_id) == Outcome("gone", image_id)
     assert not list(uploads.object_writer.store.list(""))
@@ -130,7 +128,7 @@ class Dies(Exception):
 
 
 @pytest.mark.parametrize("data", [from_a_camera(), b"text"], ids=["good", "bad"])
-def test_the_upload_goes_before_what_was_made_of_it_rests(
+def test_upload_is_deleted_only_after_its_result_is_stored(
     uploads: UploadStore, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> None:
     """The process dies at each write in turn: the upload is kept until its result is durable, and the next event finishes it."""
@@ -162,7 +160,7 @@ def test_the_upload_goes_before_what_was_made_of_it_rests(
     assert len(keys(uploads, IMAGES) + keys(uploads, QUARANTINE)) == 1
 
 
-def test_a_second_upload_by_the_same_form_changes_the_photo(uploads: UploadStore) -> None:
+def test_second_upload_by_a_form_leaves_the_photo_unchanged(uploads: UploadStore) -> None:
     image_id = upload(uploads, from_a_camera("red"))
     validate(uploads, image_id)
     before = photo_in(uploads, image_id)
@@ -172,7 +170,7 @@ def test_a_second_upload_by_the_same_form_changes_the_photo(uploads: UploadStore
     assert not keys(uploads, INCOMING)
 
 
-def test_who_sent_a_bad_photo_cannot_send_a_good_one(uploads: UploadStore) -> None:
+def test_good_photo_is_accepted_after_a_refused_one(uploads: UploadStore) -> None:
     image_id = upload(uploads, b"text")
     validate(uploads, image_id)
     upload(uploads, from_a_camera(), image_id=image_id)
@@ -180,7 +178,7 @@ def test_who_sent_a_bad_photo_cannot_send_a_good_one(uploads: UploadStore) -> No
     assert photo_in(uploads, image_id).metadata["camera"] == "CanaryWorks Model 7"
 
 
-def test_the_same_bytes_become_two_photos(uploads: UploadStore) -> None:
+def test_same_form_bytes_of_one_owner_are_one_photo(uploads: UploadStore) -> None:
     first, second, strangers = (
         upload(uploads, from_a_camera()),
         upload(uploads, from_a_camera()),
@@ -195,7 +193,7 @@ def test_the_same_bytes_become_two_photos(uploads: UploadStore) -> None:
     assert not keys(uploads, INCOMING)
 
 
-def test_a_form_makes_two_photos_when_its_first_upload_was_a_known_one(uploads: UploadStore) -> None:
+def test_form_of_a_duplicate_makes_no_second_photo(uploads: UploadStore) -> None:
     """A second photo would be stored under the form's image_id, which refers to the first photo: it could not be erased."""
     first, second = upload(uploads, from_a_camera("red")), upload(uploads, from_a_camera("red"))
     validate(uploads, first), validate(uploads, second)
@@ -213,10 +211,10 @@ class Meanwhile:
 
     async def sanitize(self, data: bytes) -> SanitizedPhoto | Refusal:
         self._happens()
-        return await InProcessSanitizer(sanitizer_options(load_settings().photos)).sanitize(data)
+        return await InProcessSanitizer(sanitizer_options(load_settings({}).photos)).sanitize(data)
 
 
-def test_an_erasure_that_is_asked_for_while_the_upload_is_judged_misses_its_photo(uploads: UploadStore) -> None:
+def test_erasure_requested_during_validation_reaches_the_photo(uploads: UploadStore) -> None:
     first, second, own = (
         upload(uploads, from_a_camera()),
         upload(uploads, from_a_camera()),
@@ -233,7 +231,7 @@ def test_an_erasure_that_is_asked_for_while_the_upload_is_judged_misses_its_phot
     assert (uploads.erasure_of(first), uploads.erasure_of(own)) == (asked_at, asked_at)
 
 
-def test_an_erasure_that_was_asked_for_before_the_judge_died_misses_its_photo(uploads: UploadStore) -> None:
+def test_erasure_requested_before_a_crash_reaches_the_photo(uploads: UploadStore) -> None:
     """The earlier run had recorded whose photo the upload is, and nothing else."""
     first, second = upload(uploads, from_a_camera()), upload(uploads, from_a_camera())
     validate(uploads, first)
@@ -246,7 +244,7 @@ def test_an_erasure_that_was_asked_for_before_the_judge_died_misses_its_photo(up
     assert uploads.erasure_of(first) == asked_at
 
 
-def test_an_erasure_that_is_recorded_after_the_judge_looked_misses_its_photo(uploads: UploadStore) -> None:
+def test_erasure_requested_after_validation_reaches_the_photo(uploads: UploadStore) -> None:
     """The request had looked for the photo's image_id before validation recorded it."""
     first, second = upload(uploads, from_a_camera()), upload(uploads, from_a_camera())
     validate(uploads, first), validate(uploads, second)
@@ -255,7 +253,7 @@ def test_an_erasure_that_is_recorded_after_the_judge_looked_misses_its_photo(upl
     assert uploads.erasure_of(first) == asked_at
 
 
-def test_an_upload_that_came_while_another_was_judged_goes_unread(uploads: UploadStore) -> None:
+def test_upload_replaced_during_validation_is_validated_again(uploads: UploadStore) -> None:
     image_id = upload(uploads, b"text")
     sanitizer = Meanwhile(lambda: upload(uploads, from_a_camera(), image_id=image_id))
     assert validate(uploads, image_id, sanitizer).ending == "refused"
@@ -264,7 +262,7 @@ def test_an_upload_that_came_while_another_was_judged_goes_unread(uploads: Uploa
     assert not keys(uploads, INCOMING)
 
 
-def test_an_erased_photo_comes_back(uploads: UploadStore) -> None:
+def test_erased_photo_is_not_accepted_again(uploads: UploadStore) -> None:
     """Neither a late event nor the same bytes in another form restore it."""
     now = datetime.now(UTC)
     unjudged, first = upload(uploads, from_a_camera("blue")), upload(uploads, from_a_camera())
@@ -280,19 +278,19 @@ def test_an_erased_photo_comes_back(uploads: UploadStore) -> None:
 
 
 @pytest.mark.parametrize("key", ["images/2026/11/24/{}", "incoming/", "incoming/photo.jpg", "incoming/a/{}", "{}", ""])
-def test_an_object_elsewhere_is_judged_and_deleted(disk_lake: LakeUnderTest, key: str) -> None:
+def test_object_outside_incoming_is_ignored(disk_lake: LakeUnderTest, key: str) -> None:
     uploads = UploadStore(disk_lake.lake.objects)
     key = key.format(new_image_id(datetime.now(UTC)))
     if not key.endswith("/") and key:
         uploads.object_writer.put(key, from_a_camera(), {"owner": OWNER})
-    sanitizer = InProcessSanitizer(sanitizer_options(load_settings().photos))
+    sanitizer = InProcessSanitizer(sanitizer_options(load_settings({}).photos))
     assert asyncio.run(validate_incoming(uploads, sanitizer, key, MAX_BYTES)) == Outcome("ignored")
     assert not key or key.endswith("/") or uploads.object_writer.store.exists(key)
 
 
-def test_two_that_judge_one_upload_at_once_spoil_it(uploads: UploadStore) -> None:
+def test_concurrent_validators_accept_one_photo(uploads: UploadStore) -> None:
     image_id = upload(uploads, from_a_camera())
-    sanitizer = InProcessSanitizer(sanitizer_options(load_settings().photos))
+    sanitizer = InProcessSanitizer(sanitizer_options(load_settings({}).photos))
 
     class Slowly:
         """Waits until both have read the upload."""
@@ -310,9 +308,7 @@ def test_two_that_judge_one_upload_at_once_spoil_it(uploads: UploadStore) -> Non
     assert not keys(uploads, INCOMING)
 
 
-def test_one_bad_upload_keeps_all_others_from_being_judged(
-    uploads: UploadStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_upload_does_not_stop_the_others(uploads: UploadStore, monkeypatch: pytest.MonkeyPatch) -> None:
     before, broken, after = (upload(uploads, from_a_camera(colour)) for colour in ("red", "green", "blue"))
     uploads.object_writer.put(f"{INCOMING}/not-ours", from_a_camera(), {})
     accept = UploadStore.accept
@@ -324,7 +320,7 @@ def test_one_bad_upload_keeps_all_others_from_being_judged(
 
     def validate_all() -> dict[str, int]:
         return asyncio.run(
-            validate_all_incoming(uploads, InProcessSanitizer(sanitizer_options(load_settings().photos)), MAX_BYTES)
+            validate_all_incoming(uploads, InProcessSanitizer(sanitizer_options(load_settings({}).photos)), MAX_BYTES)
         )
 
     monkeypatch.setattr(UploadStore, "accept", accept_but_one)
@@ -335,7 +331,7 @@ def test_one_bad_upload_keeps_all_others_from_being_judged(
     assert validate_all() == {"ignored": 1}
 
 
-def test_a_judge_gives_up_when_the_store_was_down_once(
+def test_validation_loop_continues_after_a_store_failure(
     disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uploads = UploadStore(disk_lake.lake.objects)
@@ -353,7 +349,7 @@ def test_a_judge_gives_up_when_the_store_was_down_once(
     async def validate_until_it_is_a_photo() -> None:
         validating = asyncio.create_task(
             validate_incoming_every(
-                0.01, uploads, InProcessSanitizer(sanitizer_options(load_settings().photos)), MAX_BYTES
+                0.01, uploads, InProcessSanitizer(sanitizer_options(load_settings({}).photos)), MAX_BYTES
             )
         )
         async with asyncio.timeout(60):
@@ -367,7 +363,7 @@ def test_a_judge_gives_up_when_the_store_was_down_once(
     assert "SlowDown" in capsys.readouterr().err
 
 
-def test_a_store_that_is_down_ends_an_upload() -> None:
+def test_validation_raises_while_the_store_is_unavailable() -> None:
     impatient = dataclasses.replace(RetryOptions(), tries_again=0)
     config = {
         "endpoint": f"http://127.0.0.1:{refusing_port()}",

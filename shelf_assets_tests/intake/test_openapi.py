@@ -56,7 +56,9 @@ def schema(api: RunningApi) -> Any:
         ("GET", "/metrics"),
     ],
 )
-def test_an_answer_is_not_as_it_says(schema: Any, token: str, method: str, path: str, mode: GenerationMode) -> None:
+def test_every_response_matches_the_schema(
+    schema: Any, token: str, method: str, path: str, mode: GenerationMode
+) -> None:
     """Requests that OpenAPI describes and requests that it does not, with a key that has all scopes."""
     answered = 0
 
@@ -92,7 +94,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
             yield method, path, operation
 
 
-def test_an_answer_has_no_example(document: dict[str, Any]) -> None:
+def test_every_response_has_an_example(document: dict[str, Any]) -> None:
     for method, path, operation in operations(document):
         for status, response in operation["responses"].items():
             assert response["description"], (method, path, status)
@@ -111,7 +113,7 @@ def has_example(content: dict[str, Any], document: dict[str, Any]) -> bool:
     )
 
 
-def test_an_example_of_an_error_is_not_one(document: dict[str, Any]) -> None:
+def test_every_error_example_is_a_valid_problem(document: dict[str, Any]) -> None:
     problem = jsonschema_rs.validator_for(document["components"]["schemas"]["ProblemBody"])
     seen = set()
     for _, _, operation in operations(document):
@@ -125,7 +127,7 @@ def test_an_example_of_an_error_is_not_one(document: dict[str, Any]) -> None:
     assert seen == set(KINDS) - undocumented
 
 
-def test_a_route_asks_for_no_key_or_says_nothing_of_it(document: dict[str, Any], api: RunningApi) -> None:
+def test_every_v1_route_requires_and_documents_a_key(document: dict[str, Any], api: RunningApi) -> None:
     schemes = document["components"]["securitySchemes"]
     assert schemes["bearer"]["scheme"] == "bearer" and schemes["header"]["name"] == "X-API-Key"
     for method, path, operation in operations(document):
@@ -135,7 +137,7 @@ def test_a_route_asks_for_no_key_or_says_nothing_of_it(document: dict[str, Any],
         assert (answer.status_code == 401) == needs_key
 
 
-def test_the_documents_name_no_route_that_is_there(document: dict[str, Any], api: RunningApi, token: str) -> None:
+def test_schema_names_exactly_the_served_routes(document: dict[str, Any], api: RunningApi, token: str) -> None:
     assert set(document["paths"]) == {
         *("/v1/images", "/v1/uploads", "/v1/images/{image_id}"),
         *("/healthz", "/readyz", "/metrics"),

@@ -17,8 +17,9 @@ from shelf_assets.intake.upload_store import (
     photo_key,
     received_at_of,
 )
-from shelf_assets.lake.schemas import CLASSIFICATIONS, RAW_IMAGES
+from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.photos.sanitizer import Refusal
+from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.intake.clients import photo
 from shelf_assets_tests.intake.running_servers import OWNER_HASH_KEY, RunningApi
@@ -62,7 +63,7 @@ def state(client: httpx.Client, image_id: str) -> dict[str, object]:
     return found
 
 
-def test_a_classified_photo_stays_received(api: RunningApi, client: httpx.Client) -> None:
+def test_classified_photo_is_processed(api: RunningApi, client: httpx.Client) -> None:
     image_id = sent(client, 1)
     assert state(client, image_id)["state"] == "received"
     validate_photo(api, image_id)
@@ -74,7 +75,7 @@ def test_a_classified_photo_stays_received(api: RunningApi, client: httpx.Client
     assert datetime.fromisoformat(str(found["received_at"])) == received_at_of(image_id)
 
 
-def test_an_older_label_is_told_than_the_newest(api: RunningApi, client: httpx.Client) -> None:
+def test_newest_label_is_returned(api: RunningApi, client: httpx.Client) -> None:
     image_id = sent(client, 2)
     validate_photo(api, image_id)
     for label, hours in (("carton", 1), ("bottle", 3), ("mug", 2)):
@@ -82,14 +83,14 @@ def test_an_older_label_is_told_than_the_newest(api: RunningApi, client: httpx.C
     assert state(client, image_id)["label"] == "bottle"
 
 
-def test_a_rejected_photo_has_no_reason(api: RunningApi, client: httpx.Client) -> None:
+def test_rejected_photo_has_its_reason(api: RunningApi, client: httpx.Client) -> None:
     image_id = sent(client, 3)
     validate_photo(api, image_id, status="rejected", reason="decode_error", reason_detail="broken")
     found = state(client, image_id)
     assert (found["state"], found["reason"], found["label"]) == ("refused", "decode_error", None)
 
 
-def test_a_duplicate_has_not_the_label_of_its_original(api: RunningApi, client: httpx.Client) -> None:
+def test_duplicate_has_the_label_of_its_original(api: RunningApi, client: httpx.Client) -> None:
     """Two owners send the same bytes; the graph classifies the first photo only."""
     original, copy = sent(client, 4), ""
     with api.client(api.token("umbrella")) as stranger:
@@ -103,7 +104,7 @@ def test_a_duplicate_has_not_the_label_of_its_original(api: RunningApi, client: 
         assert original not in str(found)
 
 
-def test_a_duplicate_of_another_days_photo_has_no_label(api: RunningApi, client: httpx.Client) -> None:
+def test_duplicate_of_another_day_has_the_label_of_its_original(api: RunningApi, client: httpx.Client) -> None:
     copy = sent(client, 5)
     original = new_image_id(received_at_of(copy) - timedelta(days=400))
     validate_photo(api, original, "older")
@@ -112,13 +113,13 @@ def test_a_duplicate_of_another_days_photo_has_no_label(api: RunningApi, client:
     assert state(client, copy)["label"] == "jar"
 
 
-def test_a_duplicate_of_a_landed_photo_breaks_the_door(api: RunningApi, client: httpx.Client) -> None:
+def test_duplicate_of_a_landed_photo_is_received(api: RunningApi, client: httpx.Client) -> None:
     copy = sent(client, 6)
     validate_photo(api, copy, "landed", status="duplicate", duplicate_of="7b0cf4a5-8a39-5b25-a0b7-6c9f0d9d6c11")
     assert state(client, copy)["state"] == "received"
 
 
-def test_an_upload_by_a_form_is_unknown_on_its_way(api: RunningApi, client: httpx.Client) -> None:
+def test_form_upload_has_a_state_at_every_stage(api: RunningApi, client: httpx.Client) -> None:
     upload_store = UploadStore(api.lake.objects)
     waiting, refused, same, original = (new_image_id(received_at_of(sent(client, 7 + n))) for n in range(4))
     owner = owner_of(api, "acme")

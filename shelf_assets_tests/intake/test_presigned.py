@@ -14,15 +14,14 @@ import pytest
 from shelf_assets.intake.presigned import NeedsS3, PresignedUpload, presign
 from shelf_assets.intake.upload_store import INCOMING, new_image_id
 from shelf_assets.lake.object_writer import ObjectWriter
-from shelf_assets.settings import load_settings
+from shelf_assets.settings import Settings, load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
 
 OWNER, STRANGER = "ab" * 16, "cd" * 16
 MAX_BYTES = 2_000
 
 
-def form(image_id: str) -> PresignedUpload:
-    settings = load_settings(photos__max_bytes=MAX_BYTES)
+def form(settings: Settings, image_id: str) -> PresignedUpload:
     return presign(settings.lake, settings.intake, MAX_BYTES, image_id, OWNER, datetime.now(UTC))
 
 
@@ -38,8 +37,8 @@ def image_id() -> str:
 
 @pytest.mark.s3
 @pytest.mark.parametrize("size_bytes", [1, MAX_BYTES])
-def test_a_form_puts_no_photo_or_forgets_whose_it_is(s3_lake: LakeUnderTest, image_id: str, size_bytes: int) -> None:
-    answer = send(form(image_id), size_bytes)
+def test_form_upload_is_stored_with_its_owner(s3_lake: LakeUnderTest, image_id: str, size_bytes: int) -> None:
+    answer = send(form(s3_lake.settings, image_id), size_bytes)
     assert answer.is_success, answer.text
     stored = ObjectWriter(s3_lake.lake.objects).find(f"{INCOMING}/{image_id}")
     assert stored is not None
@@ -58,17 +57,17 @@ def test_a_form_puts_no_photo_or_forgets_whose_it_is(s3_lake: LakeUnderTest, ima
         pytest.param(100, {"policy": base64.b64encode(b"{}").decode()}, id="another policy"),
     ],
 )
-def test_a_form_takes_what_it_was_not_signed_for(
+def test_form_refuses_uploads_outside_its_policy(
     s3_lake: LakeUnderTest, image_id: str, size_bytes: int, changed: dict[str, str]
 ) -> None:
-    answer = send(form(image_id), size_bytes, **changed)
+    answer = send(form(s3_lake.settings, image_id), size_bytes, **changed)
     assert answer.status_code in (400, 403), answer.text
     assert not list(s3_lake.lake.objects.list(""))
 
 
 @pytest.mark.s3
-def test_a_form_names_the_store_as_only_servers_know_it(s3_lake: LakeUnderTest, image_id: str) -> None:
-    lake, intake = load_settings().lake, load_settings().intake
+def test_presigned_form_uses_the_public_endpoint(s3_lake: LakeUnderTest, image_id: str) -> None:
+    lake, intake = s3_lake.settings.lake, s3_lake.settings.intake
     public = str(lake.s3.endpoint_url).replace("127.0.0.1", "localhost")
     intake = intake.model_copy(update={"form_endpoint_url": public})
     upload = presign(lake, intake, MAX_BYTES, image_id, OWNER, datetime.now(UTC))
@@ -78,8 +77,8 @@ def test_a_form_names_the_store_as_only_servers_know_it(s3_lake: LakeUnderTest, 
 
 
 @pytest.mark.s3
-def test_a_form_stays_open_for_ever(s3_lake: LakeUnderTest, image_id: str) -> None:
-    settings, now = load_settings(intake__form_seconds=120), datetime.now(UTC)
+def test_form_expires(s3_lake: LakeUnderTest, image_id: str) -> None:
+    settings, now = s3_lake.settings.replace(intake__form_seconds=120), datetime.now(UTC)
     upload = presign(settings.lake, settings.intake, MAX_BYTES, image_id, OWNER, now)
     assert upload.expires_at == now + timedelta(seconds=120)
     policy = json.loads(base64.b64decode(upload.fields["policy"]))
@@ -87,22 +86,21 @@ def test_a_form_stays_open_for_ever(s3_lake: LakeUnderTest, image_id: str) -> No
     assert abs(signed - upload.expires_at) < timedelta(seconds=60)
 
 
-def test_a_bucket_of_aws_is_asked_by_path(monkeypatch: pytest.MonkeyPatch, image_id: str) -> None:
+def test_aws_bucket_is_addressed_by_its_own_host(image_id: str) -> None:
     """AWS serves buckets that were made since 2020 by their own host name only."""
-    for name, value in {
+    environ = {
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_SESSION_TOKEN": "token",
         "AWS_REGION": "eu-central-1",
         "SHELF_LAKE_URL": "s3://photos",
-    }.items():
-        monkeypatch.setenv(name, value)
-    upload = form(image_id)
+    }
+    upload = form(load_settings(environ), image_id)
     assert upload.url == "https://photos.s3.eu-central-1.amazonaws.com/"
     assert upload.fields["key"] == f"{INCOMING}/{image_id}"
     assert upload.fields["x-amz-security-token"] == "token"
 
 
-def test_a_form_for_a_folder_is_handed_out(disk_lake: LakeUnderTest, image_id: str) -> None:
+def test_form_for_a_disk_lake_is_refused(disk_lake: LakeUnderTest, image_id: str) -> None:
     with pytest.raises(NeedsS3, match="SHELF_LAKE_URL"):
-        form(image_id)
+        form(disk_lake.settings, image_id)

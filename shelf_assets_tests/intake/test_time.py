@@ -11,7 +11,6 @@ import pytest
 from shelf_assets.http.keys import Keys
 from shelf_assets.intake.app import build_app
 from shelf_assets.photos.decoder_pool import InProcessSanitizer, sanitizer_options
-from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.intake.clients import photo
 
@@ -29,7 +28,7 @@ MOMENTS = {
 
 
 async def _send(lake: LakeUnderTest, now: datetime) -> tuple[httpx.Response, httpx.Response]:
-    settings = load_settings()
+    settings = lake.settings
     _, token = Keys(lake.lake.objects).create("acme", {"upload", "read"}, now)
     app = build_app(settings, InProcessSanitizer(sanitizer_options(settings.photos)), now=lambda: now)
     async with (
@@ -43,7 +42,7 @@ async def _send(lake: LakeUnderTest, now: datetime) -> tuple[httpx.Response, htt
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_photo_lands_under_another_day_than_its_own(disk_lake: LakeUnderTest, moment: str) -> None:
+def test_photo_is_stored_under_its_utc_day(disk_lake: LakeUnderTest, moment: str) -> None:
     now, day = MOMENTS[moment]
     sent, state = asyncio.run(_send(disk_lake, now))
     assert sent.status_code == 201

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.s3, pytest.mark.parametrize("api", ["s3"], indirect=Tr
 
 def validate(api: RunningApi, image_id: str) -> None:
     """Validate an upload as the bucket's event does."""
-    sanitizer = InProcessSanitizer(sanitizer_options(load_settings().photos))
+    sanitizer = InProcessSanitizer(sanitizer_options(load_settings({}).photos))
     upload_store = UploadStore(api.lake.objects)
     asyncio.run(validate_incoming(upload_store, sanitizer, f"{INCOMING}/{image_id}", 25_000_000))
 
@@ -37,7 +37,7 @@ def upload(client: httpx.Client, data: bytes) -> str:
     return image_id
 
 
-def test_a_photo_by_a_form_does_not_end_as_one_by_the_door(api: RunningApi) -> None:
+def test_form_upload_ends_like_a_direct_upload(api: RunningApi) -> None:
     with api.client(api.token()) as client, api.client(api.token("umbrella")) as stranger:
         image_id = upload(client, photo(mark=1))
         assert client.get(f"/v1/images/{image_id}").json()["state"] == "received"
@@ -49,7 +49,7 @@ def test_a_photo_by_a_form_does_not_end_as_one_by_the_door(api: RunningApi) -> N
         assert (same.status_code, same.json()["image_id"]) == (200, image_id)
 
 
-def test_a_refused_upload_by_a_form_has_no_reason(api: RunningApi) -> None:
+def test_refused_form_upload_has_a_reason(api: RunningApi) -> None:
     with api.client(api.token()) as client:
         image_id = upload(client, b"text")
         validate(api, image_id)
@@ -57,18 +57,18 @@ def test_a_refused_upload_by_a_form_has_no_reason(api: RunningApi) -> None:
         assert (found["state"], found["reason"]) == ("refused", "not_an_image")
 
 
-def test_a_form_that_nobody_used_is_an_image(api: RunningApi) -> None:
+def test_unused_form_is_no_image(api: RunningApi) -> None:
     with api.client(api.token()) as client:
         form = client.post("/v1/uploads").json()
         assert client.get(f"/v1/images/{form['image_id']}").status_code == 404
 
 
-def test_a_key_that_may_only_read_gets_a_form(api: RunningApi) -> None:
+def test_form_requires_the_upload_scope(api: RunningApi) -> None:
     with api.client(api.token(scopes=("read",))) as client:
         assert client.post("/v1/uploads").status_code == 403
 
 
-def test_forms_are_a_way_round_the_limit_of_bytes(api: RunningApi) -> None:
+def test_forms_are_held_to_the_byte_limit(api: RunningApi) -> None:
     with api.client(api.token("former", bytes_="40000000/hour")) as client:
         answers = [client.post("/v1/uploads") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 429]

@@ -41,7 +41,7 @@ def fail_between_claim_and_photo(uploads: UploadStore, monkeypatch: pytest.Monke
     return image_id
 
 
-def test_a_photo_that_is_sent_again_weeks_later_lands_where_nobody_looks_any_more(
+def test_orphaned_claim_is_renewed_on_the_day_of_the_next_upload(
     uploads: UploadStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_between_claim_and_photo(uploads, monkeypatch)
@@ -53,9 +53,7 @@ def test_a_photo_that_is_sent_again_weeks_later_lands_where_nobody_looks_any_mor
     assert photo_keys(uploads) == [photo_key(weeks_later)]
 
 
-def test_a_photo_that_is_sent_again_at_once_gets_a_second_name(
-    uploads: UploadStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recent_claim_keeps_its_image_id(uploads: UploadStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first request may be storing the photo at this moment, so both use the claim's image_id."""
     first = fail_between_claim_and_photo(uploads, monkeypatch)
     assert uploads.accept(PHOTO, OWNER, new_image_id(SENT + timedelta(hours=1))).image_id == first
@@ -63,7 +61,7 @@ def test_a_photo_that_is_sent_again_at_once_gets_a_second_name(
 
 
 @pytest.mark.parametrize("days", [0, 30])
-def test_an_erased_photo_comes_back_when_it_is_sent_again(uploads: UploadStore, days: int) -> None:
+def test_erased_photo_is_refused_when_sent_again(uploads: UploadStore, days: int) -> None:
     first = uploads.accept(PHOTO, OWNER, new_image_id(SENT)).image_id
     uploads.ask_erasure(first, OWNER, SENT)
     uploads.object_writer.delete(photo_key(first))
@@ -72,7 +70,7 @@ def test_an_erased_photo_comes_back_when_it_is_sent_again(uploads: UploadStore, 
     assert not photo_keys(uploads)
 
 
-def test_a_photo_whose_time_was_over_does_not_come_in_again(uploads: UploadStore) -> None:
+def test_expired_photo_is_accepted_again(uploads: UploadStore) -> None:
     """Retention deleted it; its owner may send it again, and it belongs to the day on which it is sent."""
     first = uploads.accept(PHOTO, OWNER, new_image_id(SENT)).image_id
     uploads.object_writer.delete(photo_key(first))

@@ -24,7 +24,7 @@ def client(api: RunningApi) -> httpx.Client:
     return api.client(api.token())
 
 
-def test_a_photo_that_was_answered_for_is_not_in_the_store(start_api: StartApi, place: Place) -> None:
+def test_acknowledged_photo_is_in_the_store(start_api: StartApi, place: Place) -> None:
     api = start_api(place=place)
     with api.client(api.token()) as client:
         began = datetime.now(UTC)
@@ -45,13 +45,13 @@ def test_a_photo_that_was_answered_for_is_not_in_the_store(start_api: StartApi, 
         assert state.json()["received_at"] == body["received_at"]
 
 
-def test_a_form_is_taken_for_something_else_than_its_photo(client: httpx.Client) -> None:
+def test_form_and_raw_body_give_the_same_photo(client: httpx.Client) -> None:
     sent = client.post("/v1/images", files={"file": ("a.jpg", photo(mark=1))}, data={"note": "beside it"})
     assert sent.status_code == 201, sent.text
     assert client.post("/v1/images", content=photo(mark=1)).json()["image_id"] == sent.json()["image_id"]
 
 
-def test_the_same_bytes_become_two_photos(api: RunningApi, client: httpx.Client) -> None:
+def test_same_bytes_of_one_owner_are_one_photo(api: RunningApi, client: httpx.Client) -> None:
     first = client.post("/v1/images", content=photo(mark=2))
     again = client.post("/v1/images", content=photo(mark=2))
     assert (first.status_code, again.status_code) == (201, 200)
@@ -63,7 +63,7 @@ def test_the_same_bytes_become_two_photos(api: RunningApi, client: httpx.Client)
         assert other.status_code == 201 and other.json()["image_id"] != first.json()["image_id"]
 
 
-def test_senders_at_once_make_two_photos_of_one(client: httpx.Client) -> None:
+def test_concurrent_senders_of_same_bytes_get_one_photo(client: httpx.Client) -> None:
     answers: list[httpx.Response] = []
     threads = [
         threading.Thread(target=lambda: answers.append(client.post("/v1/images", content=photo(mark=3))))
@@ -77,7 +77,7 @@ def test_senders_at_once_make_two_photos_of_one(client: httpx.Client) -> None:
     assert sorted(answer.status_code for answer in answers) == [200] * 5 + [201]
 
 
-def test_an_idempotency_key_is_not_held_to_its_photo(api: RunningApi, client: httpx.Client) -> None:
+def test_idempotency_key_is_bound_to_its_photo(api: RunningApi, client: httpx.Client) -> None:
     key = {"Idempotency-Key": "order-66"}
     first = client.post("/v1/images", content=photo(mark=4), headers=key)
     assert first.status_code == 201
@@ -89,13 +89,13 @@ def test_an_idempotency_key_is_not_held_to_its_photo(api: RunningApi, client: ht
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b", "caf\xe9"])
-def test_an_idempotency_key_may_be_anything(client: httpx.Client, key: str) -> None:
+def test_invalid_idempotency_key_is_refused(client: httpx.Client, key: str) -> None:
     refused = client.post("/v1/images", content=photo(mark=6), headers={"Idempotency-Key": key.encode("latin-1")})
     assert (refused.status_code, refused.json()["reason"]) == (422, "invalid_request")
     assert refused.headers["Content-Type"] == PROBLEM
 
 
-def test_a_photo_whose_erasure_was_asked_for_comes_back(client: httpx.Client) -> None:
+def test_photo_with_requested_erasure_is_not_accepted_again(client: httpx.Client) -> None:
     sent = client.post("/v1/images", content=photo(mark=7)).json()
     requested = client.delete(f"/v1/images/{sent['image_id']}")
     assert requested.status_code == 202 and requested.json()["state"] == "erasure_requested"
@@ -106,7 +106,7 @@ def test_a_photo_whose_erasure_was_asked_for_comes_back(client: httpx.Client) ->
     assert (again.status_code, again.json()["reason"]) == (410, "erased")
 
 
-def test_an_owner_sees_or_erases_the_image_of_another(api: RunningApi, client: httpx.Client) -> None:
+def test_image_of_another_owner_is_unknown(api: RunningApi, client: httpx.Client) -> None:
     path = client.post("/v1/images", content=photo(mark=8)).headers["Location"]
     with api.client(api.token("umbrella")) as stranger:
         unknown = stranger.get("/v1/images/019abf2e-5c00-7d3a-9c41-0c6f4a1b2c3d")
@@ -118,14 +118,14 @@ def test_an_owner_sees_or_erases_the_image_of_another(api: RunningApi, client: h
     assert client.get(path).json()["state"] == "received"
 
 
-def test_an_image_without_an_owner_is_anybodys(api: RunningApi, client: httpx.Client) -> None:
+def test_image_without_an_owner_is_unknown_to_all(api: RunningApi, client: httpx.Client) -> None:
     image_id = "019abf2e-5c00-7d3a-9c41-0c6f4a1b2c3d"
     api.lake.objects.put(photo_key(image_id), photo())
     assert client.get(f"/v1/images/{image_id}").status_code == 404
     assert client.delete(f"/v1/images/{image_id}").status_code == 404
 
 
-def test_a_key_does_what_its_scopes_do_not_say(api: RunningApi, client: httpx.Client) -> None:
+def test_key_is_limited_to_its_scopes(api: RunningApi, client: httpx.Client) -> None:
     path = client.post("/v1/images", content=photo(mark=9)).headers["Location"]
     asks = {
         "upload": lambda client: client.post("/v1/images", content=photo(mark=9)),
@@ -153,7 +153,7 @@ def test_a_key_does_what_its_scopes_do_not_say(api: RunningApi, client: httpx.Cl
         {"Authorization": "Bearer ../keys/x"},
     ],
 )
-def test_the_door_opens_without_a_key(api: RunningApi, headers: dict[str, str]) -> None:
+def test_request_without_a_valid_key_is_refused(api: RunningApi, headers: dict[str, str]) -> None:
     for method, path in (
         ("POST", "/v1/images"),
         ("POST", "/v1/uploads"),
@@ -166,12 +166,12 @@ def test_the_door_opens_without_a_key(api: RunningApi, headers: dict[str, str]) 
         assert refused.headers["Content-Type"] == PROBLEM
 
 
-def test_the_other_header_for_keys_is_not_taken(api: RunningApi) -> None:
+def test_x_api_key_header_is_accepted(api: RunningApi) -> None:
     with api.client(**{"X-API-Key": api.token()}) as client:
         assert client.post("/v1/images", content=photo(mark=10)).status_code == 201
 
 
-def test_what_the_sender_says_of_the_bytes_is_believed(client: httpx.Client) -> None:
+def test_declared_content_type_is_ignored(client: httpx.Client) -> None:
     png = noise(20, 20, seed=1)
     assert client.post("/v1/images", content=png, headers={"Content-Type": "text/html"}).status_code == 201
     form = {"file": ("invoice.exe", noise(20, 20, seed=2), "application/x-msdownload")}
@@ -196,7 +196,7 @@ def test_what_the_sender_says_of_the_bytes_is_believed(client: httpx.Client) -> 
         "a/b/c.jpg",
     ],
 )
-def test_a_file_name_says_where_a_photo_goes(api: RunningApi, client: httpx.Client, name: str) -> None:
+def test_file_name_does_not_affect_the_object_key(api: RunningApi, client: httpx.Client, name: str) -> None:
     before = {stored.key for stored in api.lake.objects.list("")}
     sent = client.post("/v1/images", files={"file": (name, photo(mark=1000 + hash(name) % 1000))})
     assert sent.status_code == 201, sent.text
@@ -206,7 +206,7 @@ def test_a_file_name_says_where_a_photo_goes(api: RunningApi, client: httpx.Clie
     assert not Path("/tmp/evil.jpg").exists()
 
 
-def test_a_photo_without_bytes_is_taken(client: httpx.Client) -> None:
+def test_empty_photo_is_refused(client: httpx.Client) -> None:
     for refused in (client.post("/v1/images", content=b""), client.post("/v1/images", files={"file": ("a.jpg", b"")})):
         assert (refused.status_code, refused.json()["reason"]) == (422, "empty")
 
@@ -228,7 +228,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_an_odd_form_is_taken(client: httpx.Client, name: str) -> None:
+def test_malformed_form_is_refused(client: httpx.Client, name: str) -> None:
     body, status, reason = FORMS[name]
     refused = client.post("/v1/images", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
     assert (refused.status_code, refused.json()["reason"]) == (status, reason)
@@ -243,12 +243,12 @@ def test_an_odd_form_is_taken(client: httpx.Client, name: str) -> None:
         f"multipart/form-data; boundary={'b' * 300}",
     ],
 )
-def test_a_multipart_that_is_no_form_is_taken(client: httpx.Client, content_type: str) -> None:
+def test_multipart_that_is_no_form_is_refused(client: httpx.Client, content_type: str) -> None:
     refused = client.post("/v1/images", content=form(FILE), headers={"Content-Type": content_type})
     assert (refused.status_code, refused.json()["reason"]) == (400, "bad_form")
 
 
-def test_errors_are_not_all_of_one_form(api: RunningApi) -> None:
+def test_every_error_is_a_problem_document(api: RunningApi) -> None:
     asks = (("GET", "/nowhere", 404), ("PATCH", "/v1/images", 405), ("GET", "/v1/images/a/b", 404))
     for method, path, status in asks:
         answer = httpx.request(method, api.url + path, timeout=60)
@@ -260,7 +260,7 @@ def test_errors_are_not_all_of_one_form(api: RunningApi) -> None:
         assert set(problem) == {"type", "title", "status", "reason", "detail", "request_id"}
 
 
-def test_a_browser_may_guess_or_keep_an_answer(client: httpx.Client) -> None:
+def test_responses_forbid_sniffing_and_caching(client: httpx.Client) -> None:
     for answer in (client.post("/v1/images", content=photo(mark=12)), client.post("/v1/images", content=b"x")):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Cache-Control"] == "no-store"

@@ -37,7 +37,7 @@ def wait_until_judged(api: RunningApi) -> None:
         time.sleep(0.1)
 
 
-def test_an_upload_by_a_form_waits_for_an_event_that_nobody_sends(s3_place: Place, start_api: StartApi) -> None:
+def test_server_validates_form_uploads_without_events(s3_place: Place, start_api: StartApi) -> None:
     settings = {"SHELF_INTAKE_VALIDATE_INCOMING_SECONDS": "1"}
     api, _beside = start_api(settings, s3_place), start_api(settings, s3_place)
     with api.client(api.token()) as client:
@@ -58,7 +58,7 @@ def test_an_upload_by_a_form_waits_for_an_event_that_nobody_sends(s3_place: Plac
     )
 
 
-def test_a_form_leads_to_a_host_that_only_servers_reach(s3_place: Place, start_api: StartApi) -> None:
+def test_form_names_the_public_endpoint(s3_place: Place, start_api: StartApi) -> None:
     public = s3_place.environment["AWS_ENDPOINT_URL"].replace("127.0.0.1", "localhost")
     api = start_api({"SHELF_INTAKE_FORM_ENDPOINT_URL": public}, s3_place)
     with api.client(api.token()) as client:

@@ -10,7 +10,8 @@ import polars as pl
 
 from shelf_assets.lake.object_store import day_prefix, image_id_of
 from shelf_assets.lake.rules.change import Change
-from shelf_assets.lake.schemas import ACCEPTED, CLASSIFICATIONS, RAW_IMAGES, STAGE_RUNS
+from shelf_assets.lake.schemas import ACCEPTED, RAW_IMAGES, STAGE_RUNS
+from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
 
 DAY = date(2025, 3, 1)
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)

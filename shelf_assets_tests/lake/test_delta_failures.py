@@ -28,7 +28,7 @@ OTHER_DAY = DAY + timedelta(days=1)
 PATIENCE_SECONDS = 60
 
 
-def test_a_finished_day_commits_a_new_version_when_it_runs_again(lake: LakeUnderTest) -> None:
+def test_finished_day_commits_no_new_version(lake: LakeUnderTest) -> None:
     for name, rows in {
         "raw_images": photos([photo("a", 1), photo("b", 1), photo("c", 2)]),
         "classifications": predictions([prediction("a"), prediction("c")]),
@@ -42,13 +42,13 @@ def test_a_finished_day_commits_a_new_version_when_it_runs_again(lake: LakeUnder
         assert table.version() == first.version
 
 
-def test_a_rewritten_day_takes_its_neighbours_with_it(lake: LakeUnderTest) -> None:
+def test_rewritten_day_keeps_other_days(lake: LakeUnderTest) -> None:
     table = lake.lake.table("raw_images")
     table.commit(photos([photo("a", 1), photo("a", 2, OTHER_DAY)]))
     table.commit(photos([photo("late", 3)]))
     table.commit(photos([photo("a", "new bytes"), photo("later", 4, OTHER_DAY)]))
-    resting = table.scan().collect()
-    assert sorted(resting["key"].str.slice(7)) == [
+    stored = table.scan().collect()
+    assert sorted(stored["key"].str.slice(7)) == [
         "2025/03/01/a",
         "2025/03/01/late",
         "2025/03/02/a",
@@ -57,24 +57,24 @@ def test_a_rewritten_day_takes_its_neighbours_with_it(lake: LakeUnderTest) -> No
     assert table.scan(OTHER_DAY, OTHER_DAY).collect().height == 2
 
 
-def test_rows_of_a_day_that_the_run_does_not_answer_for_are_written(lake: LakeUnderTest) -> None:
+def test_rows_outside_the_run_days_are_refused(lake: LakeUnderTest) -> None:
     table = lake.lake.table("stage_runs")
     with pytest.raises(SchemaError, match="rows of 2025-03-02 in a run of 2025-03-01"):
         table.commit(stage_runs(["r"], OTHER_DAY), days=[DAY])
     assert table.version() is None
 
 
-def test_a_new_column_loses_old_rows(lake: LakeUnderTest) -> None:
+def test_added_column_keeps_old_rows(lake: LakeUnderTest) -> None:
     old = lake.lake.table("stage_runs")
     new = LakeTable(GROWN, old.uri, old.storage_options)
     old.commit(stage_runs(["before"]))
     assert new.scan().collect()["energy_joules"].to_list() == [None], "readable before the table has grown"
     new.commit(stage_runs(["grown"]).with_columns(energy_joules=pl.lit(2.5)))
-    resting = new.scan().select("run_id", "energy_joules").collect()
-    assert dict(resting.iter_rows()) == {"before": None, "grown": 2.5}
+    stored = new.scan().select("run_id", "energy_joules").collect()
+    assert dict(stored.iter_rows()) == {"before": None, "grown": 2.5}
 
 
-def test_an_older_programme_drops_the_values_of_a_newer_one(disk_lake: LakeUnderTest) -> None:
+def test_older_version_cannot_write_a_newer_table(disk_lake: LakeUnderTest) -> None:
     old = disk_lake.lake.table("stage_runs")
     new = LakeTable(GROWN, old.uri, old.storage_options)
     new.commit(stage_runs(["grown"]).with_columns(energy_joules=pl.lit(2.5)))
@@ -85,7 +85,7 @@ def test_an_older_programme_drops_the_values_of_a_newer_one(disk_lake: LakeUnder
 
 
 @pytest.mark.parametrize("verb", ["scan", "commit"])
-def test_a_table_that_cannot_be_opened_once_is_taken_for_empty(
+def test_unreadable_table_is_not_treated_as_empty(
     disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     table = disk_lake.lake.table("raw_images")
@@ -103,7 +103,7 @@ def test_a_table_that_cannot_be_opened_once_is_taken_for_empty(
     assert table.scan().collect().height == 3
 
 
-def test_a_broken_log_is_taken_for_a_new_table(disk_lake: LakeUnderTest) -> None:
+def test_broken_log_is_not_treated_as_a_new_table(disk_lake: LakeUnderTest) -> None:
     table = disk_lake.lake.table("stage_runs")
     table.commit(stage_runs(["a"]))
     newest = sorted((Path(table.uri.removeprefix("file://")) / "_delta_log").glob("*.json"))[-1]
@@ -128,9 +128,7 @@ def elsewhere(lake: Lake, **changed: str) -> Lake:
         ({"endpoint": "nobody"}, "no server answers; check AWS_ENDPOINT_URL"),
     ],
 )
-def test_a_wrong_key_or_server_hangs_or_is_not_named(
-    s3_lake: LakeUnderTest, changed: dict[str, str], told: str
-) -> None:
+def test_wrong_key_or_server_is_named_in_time(s3_lake: LakeUnderTest, changed: dict[str, str], told: str) -> None:
     table = s3_lake.lake.table("stage_runs")
     table.commit(stage_runs(["a"]))
     if "endpoint" in changed:
@@ -153,7 +151,7 @@ def test_a_wrong_key_or_server_hangs_or_is_not_named(
 
 
 @pytest.mark.s3
-def test_an_unknown_bucket_reads_as_an_empty_lake(s3_lake: LakeUnderTest) -> None:
+def test_unknown_bucket_is_refused(s3_lake: LakeUnderTest) -> None:
     unknown = dataclasses.replace(s3_lake.lake, url="s3://misspelt/lake")
     for attempt in (
         lambda: unknown.table("stage_runs").scan(),
@@ -202,7 +200,7 @@ def assert_untouched(lake: Lake, version: int) -> None:
     assert pl.read_delta(table.uri, version=version)["image_id"].to_list() == ["kept"]
 
 
-def test_a_write_that_the_disk_cuts_short_leaves_half_a_version(disk_lake: LakeUnderTest) -> None:
+def test_truncated_write_leaves_the_table_untouched(disk_lake: LakeUnderTest) -> None:
     version = disk_lake.lake.table("classifications").commit(predictions([prediction("kept")])).version
     failed = commit_too_much(disk_lake.url, limit_bytes=100_000)
     assert failed.returncode == 1 and "the disk is full" in failed.stderr, failed.stderr
@@ -224,7 +222,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_loses_what_was_there_before(small_disk: Path) -> None:
+def test_full_disk_keeps_existing_rows(small_disk: Path) -> None:
     lake = Lake((small_disk / "lake").as_uri())
     version = lake.table("classifications").commit(predictions([prediction("kept")])).version
     failed = commit_too_much(lake.url)

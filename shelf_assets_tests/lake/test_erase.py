@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 
@@ -25,9 +26,17 @@ from shelf_assets.lake.rules.change import Change
 from shelf_assets.lake.rules.erase_rows import erase_rows
 from shelf_assets.lake.schemas import TableSpec
 from shelf_assets_tests.conftest import LakeUnderTest
-from shelf_assets_tests.lake.rows import DAY, prediction, predictions, stage_runs
+from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predictions, stage_runs
 from shelf_assets_tests.lake.specs import PRODUCTS, SETTINGS, fact, facts, settings, table_of
-from shelf_assets_tests.lake.writers import PROCESSES, commit_runs, erase_runs, tend_often, together
+from shelf_assets_tests.lake.writers import (
+    PROCESSES,
+    commit_runs,
+    commit_to,
+    erase_from,
+    erase_runs,
+    maintain_often,
+    together,
+)
 
 OTHER_DAY = DAY + timedelta(days=1)
 POLICY = Policy(small_file_bytes=1_000_000, keep=timedelta(days=7))
@@ -101,7 +110,7 @@ def test_a_row_that_is_committed_while_its_day_is_erased_is_kept(
     assert sorted(table.scan().collect()["image_id"]) == ["b", "late"]
 
 
-def test_eight_processes_write_maintain_and_erase_and_no_other_row_is_lost_and_no_erased_one_returns(
+def test_concurrent_erase_loses_no_other_row_and_stays_final(
     lake: LakeUnderTest, processes: ProcessPoolExecutor
 ) -> None:
     table = lake.lake.table("stage_runs")
@@ -109,7 +118,7 @@ def test_eight_processes_write_maintain_and_erase_and_no_other_row_is_lost_and_n
     for n, run_id in enumerate(doomed):
         table.commit(stage_runs([run_id], DAY + timedelta(days=n % 2)))
     erase = [(erase_runs, (lake.lake, doomed[n::2])) for n in range(2)]
-    maintenance = [(tend_often, (lake.lake, "stage_runs", POLICY, 4))]
+    maintenance = [(maintain_often, (lake.lake, "stage_runs", POLICY, 4))]
     writers = [(commit_runs, (lake.lake, f"w{n}", 6, DAY + timedelta(days=n % 2))) for n in range(PROCESSES - 3)]
 
     counts = together(processes, _called, [*erase, *maintenance, *writers])
@@ -118,6 +127,24 @@ def test_eight_processes_write_maintain_and_erase_and_no_other_row_is_lost_and_n
     expected = {f"w{n}-{m}" for n in range(PROCESSES - 3) for m in range(6)}
     remaining = table.scan().collect()["run_id"].to_list()
     assert sorted(remaining) == sorted(expected)
+
+
+def test_rows_of_one_table_without_days_are_erased_beside_its_writers(
+    lake: LakeUnderTest, processes: ProcessPoolExecutor
+) -> None:
+    table = table_of(lake.lake, PRODUCTS)
+    table.commit(facts(fact(f"doomed-{n}", "x", start) for n in range(4) for start in range(2)))
+    keys = [pl.DataFrame({"product_id": [f"doomed-{n}"]}) for n in range(4)]
+    erase = [(erase_from, (lake.lake, "products", keys[n::2])) for n in range(2)]
+    added = [facts([fact("p", f"n{n}", n), fact(f"own-{n}", "x", 0)]) for n in range(PROCESSES - 2)]
+    writers = [(commit_to, (lake.lake, "products", rows)) for rows in added]
+
+    counts = together(processes, _called, [*erase, *writers])
+
+    assert counts == [4, 4, *([2] * (PROCESSES - 2))]
+    rows = table.scan().sort("product_id", "valid_from").collect()
+    assert rows.filter(product_id="p")["name"].to_list() == [f"n{n}" for n in range(PROCESSES - 2)]
+    assert rows.height == 2 * (PROCESSES - 2)
 
 
 def _called(work, case: tuple) -> object:  # type: ignore[no-untyped-def]
@@ -198,6 +225,33 @@ def test_purge_of_a_table_with_validity_leaves_no_byte_of_an_erased_product(lake
     assert table.scan().collect().height == 3
 
 
+def test_purge_leaves_no_part_of_an_erased_photos_hash_in_the_hash_index(lake: LakeUnderTest) -> None:
+    table = lake.lake.table("raw_images")
+    erased, kept = photo("erased", "erased bytes"), photo("kept", "kept bytes", perceptual_hash=1 << 40)
+    table.commit(photos([erased, kept]))
+    maintain(table, POLICY)
+
+    def indexed(row: dict[str, object]) -> list[str]:
+        """Objects of the index that hold the part of a photo's SHA-256 which the index keeps."""
+        part = np.uint64(int(str(row["sha256"])[:16], 16))
+        parts = [part.tobytes(), part.byteswap().tobytes()]
+        runs = {each.key: table.objects.get(each.key) for each in table.objects.list("_hash_index/")}
+        return [key for key, data in runs.items() if any(each in data for each in parts)]
+
+    assert indexed(erased) and indexed(kept)
+    table.erase(ids(str(erased["image_id"])))
+    assert indexed(erased), "the index still covers the old file"
+    report = purge(table, longest_commit=timedelta(0))
+    assert report is not None and {each.key for each in report.index_files} > set()
+    assert indexed(erased) == [] and indexed(kept)
+    assert is_known(table, kept) and not is_known(table, erased)
+    assert purge(table) == type(report)((), (), (), ()), "the index is not built again and again"
+
+
+def is_known(table: LakeTable, row: dict[str, object]) -> bool:
+    return table.known_rows().accepted_with(pl.Series([row["sha256"]])).collect().height == 1
+
+
 def test_purge_keeps_what_a_running_writer_may_need_and_reports_it(disk_lake: LakeUnderTest) -> None:
     table = disk_lake.lake.table("classifications")
     table.commit(predictions([prediction("a"), prediction("b")]))
@@ -221,4 +275,4 @@ def test_purge_keeps_what_a_running_writer_may_need_and_reports_it(disk_lake: La
     again = purge(table)
     assert again is not None and again.remaining == () and not unfinished.exists()
     assert table.scan().collect()["image_id"].to_list() == ["b"]
-    assert purge(table) == type(again)((), (), ()), "nothing is left to do"
+    assert purge(table) == type(again)((), (), (), ()), "nothing is left to do"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 
-def test_the_lake_pays_for_dagster_or_torch() -> None:
+def test_lake_imports_neither_dagster_nor_torch() -> None:
     code = "import shelf_assets.lake.lake, sys; print(*{'dagster', 'torch', 'mlflow'} & set(sys.modules))"
     imported = subprocess.run(
         [sys.executable, "-c", code],

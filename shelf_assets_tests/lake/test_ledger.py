@@ -14,7 +14,7 @@ from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predict
 OTHER_DAY = DAY + timedelta(days=1)
 
 
-def test_objects_that_are_known_with_their_etag_are_not_read_again() -> None:
+def test_objects_with_known_etag_are_not_read_again() -> None:
     table = photos([photo("a", 1), photo("b", 2, status=REJECTED, reason="truncated")])
     listing = photos([photo("a", 1), photo("b", 2), photo("c", 3), photo("a", "new", OTHER_DAY)])
     assert unread_objects(listing.select("key", "etag"), table)["key"].to_list() == [
@@ -23,7 +23,7 @@ def test_objects_that_are_known_with_their_etag_are_not_read_again() -> None:
     ]
 
 
-def test_bytes_that_are_accepted_twice_are_found_from_either_day_and_from_no_other() -> None:
+def test_bytes_accepted_twice_are_found_from_both_days_only() -> None:
     third = OTHER_DAY + timedelta(days=1)
     rows = photos(
         [
@@ -42,7 +42,7 @@ def test_bytes_that_are_accepted_twice_are_found_from_either_day_and_from_no_oth
     assert accepted_twice(table, third).is_empty()
 
 
-def test_only_photos_without_a_row_of_this_model_are_inferred() -> None:
+def test_only_photos_missing_a_row_of_the_model_are_inferred() -> None:
     accepted = pl.DataFrame({"image_id": ["a", "b", "c"], "sha256": [prediction("a")["sha256"]] * 3})
-    resting = predictions([prediction("a"), prediction("b", model="other"), prediction("c", "older bytes")])
-    assert missing_predictions(accepted, resting, "m", "p")["image_id"].to_list() == ["b", "c"]
+    stored = predictions([prediction("a"), prediction("b", model="other"), prediction("c", "older bytes")])
+    assert missing_predictions(accepted, stored, "m", "p")["image_id"].to_list() == ["b", "c"]

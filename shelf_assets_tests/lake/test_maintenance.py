@@ -1,4 +1,4 @@
-"""Upkeep of a table, on disk and on S3: fewer files, the same rows, also beside writers and beside another upkeep."""
+"""Maintenance of a table, on disk and on S3: fewer files, the same rows, also beside writers and beside another maintenance."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from shelf_assets.lake import delta
-from shelf_assets.lake import maintenance as upkeep
+from shelf_assets.lake import delta, maintenance
 from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import Policy, RowsChanged, due, health, maintain, vacuum
@@ -22,7 +21,7 @@ from shelf_assets.lake.rules.change import same_rows
 from shelf_assets.lake.schemas import ACCEPTED
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predictions
-from shelf_assets_tests.lake.writers import PROCESSES, commit_rows, commit_runs, tend_often, together
+from shelf_assets_tests.lake.writers import PROCESSES, commit_rows, commit_runs, maintain_often, together
 
 OTHER_DAY = DAY + timedelta(days=1)
 SMALL_FILE_BYTES = 1_000_000
@@ -32,14 +31,14 @@ A_WEEK = Policy(SMALL_FILE_BYTES, keep=timedelta(days=7))
 
 
 def many_appends(table: LakeTable, appends: int = 5) -> pl.DataFrame:
-    """A day in as many files as appends, its neighbour in one; returns what rests."""
+    """A day in as many files as appends, its neighbour in one; returns what is stored."""
     for number in range(appends):
         table.commit(predictions([prediction(f"a{number}"), prediction(f"b{number}")]))
     table.commit(predictions([prediction("c", day=OTHER_DAY)]))
-    return resting(table)
+    return rows_of(table)
 
 
-def resting(table: LakeTable) -> pl.DataFrame:
+def rows_of(table: LakeTable) -> pl.DataFrame:
     return table.scan().sort("day", "image_id", "model_digest").collect()
 
 
@@ -56,23 +55,23 @@ def backdate(path: Path, days: int) -> None:
     os.utime(path, (moment, moment))
 
 
-def test_packing_changes_a_row_or_touches_a_whole_day(lake: LakeUnderTest) -> None:
+def test_packing_keeps_rows_and_touches_small_files_only(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
-    evidence = maintain(table, A_WEEK)
-    assert evidence is not None
-    assert resting(table).equals(rows)
-    (packed,) = evidence.packed
+    report = maintain(table, A_WEEK)
+    assert report is not None
+    assert rows_of(table).equals(rows)
+    (packed,) = report.packed
     assert (packed.partition, packed.rows, packed.files_before, packed.files_after) == (DAY, 10, 5, 1)
-    assert packed.version == evidence.after.version == evidence.before.version + 1
-    assert (evidence.before.files, evidence.before.small_files) == (6, 5)
-    assert (evidence.after.files, evidence.after.small_files) == (2, 0)
-    assert evidence.before.rows == evidence.after.rows == 11
+    assert packed.version == report.after.version == report.before.version + 1
+    assert (report.before.files, report.before.small_files) == (6, 5)
+    assert (report.after.files, report.after.small_files) == (2, 0)
+    assert report.before.rows == report.after.rows == 11
     assert packed.bytes_after < packed.bytes_before
-    assert evidence.vacuumed == (), "what an hour ago was the table is kept for a week"
+    assert report.vacuumed == (), "what an hour ago was the table is kept for a week"
 
 
-def test_a_second_upkeep_that_does_or_commits_anything(lake: LakeUnderTest) -> None:
+def test_second_maintenance_commits_nothing(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     maintain(table, AT_ONCE)
@@ -82,10 +81,10 @@ def test_a_second_upkeep_that_does_or_commits_anything(lake: LakeUnderTest) -> N
     assert again.before == again.after
     assert table.version() == version
     assert {stored.key for stored in table.objects.list("")} == objects
-    assert resting(table).equals(rows)
+    assert rows_of(table).equals(rows)
 
 
-def test_a_look_at_what_is_due_that_changes_something(lake: LakeUnderTest) -> None:
+def test_listing_due_maintenance_changes_nothing(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     many_appends(table)
     table.commit(predictions([prediction("a0", "new bytes")]))
@@ -98,22 +97,22 @@ def test_a_look_at_what_is_due_that_changes_something(lake: LakeUnderTest) -> No
     assert {stored.key for stored in table.objects.list("")} == objects
 
 
-def test_upkeep_of_a_table_that_is_not_there_makes_one(lake: LakeUnderTest) -> None:
+def test_maintenance_of_a_missing_table_creates_none(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     assert maintain(table, AT_ONCE) is None
     assert due(table, AT_ONCE) is None
     assert table.version() is None
 
 
-def test_upkeep_of_a_table_without_a_row(lake: LakeUnderTest) -> None:
+def test_maintenance_of_an_empty_table_does_nothing(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     table.commit(predictions([]))
-    evidence = maintain(table, AT_ONCE)
-    assert evidence is not None
-    assert (evidence.after.files, evidence.after.rows, evidence.packed) == (0, 0, ())
+    report = maintain(table, AT_ONCE)
+    assert report is not None
+    assert (report.after.files, report.after.rows, report.packed) == (0, 0, ())
 
 
-def test_a_day_of_large_files_is_rewritten_for_one_small_file(disk_lake: LakeUnderTest) -> None:
+def test_day_of_large_files_is_not_rewritten_for_one_small_file(disk_lake: LakeUnderTest) -> None:
     table = disk_lake.lake.table("classifications")
     many_appends(table)
     maintain(table, AT_ONCE)
@@ -122,7 +121,7 @@ def test_a_day_of_large_files_is_rewritten_for_one_small_file(disk_lake: LakeUnd
     assert found is not None and (found.files, found.small_files) == (3, 0)
 
 
-def test_vacuum_deletes_what_is_young_or_needed(disk_lake: LakeUnderTest) -> None:
+def test_vacuum_deletes_only_old_unneeded_files(disk_lake: LakeUnderTest) -> None:
     table = disk_lake.lake.table("classifications")
     rows = many_appends(table)
     needed = keys_of(table)
@@ -135,54 +134,52 @@ def test_vacuum_deletes_what_is_young_or_needed(disk_lake: LakeUnderTest) -> Non
     deleted = vacuum(table, A_WEEK)
     assert [stored.key for stored in deleted] == [f"day={DAY}/killed-long-ago.parquet"]
     assert keys_of(table) == needed | {f"day={DAY}/being-written-now.parquet"}
-    assert resting(table).equals(rows)
+    assert rows_of(table).equals(rows)
 
 
-def test_vacuum_tells_of_files_that_it_did_not_delete(lake: LakeUnderTest) -> None:
+def test_vacuum_reports_exactly_the_deleted_files(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     before = keys_of(table)
-    evidence = maintain(table, AT_ONCE)
-    assert evidence is not None
-    assert before - keys_of(table) == {stored.key for stored in evidence.vacuumed}
-    assert (len(evidence.vacuumed), evidence.vacuumed_bytes) == (5, evidence.packed[0].bytes_before)
-    assert resting(table).equals(rows)
+    report = maintain(table, AT_ONCE)
+    assert report is not None
+    assert before - keys_of(table) == {stored.key for stored in report.vacuumed}
+    assert (len(report.vacuumed), report.vacuumed_bytes) == (5, report.packed[0].bytes_before)
+    assert rows_of(table).equals(rows)
 
 
-def test_a_file_that_an_other_upkeep_deletes_at_the_same_time_fails_ours(
-    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_vacuum_tolerates_a_file_deleted_by_another(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
-    upkeep.pack_small_files(table, AT_ONCE)
-    find = upkeep.unneeded_files
+    maintenance.pack_small_files(table, AT_ONCE)
+    find = maintenance.unneeded_files
 
     def found_but_another_was_first(*asked: object) -> object:
         unneeded = find(*asked)  # type: ignore[arg-type]
         table.objects.delete([unneeded[0].key])
         return unneeded
 
-    monkeypatch.setattr(upkeep, "unneeded_files", found_but_another_was_first)
+    monkeypatch.setattr(maintenance, "unneeded_files", found_but_another_was_first)
     vacuum(table, AT_ONCE)
     assert len(keys_of(table)) == 2
-    assert resting(table).equals(rows)
+    assert rows_of(table).equals(rows)
 
 
-def test_a_lake_in_a_folder_with_a_space_loses_its_files(tmp_path: Path) -> None:
+def test_maintenance_keeps_rows_of_a_folder_with_a_space(tmp_path: Path) -> None:
     table = Lake((tmp_path / "a lake").as_uri()).table("classifications")
     rows = many_appends(table)
-    evidence = maintain(table, AT_ONCE)
-    assert evidence is not None and len(evidence.vacuumed) == 5
-    assert resting(table).equals(rows)
+    report = maintain(table, AT_ONCE)
+    assert report is not None and len(report.vacuumed) == 5
+    assert rows_of(table).equals(rows)
 
 
-def test_a_checkpoint_that_is_written_again_or_loses_a_version(lake: LakeUnderTest) -> None:
+def test_checkpoint_is_written_once_and_keeps_versions(lake: LakeUnderTest) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     found = health(table, A_WEEK)
     assert found is not None and found.log_entries == table.version() + 1  # type: ignore[operator]
-    assert upkeep.write_checkpoint(table)
-    assert not upkeep.write_checkpoint(table), "nothing came since"
+    assert maintenance.write_checkpoint(table)
+    assert not maintenance.write_checkpoint(table), "nothing came since"
     table.commit(predictions([prediction("late")]))
     found = health(table, A_WEEK)
     assert found is not None and found.log_entries == 1
@@ -191,21 +188,19 @@ def test_a_checkpoint_that_is_written_again_or_loses_a_version(lake: LakeUnderTe
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
-def test_an_expired_log_is_deleted_without_a_checkpoint_that_sums_it_up(
-    disk_lake: LakeUnderTest, checkpoint: bool
-) -> None:
+def test_expired_log_is_deleted_only_after_a_checkpoint(disk_lake: LakeUnderTest, checkpoint: bool) -> None:
     table = disk_lake.lake.table("classifications")
     rows = many_appends(table)
     if checkpoint:
-        upkeep.write_checkpoint(table)
+        maintenance.write_checkpoint(table)
     for path in (folder(table) / "_delta_log").iterdir():
         backdate(path, days=40)
-    removed = upkeep.remove_expired_log(table)
+    removed = maintenance.remove_expired_log(table)
     assert removed == (table.version() if checkpoint else 0)
-    assert resting(table).equals(rows)
+    assert rows_of(table).equals(rows)
     assert table.commit(predictions([prediction("late")])).committed
     assert table.commit(predictions([prediction("late")])).committed is False
-    assert upkeep.remove_expired_log(table) == 0
+    assert maintenance.remove_expired_log(table) == 0
 
 
 class Meanwhile:
@@ -224,21 +219,19 @@ class Meanwhile:
         return change
 
 
-def test_a_row_that_comes_while_its_day_is_packed_is_lost(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_committed_during_packing_is_kept(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     late = predictions([prediction("late")])
     watch = Meanwhile(monkeypatch, [lambda: lake.lake.table("classifications").commit(late)])
-    evidence = maintain(table, AT_ONCE)
-    assert evidence is not None
+    report = maintain(table, AT_ONCE)
+    assert report is not None
     assert watch.readings == 2, "the loser reads the day again"
-    assert [(packed.files_before, packed.rows) for packed in evidence.packed] == [(6, 11)]
-    assert resting(table).equals(pl.concat([rows, late]).sort("day", "image_id"))
+    assert [(packed.files_before, packed.rows) for packed in report.packed] == [(6, 11)]
+    assert rows_of(table).equals(pl.concat([rows, late]).sort("day", "image_id"))
 
 
-def test_a_photo_of_another_day_is_lost_while_a_day_of_raw_images_is_packed(
-    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photo_of_another_day_is_kept_during_packing(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = lake.lake.table("raw_images")
     table.commit(photos([photo("a", 1)]))
     # One file a day is what its rule leaves; two of them can only come of another writer.
@@ -246,44 +239,42 @@ def test_a_photo_of_another_day_is_lost_while_a_day_of_raw_images_is_packed(
     delta.write_deltalake(table.open(), arrow, mode="append")  # type: ignore[arg-type]
     other = photos([photo("c", 1, OTHER_DAY), photo("d", 4, OTHER_DAY)])
     Meanwhile(monkeypatch, [lambda: lake.lake.table("raw_images").commit(other)])
-    evidence = maintain(table, AT_ONCE)
-    assert evidence is not None and len(evidence.packed) == 1
+    report = maintain(table, AT_ONCE)
+    assert report is not None and len(report.packed) == 1
     statuses = dict(table.scan().select(pl.col("key").str.slice(-1), "status").collect().iter_rows())
     assert statuses == {"a": ACCEPTED, "b": ACCEPTED, "c": "duplicate", "d": ACCEPTED}
 
 
-def test_a_day_that_stays_busy_fails_the_upkeep_or_is_passed_over_in_silence(
-    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_busy_day_is_skipped_and_reported(disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = disk_lake.lake.table("classifications")
     many_appends(table)
     busy = [
         lambda n=number: disk_lake.lake.table("classifications").commit(predictions([prediction(f"late{n}")]))
-        for number in range(upkeep.PACK_ATTEMPTS)
+        for number in range(maintenance.PACK_ATTEMPTS)
     ]
     Meanwhile(monkeypatch, busy)
-    evidence = maintain(table, A_WEEK)
-    assert evidence is not None
-    assert evidence.packed == ()
-    assert evidence.skipped == (f"{DAY}: other writers won {upkeep.PACK_ATTEMPTS} commits; it is packed the next time",)
-    assert evidence.after.rows == resting(table).height == 11 + upkeep.PACK_ATTEMPTS
+    report = maintain(table, A_WEEK)
+    assert report is not None
+    assert report.packed == ()
+    assert report.skipped == (
+        f"{DAY}: other writers won {maintenance.PACK_ATTEMPTS} commits; it is packed the next time",
+    )
+    assert report.after.rows == rows_of(table).height == 11 + maintenance.PACK_ATTEMPTS
 
 
-def test_a_day_that_another_upkeep_has_packed_meanwhile_is_packed_again(
-    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_day_packed_by_another_is_not_packed_again(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table)
     Meanwhile(monkeypatch, [lambda: maintain(lake.lake.table("classifications"), A_WEEK)])
     version = table.version()
-    evidence = maintain(table, A_WEEK)
-    assert evidence is not None
-    assert evidence.packed == ()
+    report = maintain(table, A_WEEK)
+    assert report is not None
+    assert report.packed == ()
     assert table.version() == version + 1  # type: ignore[operator]
-    assert resting(table).equals(rows)
+    assert rows_of(table).equals(rows)
 
 
-def test_changed_rows_are_not_told_or_the_old_ones_are_deleted(
+def test_changed_rows_are_reported_and_old_files_kept(
     disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = disk_lake.lake.table("classifications")
@@ -299,42 +290,44 @@ def test_changed_rows_are_not_told_or_the_old_ones_are_deleted(
     with pytest.raises(RowsChanged, match=rf"classifications {DAY}: version {version + 1}.*restore\({version}\)"):  # type: ignore[operator]
         maintain(table, AT_ONCE)
     DeltaTable(table.uri).restore(version)  # type: ignore[arg-type]
-    assert resting(table).equals(rows), "nothing was vacuumed, so going back is possible"
+    assert rows_of(table).equals(rows), "nothing was vacuumed, so going back is possible"
 
 
-def test_writers_and_upkeeps_at_once_lose_or_repeat_a_row(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+def test_concurrent_writers_and_maintenance_keep_every_row_once(
+    lake: LakeUnderTest, processes: ProcessPoolExecutor
+) -> None:
     """Two upkeeps of delta-rs' own at once leave every row twice, and tell nobody."""
     writers, commits = PROCESSES - 2, 8
-    tend_in_turn = [_call(tend_often, lake.lake, "stage_runs", A_WEEK, 6)] * 2
+    tend_in_turn = [_call(maintain_often, lake.lake, "stage_runs", A_WEEK, 6)] * 2
     write = [_call(commit_runs, lake.lake, f"w{n}", commits, DAY + timedelta(days=n // 3)) for n in range(writers)]
     counts = together(processes, _called, [*tend_in_turn, *write])
     rows = lake.lake.table("stage_runs").scan().collect()
     assert sum(counts[2:]) == rows.height == writers * commits
     assert rows["run_id"].n_unique() == rows.height
     assert all(count is not None for count in counts[:2])
-    evidence = maintain(lake.lake.table("stage_runs"), AT_ONCE)
-    assert evidence is not None and evidence.after.files == 2
+    report = maintain(lake.lake.table("stage_runs"), AT_ONCE)
+    assert report is not None and report.after.files == 2
     assert lake.lake.table("stage_runs").scan().collect().sort("run_id").equals(rows.sort("run_id"))
 
 
-def test_two_upkeeps_at_once_leave_every_row_twice(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+def test_concurrent_maintenance_keeps_every_row_once(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
     table = lake.lake.table("classifications")
     rows = many_appends(table, appends=12)
-    together(processes, tend_often, [(lake.lake, "classifications", A_WEEK, 1)] * PROCESSES)
-    assert resting(table).equals(rows)
+    together(processes, maintain_often, [(lake.lake, "classifications", A_WEEK, 1)] * PROCESSES)
+    assert rows_of(table).equals(rows)
     found = health(table, A_WEEK)
     assert found is not None and (found.files, found.rows) == (2, rows.height)
 
 
-def test_a_day_rewritten_for_new_bytes_while_it_is_packed(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
+def test_day_rewritten_during_packing_keeps_the_new_rows(lake: LakeUnderTest, processes: ProcessPoolExecutor) -> None:
     table = lake.lake.table("classifications")
     many_appends(table)
     changed = [predictions([prediction(f"a{number}", "new bytes")]) for number in range(5)]
-    tending = [_call(tend_often, lake.lake, "classifications", A_WEEK, 4)] * 2
+    tending = [_call(maintain_often, lake.lake, "classifications", A_WEEK, 4)] * 2
     together(
         processes, _called, [*tending, *(_call(commit_rows, lake.lake, "classifications", rows) for rows in changed)]
     )
-    labels = resting(table).filter(day=DAY)["label"].to_list()
+    labels = rows_of(table).filter(day=DAY)["label"].to_list()
     assert labels == [f"a{number} new bytes" for number in range(5)] + [f"b{number} bytes" for number in range(5)]
 
 

@@ -18,7 +18,7 @@ def fill(store: ObjectStore, count: int, size_bytes: int = 10) -> list[StoredObj
     return sorted(store.list(day_prefix(DAY)), key=lambda stored: stored.key)
 
 
-def test_keys_beyond_the_first_page_are_forgotten(lake: LakeUnderTest) -> None:
+def test_listing_returns_keys_of_every_page(lake: LakeUnderTest) -> None:
     import asyncio
 
     import obstore
@@ -43,19 +43,19 @@ def test_keys_beyond_the_first_page_are_forgotten(lake: LakeUnderTest) -> None:
     assert listed["received_at"].dtype.time_zone == "UTC"
 
 
-def test_an_empty_day_is_an_error(lake: LakeUnderTest) -> None:
+def test_listing_of_an_empty_day_is_empty(lake: LakeUnderTest) -> None:
     assert lake.lake.listing(DAY).is_empty()
     assert lake.lake.accepted(DAY).is_empty()
 
 
-def test_an_overwritten_object_keeps_its_etag(lake: LakeUnderTest) -> None:
+def test_overwritten_object_has_a_new_etag(lake: LakeUnderTest) -> None:
     [before] = fill(lake.lake.objects, 1)
     lake.lake.objects.put(before.key, b"something else")
     [after] = lake.lake.objects.list(day_prefix(DAY))
     assert before.etag and after.etag and before.etag != after.etag
 
 
-def test_an_image_changes_its_identity_or_shares_it() -> None:
+def test_image_id_is_stable_and_unique_per_key() -> None:
     assert image_id_of(f"images/2025/03/01/{UUID}") == UUID
     # What the door would not write could be there twice: two photos of one identity overwrite each other's answers.
     assert (
@@ -67,6 +67,6 @@ def test_an_image_changes_its_identity_or_shares_it() -> None:
     assert all(uuid.UUID(name).version == 5 for name in named)
 
 
-def test_a_listing_tells_another_time_than_the_store(lake: LakeUnderTest) -> None:
+def test_listing_returns_the_time_of_the_store(lake: LakeUnderTest) -> None:
     [stored] = fill(lake.lake.objects, 1)
     assert abs((datetime.now(UTC) - stored.received_at).total_seconds()) < 60

@@ -23,7 +23,7 @@ from shelf_assets_tests.lake.test_store_failures import BOUNDS, body, failing
 OWNER = {"owner": "0123456789abcdef0123456789abcdef", "had-gps": "true"}
 
 
-def test_facts_are_lost_or_given_to_another_photo(lake: LakeUnderTest) -> None:
+def test_metadata_is_stored_with_its_photo(lake: LakeUnderTest) -> None:
     object_writer = lake.lake.object_writer
     object_writer.put("images/2025/03/01/with", b"a photo", OWNER)
     lake.lake.objects.put("images/2025/03/01/without", b"another")
@@ -50,7 +50,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this
 
 
 @needs_proc
-def test_a_photo_that_was_put_does_not_survive_a_power_cut(disk_lake: LakeUnderTest, synced: list[str]) -> None:
+def test_stored_photo_is_synced_with_metadata_and_folders(disk_lake: LakeUnderTest, synced: list[str]) -> None:
     """Facts, then bytes: each after the folders that lead to it, each of them by the one above, and before its own name."""
     disk_lake.lake.object_writer.put("images/2026/11/24/photo", b"a photo", OWNER)
     root = f"{disk_lake.lake.objects.folder}"
@@ -66,9 +66,7 @@ def test_a_photo_that_was_put_does_not_survive_a_power_cut(disk_lake: LakeUnderT
 
 
 @needs_proc
-def test_every_photo_of_a_day_waits_for_folders_that_rest_long_since(
-    disk_lake: LakeUnderTest, synced: list[str]
-) -> None:
+def test_existing_folders_are_not_synced_again(disk_lake: LakeUnderTest, synced: list[str]) -> None:
     disk_lake.lake.objects.put("images/2026/11/24/landed", b"a photo")
     for name in ("first", "second", "third"):
         synced.clear()
@@ -81,9 +79,7 @@ def test_every_photo_of_a_day_waits_for_folders_that_rest_long_since(
 
 
 @needs_proc
-def test_a_claim_that_another_has_made_does_not_survive_a_power_cut(
-    disk_lake: LakeUnderTest, synced: list[str]
-) -> None:
+def test_claim_made_by_another_is_synced(disk_lake: LakeUnderTest, synced: list[str]) -> None:
     """Its bytes were synced before it had a name; the name may not be yet, and this one's answer rests on it."""
     disk_lake.lake.objects.put("door/claims/a", b"the other's")
     assert disk_lake.lake.object_writer.create("door/claims/a", b"mine") is False
@@ -92,7 +88,7 @@ def test_a_claim_that_another_has_made_does_not_survive_a_power_cut(
     assert synced[-1] == f"{root}/door/claims"
 
 
-def test_a_folder_that_somebody_takes_away_stops_what_comes_later(disk_lake: LakeUnderTest) -> None:
+def test_removed_folder_is_created_again(disk_lake: LakeUnderTest) -> None:
     object_writer = disk_lake.lake.object_writer
     object_writer.put("images/2026/11/24/first", b"a photo", OWNER)
     assert object_writer.store.folder is not None
@@ -102,7 +98,7 @@ def test_a_folder_that_somebody_takes_away_stops_what_comes_later(disk_lake: Lak
 
 
 @pytest.mark.s3
-def test_facts_cost_a_request_of_their_own(s3_lake: LakeUnderTest) -> None:
+def test_metadata_is_read_in_one_request_with_the_photo(s3_lake: LakeUnderTest) -> None:
     s3_lake.lake.object_writer.put("images/2025/03/01/photo", b"a photo", OWNER)
     requests: list[tuple[str, str]] = []
 
@@ -117,7 +113,7 @@ def test_facts_cost_a_request_of_their_own(s3_lake: LakeUnderTest) -> None:
 
 @pytest.mark.s3
 @pytest.mark.parametrize("fault", ["broken_body", "truncated_body", "slow_down", "lost_answer"])
-def test_a_failing_store_loses_photos_or_their_facts(s3_lake: LakeUnderTest, fault: Fault) -> None:
+def test_failing_store_loses_neither_photos_nor_metadata(s3_lake: LakeUnderTest, fault: Fault) -> None:
     facts = {f"{day_prefix(DAY)}{n:04}": {"owner": f"{n:032x}"} for n in range(32)}
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n, key: s3_lake.lake.object_writer.put(key, body(n), facts[key]), range(32), facts))
@@ -130,7 +126,7 @@ def test_a_failing_store_loses_photos_or_their_facts(s3_lake: LakeUnderTest, fau
 
 
 @pytest.mark.parametrize("name", ["x" * 253, "photo.json/inside"], ids=["too long for its facts", "below facts"])
-def test_a_key_that_has_no_name_for_its_facts_stops_the_day(disk_lake: LakeUnderTest, name: str) -> None:
+def test_key_without_metadata_name_is_read(disk_lake: LakeUnderTest, name: str) -> None:
     disk_lake.lake.object_writer.put(f"{day_prefix(DAY)}photo", b"x", OWNER)
     disk_lake.lake.objects.put(f"{day_prefix(DAY)}{name}", b"a photo")
     assert disk_lake.lake.object_writer.find(f"{day_prefix(DAY)}{name}") == ObjectWithMetadata(b"a photo", {})
@@ -140,7 +136,7 @@ def test_a_key_that_has_no_name_for_its_facts_stops_the_day(disk_lake: LakeUnder
 @pytest.mark.parametrize(
     "read", [lambda store: ObjectWriter(store).find("images/x"), lambda store: store.get("images/x")]
 )
-def test_a_bucket_that_is_not_there_reads_as_a_photo_that_is_gone(
+def test_missing_bucket_is_not_reported_as_a_missing_photo(
     s3_lake: LakeUnderTest, read: Callable[[ObjectStore], object]
 ) -> None:
     store = ObjectStore("s3://misspelt/lake", s3_lake.lake.objects.s3_config)

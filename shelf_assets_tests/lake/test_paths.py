@@ -10,7 +10,7 @@ from shelf_assets.lake.schemas import STAGE_RUNS
 from shelf_assets.observe.meter import Meter
 
 
-def test_a_space_in_the_folder_s_name_hides_the_rows(tmp_path: Path) -> None:
+def test_lake_folder_may_contain_a_space(tmp_path: Path) -> None:
     lake = Lake((tmp_path / "my lake").as_uri())
     table = lake.table(STAGE_RUNS.name)
     days = [date(2026, 1, 1), date(2026, 1, 2)]

@@ -93,7 +93,7 @@ class ImpatientLake(Lake):
 @pytest.mark.parametrize(
     "fault", ["slow_down", "server_error", "reset", "lost_answer", "broken_body", "truncated_body", "delay"]
 )
-def test_a_failing_store_loses_photos_or_changes_their_bytes(s3_lake: LakeUnderTest, fault: Fault) -> None:
+def test_photos_are_read_unchanged_through_a_failing_store(s3_lake: LakeUnderTest, fault: Fault) -> None:
     landed = land(s3_lake.lake.objects, PHOTOS)
     faults = Faults({fault: 0.25})
     with failing(s3_lake.lake, faults) as store:
@@ -108,7 +108,7 @@ def test_a_failing_store_loses_photos_or_changes_their_bytes(s3_lake: LakeUnderT
 
 
 @pytest.mark.s3
-def test_a_listing_that_breaks_off_forgets_or_repeats_keys(s3_lake: LakeUnderTest) -> None:
+def test_interrupted_listing_returns_every_key_once(s3_lake: LakeUnderTest) -> None:
     landed = land(s3_lake.lake.objects, 2_300, size_bytes=10)
     faults = Faults({"broken_body": 0.15, "truncated_body": 0.15, "slow_down": 0.1}, seed=2)
     with failing(s3_lake.lake, faults) as store:
@@ -120,7 +120,7 @@ def test_a_listing_that_breaks_off_forgets_or_repeats_keys(s3_lake: LakeUnderTes
 @pytest.mark.s3
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("fault", ["slow_down", "reset", "hang", "truncated_body", "nobody"])
-def test_a_store_that_stays_down_hangs_the_run_or_is_not_named(s3_lake: LakeUnderTest, fault: str) -> None:
+def test_unavailable_store_is_named_after_bounded_retries(s3_lake: LakeUnderTest, fault: str) -> None:
     landed = land(s3_lake.lake.objects, 1)
     [key] = landed
     shares: dict[Fault, float] = {} if fault == "nobody" else {fault: 1.0}  # type: ignore[dict-item]
@@ -141,7 +141,7 @@ def test_a_store_that_stays_down_hangs_the_run_or_is_not_named(s3_lake: LakeUnde
 
 
 @pytest.mark.s3
-def test_tensors_written_or_read_through_a_failing_store_are_lost_or_changed(s3_lake: LakeUnderTest) -> None:
+def test_tensors_are_unchanged_through_a_failing_store(s3_lake: LakeUnderTest) -> None:
     made = tensors(500)  # two shards of several parts
     faults = Faults({"slow_down": 0.1, "server_error": 0.1, "reset": 0.1, "lost_answer": 0.1, "delay": 0.1})
     with tensor_lake(s3_lake.lake, faults) as lake:
@@ -160,7 +160,7 @@ def test_tensors_written_or_read_through_a_failing_store_are_lost_or_changed(s3_
 
 
 @pytest.mark.s3
-def test_a_shard_that_lost_a_part_appears_with_a_hole(s3_lake: LakeUnderTest) -> None:
+def test_shard_with_a_failed_part_never_appears(s3_lake: LakeUnderTest) -> None:
     down = True
     faults = Faults({"server_error": 1.0}, only=lambda method, path: down and "partNumber=2" in path)
     made = tensors(1_000)
@@ -181,7 +181,7 @@ def test_a_shard_that_lost_a_part_appears_with_a_hole(s3_lake: LakeUnderTest) ->
 
 
 @pytest.mark.s3
-def test_an_upload_fails_though_all_of_it_is_there(s3_lake: LakeUnderTest) -> None:
+def test_upload_with_truncated_answer_succeeds(s3_lake: LakeUnderTest) -> None:
     data = body(1, 20_000_000)
     faults = Faults({"truncated_body": 1.0}, only=lambda method, path: method == "POST" and "uploadId=" in path)
     with failing(s3_lake.lake, faults) as store:
@@ -192,7 +192,7 @@ def test_an_upload_fails_though_all_of_it_is_there(s3_lake: LakeUnderTest) -> No
 
 
 @pytest.mark.s3
-def test_a_dead_writer_leaves_half_an_object(s3_lake: LakeUnderTest) -> None:
+def test_abandoned_writer_leaves_no_object(s3_lake: LakeUnderTest) -> None:
     store = s3_lake.lake.objects
     file = store.open_writer("half")
     file.write(body(1, 20_000_000))
@@ -201,7 +201,7 @@ def test_a_dead_writer_leaves_half_an_object(s3_lake: LakeUnderTest) -> None:
 
 
 @pytest.mark.s3
-def test_photos_or_tensors_pass_through_files_on_the_clients_disk(
+def test_transfers_use_no_files_on_the_local_disk(
     s3_lake: LakeUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     empty = tmp_path / "temporary"
@@ -256,7 +256,7 @@ def put_odd(lake: LakeUnderTest, data: bytes) -> None:
     client.put_object(Bucket=bucket, Key=f"{root}/{ODD}", Body=data)
 
 
-def test_one_key_that_obstore_cannot_name_fails_the_day(lake: LakeUnderTest) -> None:
+def test_unsupported_key_is_listed_read_and_deleted(lake: LakeUnderTest) -> None:
     store = lake.lake.objects
     landed = land(store, 1_200, size_bytes=10)
     before = {stored.key: stored for stored in store.list(day_prefix(DAY))}
@@ -308,7 +308,7 @@ def test_a_key_that_leads_out_of_the_lake_is_refused(disk_lake: LakeUnderTest, t
         "a/.h",
     ],
 )
-def test_odd_keys_are_others_than_those_obstore_refuses(key: str) -> None:
+def test_unsupported_keys_are_those_refused_by_obstore(key: str) -> None:
     store = MemoryStore()
     try:
         obstore.put(store, key, b"x")
@@ -320,7 +320,7 @@ def test_odd_keys_are_others_than_those_obstore_refuses(key: str) -> None:
     assert is_unsupported(key) == (refused or key.startswith("/"))
 
 
-def test_readers_that_failed_together_come_back_together() -> None:
+def test_retry_pauses_are_jittered_and_bounded() -> None:
     waits = [tuple(RetryOptions().pauses_seconds()) for _ in range(20)]
     assert len({pauses[1] for pauses in waits}) == 20, "without jitter a busy store is hit by all of them at once"
     assert all(len(pauses) == 7 and max(pauses) <= 5.0 for pauses in waits)

@@ -107,8 +107,8 @@ def test_a_day_that_many_replace_at_once_is_one_writers_day(
 ) -> None:
     days = [prices([price(f"p{n}-{m}", float(n)) for m in range(3)]) for n in range(PROCESSES)]
     assert together(processes, commit_to, [(lake.lake, "prices", day) for day in days]) == [3] * PROCESSES
-    resting = table_of(lake.lake, PRICES).scan().sort("product_id").collect()
-    assert any(resting.equals(day) for day in days)
+    stored = table_of(lake.lake, PRICES).scan().sort("product_id").collect()
+    assert any(stored.equals(day) for day in days)
 
 
 @pytest.mark.parametrize("spec", [SETTINGS, PRODUCTS], ids=lambda spec: spec.name)

@@ -36,7 +36,7 @@ def counted_day(lake: LakeUnderTest, count: int) -> tuple[TensorDay, CountingSto
     return day, store
 
 
-def test_one_late_photo_reads_the_whole_day(lake: LakeUnderTest) -> None:
+def test_few_photos_read_only_their_record_batches(lake: LakeUnderTest) -> None:
     day, store = counted_day(lake, 10 * ROWS_PER_RECORD_BATCH + 5)
     found = read_back(day, wanted(ROWS_PER_RECORD_BATCH, 10 * ROWS_PER_RECORD_BATCH + 4))
     assert all(np.array_equal(pixels, tensor(int(name[1:])).pixels) for name, pixels in found.items())
@@ -44,7 +44,7 @@ def test_one_late_photo_reads_the_whole_day(lake: LakeUnderTest) -> None:
     assert max(store.ranges) < 2 * ROWS_PER_RECORD_BATCH * 3 * SIZE_PX * SIZE_PX
 
 
-def test_a_shard_written_before_the_index_told_its_places_is_unreadable(lake: LakeUnderTest) -> None:
+def test_shard_without_offsets_in_its_index_is_readable(lake: LakeUnderTest) -> None:
     day, store = counted_day(lake, 150)
     [index_key] = [stored.key for stored in store.list(day.prefix) if stored.key.endswith(".json")]
     index = json.loads(store.get(index_key))
@@ -55,7 +55,7 @@ def test_a_shard_written_before_the_index_told_its_places_is_unreadable(lake: La
     assert all(np.array_equal(pixels, tensor(int(name[1:])).pixels) for name, pixels in found.items())
 
 
-def test_a_reader_that_stops_early_leaves_the_rest_being_read(disk_lake: LakeUnderTest) -> None:
+def test_closed_reader_stops_reading(disk_lake: LakeUnderTest) -> None:
     day, store = counted_day(disk_lake, 20 * ROWS_PER_RECORD_BATCH)
     batches = batched(day.read(wanted(*range(20 * ROWS_PER_RECORD_BATCH))), ROWS_PER_RECORD_BATCH)
     next(batches)
@@ -64,7 +64,7 @@ def test_a_reader_that_stops_early_leaves_the_rest_being_read(disk_lake: LakeUnd
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("shard")]
 
 
-def test_a_shard_that_was_cut_gives_other_pixels(lake: LakeUnderTest) -> None:
+def test_truncated_shard_raises(lake: LakeUnderTest) -> None:
     day, store = counted_day(lake, 100)
     [shard_key] = [stored.key for stored in store.list(day.prefix) if stored.key.endswith(".arrow")]
     whole = store.get(shard_key)
@@ -73,7 +73,7 @@ def test_a_shard_that_was_cut_gives_other_pixels(lake: LakeUnderTest) -> None:
         read_back(day, wanted(*range(100)))
 
 
-def test_tensors_that_expired_before_their_index_are_looked_for_for_ever(lake: LakeUnderTest) -> None:
+def test_expired_tensors_are_missing_and_written_again(lake: LakeUnderTest) -> None:
     day, store = counted_day(lake, 10)
     day.write(tensors(5, first=10), shard_images=5)
     store.delete([next(stored.key for stored in store.list(day.prefix) if stored.key.endswith(".arrow"))])

@@ -47,7 +47,7 @@ def read_back(day: TensorDay, photos: pl.DataFrame, batch_size: int = 32) -> dic
     return found
 
 
-def test_pixels_come_back_changed_or_under_another_name(lake: LakeUnderTest) -> None:
+def test_pixels_are_read_back_unchanged_under_their_name(lake: LakeUnderTest) -> None:
     day = day_of(lake.lake)
     failure = TensorFailure("broken", sha("broken"), "decode_error", "bad Huffman code")
     written = day.write([*tensors(150), failure], shard_images=100)
@@ -57,7 +57,7 @@ def test_pixels_come_back_changed_or_under_another_name(lake: LakeUnderTest) -> 
     assert all(np.array_equal(found[f"i{n}"], tensor(n).pixels) for n in range(150))
 
 
-def test_batches_are_of_another_size_or_hold_unwanted_photos(disk_lake: LakeUnderTest) -> None:
+def test_batches_hold_only_the_requested_photos(disk_lake: LakeUnderTest) -> None:
     day = day_of(disk_lake.lake)
     day.write(tensors(200), shard_images=130)
     photos = wanted(3, 64, 65, 129, 130, 199, 500)
@@ -66,7 +66,7 @@ def test_batches_are_of_another_size_or_hold_unwanted_photos(disk_lake: LakeUnde
     assert set(read_back(day, photos)) == {"i3", "i64", "i65", "i129", "i130", "i199"}
 
 
-def test_the_same_photo_with_other_bytes_is_read_for_it(disk_lake: LakeUnderTest) -> None:
+def test_tensor_of_overwritten_bytes_is_missing(disk_lake: LakeUnderTest) -> None:
     day = day_of(disk_lake.lake)
     day.write(tensors(2), shard_images=10)
     overwritten = wanted(0).with_columns(sha256=pl.lit(sha("new bytes")))
@@ -74,7 +74,7 @@ def test_the_same_photo_with_other_bytes_is_read_for_it(disk_lake: LakeUnderTest
     assert day.index().missing(overwritten).height == 1
 
 
-def test_a_stream_that_breaks_loses_what_was_done(lake: LakeUnderTest) -> None:
+def test_interrupted_stream_keeps_finished_tensors(lake: LakeUnderTest) -> None:
     day = day_of(lake.lake)
 
     def breaking() -> Iterator[Tensor]:
@@ -90,7 +90,7 @@ def test_a_stream_that_breaks_loses_what_was_done(lake: LakeUnderTest) -> None:
     assert day.index().missing(wanted(*range(100))).is_empty() and len(read_back(day, wanted(*range(100)))) == 100
 
 
-def test_a_shard_of_a_killed_run_is_read_or_stands_in_the_way(lake: LakeUnderTest) -> None:
+def test_shard_of_a_killed_run_is_ignored(lake: LakeUnderTest) -> None:
     day = day_of(lake.lake)
     day.write(tensors(10), shard_images=10)
     lake.lake.objects.put(f"{day.prefix}0000.arrow", b"half a shard")
@@ -99,7 +99,7 @@ def test_a_shard_of_a_killed_run_is_read_or_stands_in_the_way(lake: LakeUnderTes
     assert day.index().missing(wanted(*range(20))).height == 10
 
 
-def test_a_photo_in_two_shards_is_read_twice(lake: LakeUnderTest) -> None:
+def test_photo_in_two_shards_is_read_once(lake: LakeUnderTest) -> None:
     day = day_of(lake.lake)
     day.write(tensors(70), shard_images=100)
     day.write(tensors(70, first=35), shard_images=100)
@@ -107,7 +107,7 @@ def test_a_photo_in_two_shards_is_read_twice(lake: LakeUnderTest) -> None:
     assert day.index().entries.height == 105
 
 
-def test_a_failure_is_tried_again_for_ever_or_never(disk_lake: LakeUnderTest) -> None:
+def test_permanent_failure_is_final_and_gone_is_retried(disk_lake: LakeUnderTest) -> None:
     day = day_of(disk_lake.lake)
     day.write(
         [TensorFailure("i0", sha(0), "decode_error", "x"), TensorFailure("i1", sha(1), "gone", "x"), tensor(2)], 10
@@ -120,14 +120,14 @@ def test_a_failure_is_tried_again_for_ever_or_never(disk_lake: LakeUnderTest) ->
     assert day.index().entries.filter(image_id="i0")["reason"].to_list() == [None]
 
 
-def test_days_or_geometries_share_tensors(disk_lake: LakeUnderTest) -> None:
+def test_geometries_do_not_share_tensors(disk_lake: LakeUnderTest) -> None:
     day_of(disk_lake.lake).write(tensors(3), shard_images=10)
     other = disk_lake.lake.tensors(DAY, "another-geometry", SIZE_PX)
     assert other.index().missing(wanted(0, 1, 2)).height == 3
     assert list(batched(other.read(wanted(0, 1, 2)), 2)) == []
 
 
-def test_an_empty_stream_leaves_files(disk_lake: LakeUnderTest) -> None:
+def test_empty_stream_writes_no_files(disk_lake: LakeUnderTest) -> None:
     day = day_of(disk_lake.lake)
     assert day.write([], shard_images=10).shards == 0
     assert list(disk_lake.lake.objects.list(day.prefix)) == []
@@ -159,7 +159,7 @@ print(peak() - before)
 
 
 @pytest.mark.slow
-def test_a_reader_or_writer_holds_a_whole_shard(disk_lake: LakeUnderTest) -> None:
+def test_reader_and_writer_memory_is_below_a_shard(disk_lake: LakeUnderTest) -> None:
     measured = subprocess.run(
         [sys.executable, "-c", MEMORY, disk_lake.url, str(IMAGES)],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -18,6 +21,7 @@ from shelf_assets_tests.lake.rows import DAY, photo, photos, stage_runs
 from shelf_assets_tests.lake.specs import SPECS, table_of
 
 PROCESSES = 8
+MEETING_SECONDS = 120
 
 GROWN = dataclasses.replace(
     STAGE_RUNS, columns=STAGE_RUNS.columns | {"energy_joules": Column(pl.Float64, "A new one.", nullable=True)}
@@ -26,17 +30,19 @@ GROWN = dataclasses.replace(
 
 def together(pool: ProcessPoolExecutor, work: Any, cases: list[tuple]) -> list[Any]:
     """Call `work(*case)` for every case, each in a process of its own, all at the same moment."""
-    if not getattr(pool, "warm", False):
-        for future in [pool.submit(time.sleep, 2) for _ in range(PROCESSES)]:  # every process is up and has imported
-            future.result()
-        pool.warm = True  # type: ignore[attr-defined]
-    begin = time.time() + 0.3
-    futures: list[Future] = [pool.submit(_at, begin, work, *case) for case in cases]
-    return [future.result(timeout=240) for future in futures]
+    with TemporaryDirectory() as meeting:
+        futures: list[Future] = [pool.submit(_met, Path(meeting), len(cases), work, *case) for case in cases]
+        return [future.result(timeout=240) for future in futures]
 
 
-def _at(begin: float, work: Any, *case: object) -> Any:
-    time.sleep(max(0.0, begin - time.time()))
+def _met(meeting: Path, processes: int, work: Any, *case: object) -> Any:
+    """Call `work(*case)` once all processes are here: none can take a second case before."""
+    (meeting / str(os.getpid())).touch()
+    deadline = time.monotonic() + MEETING_SECONDS
+    while sum(1 for _ in meeting.iterdir()) < processes:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{processes} processes did not start within {MEETING_SECONDS} s")
+        time.sleep(0.005)
     return work(*case)
 
 
@@ -71,14 +77,20 @@ def erase_runs(lake: Lake, run_ids: list[str]) -> int:
     return sum(table.erase(pl.DataFrame({"run_id": [run_id]})).rows for run_id in run_ids)
 
 
-def tend_often(lake: Lake, table: str, policy: Policy, times: int) -> int:
-    """Upkeep of a table again and again; returns how many days it packed."""
+def erase_from(lake: Lake, name: str, keys: list[pl.DataFrame]) -> int:
+    """Erase from a table that only the tests declare, one frame of keys at a time; returns how many rows were erased."""
+    table = table_of(lake, SPECS[name])
+    return sum(table.erase(each).rows for each in keys)
+
+
+def maintain_often(lake: Lake, table: str, policy: Policy, times: int) -> int:
+    """Maintain a table again and again; returns how many days it packed."""
     done = [maintain(lake.table(table), policy) for _ in range(times)]
-    return sum(len(evidence.packed) for evidence in done if evidence is not None)
+    return sum(len(report.packed) for report in done if report is not None)
 
 
 def commit_grown(lake: Lake, run_id: str, day: date) -> int:
-    """Commit a row with a column that the resting table does not have yet."""
-    resting = lake.table("stage_runs")
-    table = LakeTable(GROWN, resting.uri, resting.storage_options)
+    """Commit a row with a column that the stored table does not have yet."""
+    stored = lake.table("stage_runs")
+    table = LakeTable(GROWN, stored.uri, stored.storage_options)
     return table.commit(stage_runs([run_id], day).with_columns(energy_joules=pl.lit(1.5))).rows_new

@@ -12,7 +12,7 @@ import polars as pl
 from deltalake import DeltaTable, write_deltalake
 
 from shelf_assets.lake.duckdb_delta import prepare_connection
-from shelf_assets.lake.schemas import TABLES
+from shelf_assets.registry import tables
 
 FULL_DAY, EMPTY_DAY, LAST_DAY = date(2025, 3, 1), date(2025, 3, 2), date(2025, 3, 3)
 DAYS = (FULL_DAY, EMPTY_DAY, LAST_DAY)
@@ -25,7 +25,7 @@ class SmallLake:
     aws_environment: Mapping[str, str] = field(default_factory=dict)
 
     def append(self, name: str, rows: list[dict[str, Any]]) -> None:
-        frame = pl.DataFrame(rows, schema=TABLES[name].schema)
+        frame = pl.DataFrame(rows, schema=tables()[name].schema)
         write_deltalake(
             self._uri(name),
             frame.to_arrow(compat_level=pl.CompatLevel.oldest()),
@@ -109,6 +109,33 @@ def prediction(
     }
 
 
+def quality(
+    day: date,
+    image_id: str,
+    brightness_mean: float,
+    *,
+    blurred: bool = False,
+    digest: str = "m1",
+    sha256: str | None = None,
+) -> dict[str, Any]:
+    """Row of image_quality."""
+    return {
+        "day": day,
+        "image_id": image_id,
+        "sha256": sha256 or f"sha-{image_id}",
+        "model_id": f"quality-{digest}",
+        "model_digest": digest,
+        "preprocess_digest": "p1",
+        "laplacian_variance": 10.0 if blurred else 400.0,
+        "is_blurred": blurred,
+        "brightness_mean": brightness_mean,
+        "contrast_std": 40.0,
+        "clipped_dark_share": 0.0,
+        "clipped_bright_share": 0.0,
+        "inferred_at": _at(day, 9 + int(digest[1:])),
+    }
+
+
 def stage_run(
     day: date, run_id: str, stage: str, images: int, wall_seconds: float, model_id: str | None = None
 ) -> dict[str, Any]:
@@ -170,6 +197,20 @@ def write_three_days(lake: SmallLake) -> None:
             prediction(FULL_DAY, "p1", "jar", 0.7, preprocess="p2", hour=11),
             prediction(FULL_DAY, "p0", "box", 0.5, model="lite0", digest="e1"),
             prediction(LAST_DAY, "q0", "jar", 0.91),
+        ],
+    )
+    lake.append(
+        "image_quality",
+        [
+            quality(FULL_DAY, "p0", 100.0, blurred=True),
+            quality(FULL_DAY, "p1", 120.0),
+            quality(FULL_DAY, "p2", 140.5),
+            quality(FULL_DAY, "p3", 250.0),
+            # Measured anew by a newer method; and neither an overwritten photo's old bytes nor a rejected photo counts.
+            quality(FULL_DAY, "p3", 160.0, blurred=True, digest="m2"),
+            quality(FULL_DAY, "p5", 0.0, sha256="sha-before"),
+            quality(FULL_DAY, "bad1", 0.0),
+            quality(LAST_DAY, "q0", 90.0),
         ],
     )
     lake.append(

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from shelf_assets.lake.schemas import TABLES
+from shelf_assets.bi.sources import project_files
+from shelf_assets.registry import table_stages, tables
 from shelf_assets_tests.marts.dbt_runner import DBT_PROJECT, DbtRunner, succeeded
 
 pytestmark = [pytest.mark.slow]
@@ -69,7 +70,7 @@ def test_every_mart_replaces_days_and_tests_its_key(manifest: dict[str, Any], ma
             assert "not_null" in constraints, f"{node['name']}.{column} is part of the key and may be null"
 
 
-def test_every_test_judges_the_days_of_the_run_only(manifest: dict[str, Any]) -> None:
+def test_every_dbt_test_covers_the_days_of_the_run_only(manifest: dict[str, Any]) -> None:
     generic = [n for n in manifest["nodes"].values() if n["resource_type"] == "test" and n.get("test_metadata")]
     assert [n["name"] for n in generic if "__window__" not in (n["config"]["where"] or "")] == []
     for path in (DBT_PROJECT / "tests").glob("*.sql"):
@@ -77,7 +78,7 @@ def test_every_test_judges_the_days_of_the_run_only(manifest: dict[str, Any]) ->
         assert "in_window(" in sql or 'ref("stg_' in sql, f"{path.name} reads days outside the window"
 
 
-def test_every_test_becomes_a_check_of_a_mart(manifest: dict[str, Any]) -> None:
+def test_every_dbt_test_becomes_a_check_of_a_mart(manifest: dict[str, Any]) -> None:
     """Dagster logs a test without an asset as an observation of an asset that does not exist."""
     names = {node["name"] for node in models(manifest) if node["path"].startswith("marts/")}
     for node in manifest["nodes"].values():
@@ -97,7 +98,7 @@ def test_marts_are_grouped_owned_and_shown(manifest: dict[str, Any], marts: list
 
 
 def test_sources_are_the_tables_that_the_lake_declares(manifest: dict[str, Any]) -> None:
-    declared = {name: list(spec.schema) for name, spec in TABLES.items()}
+    declared = {name: list(spec.schema) for name, spec in tables().items()}
     assert {s["name"]: list(s["columns"]) for s in manifest["sources"].values()} == declared
 
 
@@ -105,8 +106,9 @@ def test_only_assets_are_upstream_of_marts(manifest: dict[str, Any]) -> None:
     """For a source without an asset Dagster makes a stand-in, and eager conditions wait for it for ever."""
     used = {p for n in models(manifest) for p in n["depends_on"]["nodes"] if p.startswith("source.")}
     keys = {manifest["sources"][name]["name"]: manifest["sources"][name]["config"]["meta"] for name in used}
-    assets = ("raw_images", "classifications", "clip_embeddings")
-    assert keys == {name: {"dagster": {"asset_key": [name]}} for name in assets}
+    assert {name: meta["dagster"] for name, meta in keys.items()} == {
+        name: {"asset_key": [name]} for name in table_stages()
+    }
 
 
 def test_defaults_are_those_of_the_settings() -> None:
@@ -116,11 +118,19 @@ def test_defaults_are_those_of_the_settings() -> None:
 
     project = load_yaml_text((DBT_PROJECT / "dbt_project.yml").read_text())
     assert project is not None
-    for name in ("low_confidence", "eur_per_hour"):
-        assert project["vars"][name] == Settings.model_fields[name].default, name
+    settings = Settings()
+    assert project["vars"] == {
+        "low_confidence": settings.bi.low_confidence,
+        "eur_per_hour": settings.pipeline.eur_per_hour,
+    }
 
 
-def test_parsing_leaves_nothing_in_the_project(parsed: DbtRunner) -> None:
+def test_generated_files_are_in_step_with_the_registry() -> None:
+    for name, content in project_files().items():
+        assert (DBT_PROJECT / name).read_text() == content, f"{name}: run python -m shelf_assets.bi.sources"
+
+
+def test_parsing_writes_no_file_into_the_project(parsed: DbtRunner) -> None:
     left = {path.name for path in DBT_PROJECT.iterdir()}
     assert left == {".gitignore", "dbt_project.yml", "macros", "models", "profiles.yml", "tests"}
 
@@ -130,6 +140,6 @@ def test_databricks_target_parses_without_credentials(tmp_path: Path) -> None:
         pytest.skip("dbt-databricks is not installed here: the warehouse target cannot be parsed")
     runner = DbtRunner(tmp_path, "", environ={"DATABRICKS_HOST": "workspace.invalid"})
     succeeded(runner.run("parse", "--target", "databricks"))
-    parsed_models = models(runner.manifest())
-    assert len(parsed_models) == 10
+    written = {path.stem for path in (DBT_PROJECT / "models").rglob("*.sql")}
+    assert {node["name"] for node in models(runner.manifest())} == written
     assert {s["schema"] for s in runner.manifest()["sources"].values()} == {"shelf_assets"}

@@ -72,6 +72,16 @@ def test_intake_counts_every_photo_once_and_an_empty_day_as_zero(story: Story) -
     assert_agrees(story.first["daily_intake_quality"], expected)
 
 
+def test_quality_counts_each_accepted_photo_by_its_newest_measure(story: Story) -> None:
+    # Of p0 to p3 two are blurred, one of them by the newer method alone; p4 and p5 were not measured.
+    columns = ["day", "measured", "blurred_share", "median_brightness"]
+    assert story.first["daily_intake_quality"].select(columns).sort("day").rows() == [
+        (FULL_DAY, 4, 0.5, 130.25),
+        (EMPTY_DAY, 0, None, None),
+        (LAST_DAY, 1, 0.0, 90.0),
+    ]
+
+
 def test_every_rejection_has_its_reason_counted(story: Story) -> None:
     rows = story.first["daily_rejections"].select("day", "reason", "photos", "photos_bytes").rows()
     assert rows == [(FULL_DAY, "empty", 1, 0), (FULL_DAY, "truncated", 2, 155)]
@@ -98,7 +108,7 @@ def test_popularity_counts_only_the_newest_prediction_of_accepted_photos(story: 
     assert_agrees(mart, expected)
 
 
-def test_one_eager_uploader_makes_a_label_the_most_popular(story: Story) -> None:
+def test_repeated_uploads_of_one_uploader_do_not_raise_a_label(story: Story) -> None:
     mart = story.first["daily_label_popularity"].filter(day=FULL_DAY, model_id="resnet").sort("label_rank")
     # p0 went from jar to bottle with the newer digest; it, p2 and p3 are one picture of one uploader. Of can, nobody knows
     # who sent p5; both pictures count.
@@ -109,7 +119,7 @@ def test_one_eager_uploader_makes_a_label_the_most_popular(story: Story) -> None
     ]
 
 
-def test_quality_is_told_apart_by_model_version(story: Story) -> None:
+def test_quality_is_separated_by_model_version(story: Story) -> None:
     confidence = pl.col("confidence")
     expected = (
         predictions_of(story)
@@ -204,7 +214,7 @@ def test_a_day_that_became_empty_loses_its_rows(story: Story) -> None:
     assert {name: mart.height for name, mart in emptied.items()} == dict.fromkeys(emptied, 0)
 
 
-def test_the_file_holds_plain_tables_only(story: Story) -> None:
+def test_marts_file_holds_the_mart_tables_only(story: Story) -> None:
     # A view over delta_scan would dangle for a reader without the extension, and marts() is such a reader.
     assert set(story.first) == {
         "daily_intake_quality",
@@ -216,7 +226,7 @@ def test_the_file_holds_plain_tables_only(story: Story) -> None:
     }
 
 
-def test_a_marts_file_from_before_a_column_fails_or_loses_its_days(story: Story) -> None:
+def test_marts_file_without_a_new_column_is_upgraded(story: Story) -> None:
     with duckdb.connect(story.runner.marts_path) as marts:
         marts.execute("ALTER TABLE daily_label_popularity DROP COLUMN distinct_pictures")
     succeeded(story.runner.build(EMPTY_DAY, EMPTY_DAY))
@@ -231,7 +241,7 @@ def test_a_marts_file_from_before_a_column_fails_or_loses_its_days(story: Story)
     assert_frame_equal(again, before, check_row_order=False)
 
 
-def test_somebody_who_looks_at_the_marts_fails_the_run(story: Story) -> None:
+def test_run_succeeds_while_the_marts_file_is_read(story: Story) -> None:
     look = "import duckdb, sys, time; held = duckdb.connect(sys.argv[1], read_only=True); print('open', flush=True); time.sleep(9)"
     command = [sys.executable, "-c", look, str(story.runner.marts_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:

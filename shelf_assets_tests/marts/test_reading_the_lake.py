@@ -58,7 +58,7 @@ def test_a_folder_is_read_without_network_or_secret(tmp_path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM duckdb_secrets()").fetchone() == (0,)
 
 
-def test_keys_with_a_quote_reach_the_secret_unharmed() -> None:
+def test_keys_with_a_quote_are_escaped_in_the_secret() -> None:
     assert "key_id=id" in secret_of(KEYS)
     assert "'it''s secret'" in s3_secret_sql("s3://photos", KEYS)
 
@@ -84,13 +84,13 @@ def test_endpoint_without_scheme_is_refused() -> None:
         s3_secret_sql("s3://photos", {**KEYS, "AWS_ENDPOINT_URL": "127.0.0.1:8333"})
 
 
-def test_without_keys_the_role_of_the_pod_is_asked() -> None:
+def test_pod_role_is_used_without_keys() -> None:
     assert "PROVIDER 'credential_chain'" in s3_secret_sql("s3://photos", {})
 
 
 @pytest.mark.s3
 @pytest.mark.slow
-def test_marts_of_a_lake_on_s3_are_those_of_a_folder(s3_lake: Any, tmp_path: Path) -> None:
+def test_marts_on_s3_equal_marts_on_disk(s3_lake: Any, tmp_path: Path) -> None:
     write_three_days(SmallLake(s3_lake.url))
     on_s3 = DbtRunner(tmp_path, s3_lake.url, s3_lake.settings.lake.aws_environment())
     succeeded(on_s3.build(FULL_DAY, LAST_DAY))

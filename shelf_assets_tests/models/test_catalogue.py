@@ -32,7 +32,7 @@ def test_auto_is_refused_on_a_cluster() -> None:
         resolve_models("auto", on_cluster=True)
 
 
-def test_auto_offline_without_weights_runs_the_embedded_models_and_says_so(tmp_path: Path) -> None:
+def test_auto_offline_without_weights_runs_embedded_models_with_a_warning(tmp_path: Path) -> None:
     resolved = resolve_models("auto", cache_dir=tmp_path, on_cluster=False, require_offline=True)
     assert resolved.ran == "embedded"
     assert resolved.warning is not None
@@ -77,7 +77,7 @@ def test_digest_is_the_same_before_and_after_the_download(tmp_path: Path, record
     assert after.embedder.model_digest == before.embedder.model_digest
 
 
-def test_production_offline_without_weights_is_an_error_that_says_what_to_do(tmp_path: Path, record: Path) -> None:
+def test_production_offline_without_weights_is_refused_with_a_hint(tmp_path: Path, record: Path) -> None:
     with pytest.raises(
         WeightsUnavailable, match="Fetch them on a machine with a network, or choose the embedded models"
     ):
@@ -100,7 +100,7 @@ def test_weights_that_changed_under_a_recorded_name_are_refused(tmp_path: Path, 
     assert f"remove {TINY_CLASSIFIER!r} from {record}" in str(refused.value)
 
 
-def test_auto_does_not_hide_changed_weights_behind_the_embedded_models(tmp_path: Path, record: Path) -> None:
+def test_auto_does_not_replace_changed_weights_by_embedded_models(tmp_path: Path, record: Path) -> None:
     cache_both(tmp_path)
     resolve_tiny("auto", record, tmp_path)
     put_in_cache(tmp_path, f"timm/{TINY_CLASSIFIER}", "model.safetensors", b"swapped")
@@ -137,10 +137,10 @@ def test_preprocess_digest_follows_the_geometry_and_the_model(tmp_path: Path, re
     assert embedded.classifier.preprocess_digest(turned) == embedded.embedder.preprocess_digest(crop)
 
 
-def test_resolving_imports_no_torch_and_gives_the_same_digests_in_another_process() -> None:
+def test_resolving_without_torch_gives_equal_digests_everywhere() -> None:
     here = resolve_models("embedded", on_cluster=False, precision="fp32")
     program = (
-        "import sys, json; from shelf_assets.models import resolve_models;"
+        "import sys, json; from shelf_assets.models.catalogue import resolve_models;"
         "r = resolve_models('auto', on_cluster=False, precision='fp32', require_offline=True);"
         "heavy = [m for m in ('torch', 'timm', 'open_clip', 'transformers') if m in sys.modules];"
         "print(json.dumps([r.classifier.model_digest, r.embedder.model_digest, heavy]))"

@@ -48,7 +48,7 @@ def test_other_sizes_are_resized_with_antialias_and_stay_within_pixel_range(batc
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
 
 
-def test_strided_views_are_read_right(batch: np.ndarray) -> None:
+def test_strided_views_are_read_correctly(batch: np.ndarray) -> None:
     pixels = PixelInput(SPEC, torch.device("cpu"), torch.channels_last)
     mirrored = batch[:, :, :, ::-1]
     torch.testing.assert_close(pixels(mirrored), pixels(np.ascontiguousarray(mirrored)))
@@ -61,7 +61,7 @@ def test_bf16_is_normalised_in_fp32_first(batch: np.ndarray) -> None:
     torch.testing.assert_close(rough, fine.to(torch.bfloat16), atol=0, rtol=0)
 
 
-def test_a_transformer_pays_for_the_layout_of_convolutions() -> None:
+def test_channels_last_is_used_for_convolutions_only() -> None:
     patches = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 16, 16), torch.nn.Linear(8, 8))
     convolutions = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 8, 3))
     assert memory_format_of(patches) is torch.contiguous_format

@@ -42,7 +42,7 @@ def tiny_hub(hub: Hub, tmp_path: Path) -> Hub:
     return hub
 
 
-def test_named_models_run_with_the_hubs_weights_and_their_own_constants(
+def test_named_models_run_with_hub_weights_and_constants(
     tiny_hub: Hub, record: Path, tmp_path: Path, plain_batch: np.ndarray
 ) -> None:
     resolved = resolve_models(
@@ -69,7 +69,7 @@ def test_named_models_run_with_the_hubs_weights_and_their_own_constants(
     assert (embedder.dimension, resolved.classifier.mean) == (32, (0.4, 0.5, 0.6))
 
 
-def test_download_that_is_not_what_the_hub_announced_is_refused(tiny_hub: Hub, record: Path, tmp_path: Path) -> None:
+def test_download_with_wrong_digest_is_refused(tiny_hub: Hub, record: Path, tmp_path: Path) -> None:
     resolved = resolve_models(
         "production",
         TINY_CLASSIFIER,
@@ -83,7 +83,7 @@ def test_download_that_is_not_what_the_hub_announced_is_refused(tiny_hub: Hub, r
         load_classifier(resolved.classifier, device="cpu")
 
 
-def test_random_models_are_the_same_in_every_run_and_warned_of(tmp_path: Path, plain_batch: np.ndarray) -> None:
+def test_random_models_are_reproducible_and_warn(tmp_path: Path, plain_batch: np.ndarray) -> None:
     resolved = resolve_models(
         "production", "test_resnet@random", "ViT-B-32@random", cache_dir=tmp_path, on_cluster=False
     )

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from shelf_assets.models.labels import class_names, shortened
 
 
-def test_classes_with_one_first_synonym_keep_the_whole_name() -> None:
+def test_classes_sharing_a_first_synonym_keep_the_whole_name() -> None:
     names = ["tench, Tinca tinca", "maillot", "maillot, tank suit", "crane", "crane"]
     detailed = ["tench: a fish", "maillot: tights", "maillot: for swimming", "crane: a bird", "crane: a machine"]
     assert shortened(names, detailed) == ["tench", "maillot", "maillot, tank suit", "crane: a bird", "crane: a machine"]
@@ -19,7 +19,7 @@ def test_every_imagenet_class_has_its_own_name() -> None:
     assert len(set(names)) == 1000
 
 
-def test_unknown_sets_of_classes_are_numbered_rather_than_given_wrong_names() -> None:
+def test_unknown_class_sets_are_numbered() -> None:
     assert class_names(SimpleNamespace(), 3) == ["class 0", "class 1", "class 2"]
     assert class_names(SimpleNamespace(label_names=["milk", "bread", "tea"]), 3) == ["milk", "bread", "tea"]
     assert class_names(SimpleNamespace(label_names=["milk"]), 3)[2] == "class 2"

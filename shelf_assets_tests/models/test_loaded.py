@@ -45,7 +45,7 @@ def test_embedded_models_load_without_a_network(monkeypatch: pytest.MonkeyPatch,
     assert load_embedder(embedded_spec("embedder", "fp32"), device="cpu").embed_texts(["milk"]).shape == (1, 384)
 
 
-def test_classifier_knows_what_imagenet_and_the_shop_both_have(
+def test_classifier_recognises_groceries_that_imagenet_has(
     classifier: Classifier, grocery_val: list[tuple[Path, int, int]], grocery_batch: np.ndarray, shared_data: Path
 ) -> None:
     names = coarse_names(shared_data)
@@ -59,7 +59,7 @@ def test_classifier_knows_what_imagenet_and_the_shop_both_have(
     assert np.mean([label in output.labels[row] for label, row in known]) >= 0.5
 
 
-def test_embedder_tells_groceries_apart_by_their_names(
+def test_embedder_separates_groceries_by_their_names(
     embedder: Embedder, grocery_val: list[tuple[Path, int, int]], grocery_batch: np.ndarray, shared_data: Path
 ) -> None:
     names = coarse_names(shared_data)
@@ -110,18 +110,18 @@ def test_vectors_are_of_unit_length(embedder: Embedder, plain_batch: np.ndarray)
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_a_text_has_one_vector_whatever_stands_beside_it(embedder: Embedder) -> None:
+def test_text_vector_is_independent_of_its_batch(embedder: Embedder) -> None:
     alone = embedder.embed_texts(["milk"])
     beside = embedder.embed_texts(["milk", "organic semi-skimmed long-life milk from alpine meadows in a carton " * 3])
     np.testing.assert_allclose(alone[0], beside[0], atol=2e-6)
 
 
-def test_like_texts_are_nearer_than_unlike_ones(embedder: Embedder) -> None:
+def test_similar_texts_are_nearer_than_dissimilar_ones(embedder: Embedder) -> None:
     milk, oat_drink, detergent = embedder.embed_texts(["a carton of milk", "oat milk", "laundry detergent"])
     assert milk @ oat_drink > milk @ detergent + 0.1
 
 
-def test_a_photo_has_one_result_whatever_batch_it_is_in(
+def test_photo_result_is_independent_of_its_batch(
     classifier: Classifier, embedder: Embedder, plain_batch: np.ndarray
 ) -> None:
     together, alone = embedder.embed_images(plain_batch), embedder.embed_images(plain_batch[1:2])
@@ -140,14 +140,12 @@ def test_no_photos_give_no_rows(classifier: Classifier, embedder: Embedder) -> N
     "wrong",
     [np.zeros((2, 3, 224, 224), np.float32), np.zeros((3, 224, 224), np.uint8), np.zeros((2, 224, 224, 3), np.uint8)],
 )
-def test_normalised_or_turned_batches_are_refused_rather_than_misread(
-    classifier: Classifier, wrong: np.ndarray
-) -> None:
+def test_normalised_or_transposed_batches_are_refused(classifier: Classifier, wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="a batch is uint8, N × 3"):
         classifier.predict(wrong)
 
 
-def test_both_embedded_models_look_through_one_tower(
+def test_both_embedded_models_share_one_tower(
     classifier: Classifier, embedder: Embedder, plain_batch: np.ndarray
 ) -> None:
     with torch.inference_mode():
@@ -157,7 +155,7 @@ def test_both_embedded_models_look_through_one_tower(
     torch.testing.assert_close(ours, theirs)
 
 
-def test_bf16_says_nearly_the_same_under_a_digest_of_its_own(embedder: Embedder, plain_batch: np.ndarray) -> None:
+def test_bf16_answers_nearly_the_same_under_its_own_digest(embedder: Embedder, plain_batch: np.ndarray) -> None:
     rough = load_embedder(embedder.spec, device="cpu", precision="bf16")
     assert rough.spec.model_digest != embedder.spec.model_digest
     pictures = (rough.embed_images(plain_batch) * embedder.embed_images(plain_batch)).sum(axis=1)

@@ -43,37 +43,37 @@ def test_cuda_means_bf16_unless_the_cpu_was_asked_for(machine: Path) -> None:
     assert (resolve_precision("auto"), resolve_precision("auto", device="cpu")) == ("bf16", "fp32")
 
 
-def test_a_planning_pod_and_a_gpu_pod_of_one_cluster_name_the_same_keys(machine: Path) -> None:
+def test_planning_pod_and_gpu_pod_resolve_the_same_precision(machine: Path) -> None:
     planning = resolve_precision("auto", on_cluster=True)
     (machine / "nvidiactl").touch()
     assert planning == resolve_precision("auto", on_cluster=True) == "bf16"
 
 
-def test_asked_precision_is_not_overruled(machine: Path) -> None:
+def test_requested_precision_is_kept(machine: Path) -> None:
     assert resolve_precision("fp32", device="cuda", on_cluster=True) == "fp32"
 
 
-def test_a_planning_pod_and_a_gpu_pod_of_one_cluster_name_the_same_backend(machine: Path) -> None:
+def test_planning_pod_and_gpu_pod_resolve_the_same_backend(machine: Path) -> None:
     planning = resolve_backend("auto", on_cluster=True)
     (machine / "nvidiactl").touch()
     assert planning == resolve_backend("auto", on_cluster=True) == "torch"
 
 
-def test_a_gpu_left_idle_by_a_cpu_backend(machine: Path) -> None:
+def test_cpu_backend_on_a_gpu_is_refused(machine: Path) -> None:
     (machine / "nvidiactl").touch()
     assert resolve_backend("auto") == "torch"
     with pytest.raises(ModelError, match="SHELF_MODELS_BACKEND=openvino runs on CPUs"):
         resolve_backend("openvino", device="cuda:0")
 
 
-def test_a_missing_backend_found_out_at_the_first_photo(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_backend_is_refused_at_start(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "find_spec", lambda name: None)
     assert resolve_backend("auto") == "torch"
-    with pytest.raises(ModelError, match=r"install shelf-assets\[cpu\]"):
+    with pytest.raises(ModelError, match=r"pip install .shelf-assets\[models\]"):
         resolve_backend("openvino")
 
 
 @pytest.mark.parametrize(("backend", "precision"), [("torch", "int8"), ("openvino", "fp16"), ("torch", "fp16")])
-def test_a_precision_that_its_backend_would_quietly_replace(machine: Path, backend: str, precision: str) -> None:
+def test_precision_unsupported_by_its_backend_is_refused(machine: Path, backend: str, precision: str) -> None:
     with pytest.raises(ModelError, match=f"SHELF_MODELS_PRECISION={precision}"):
         require_together(backend, precision, "cpu")  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from shelf_assets.models.registry import _ask_child, registered_model
 
 
 @pytest.mark.parametrize("model_set", ["production", "auto"])
-def test_misspelt_classifier_lists_near_matches_also_where_auto_would_fall_back(model_set: str, tmp_path: Path) -> None:
+def test_misspelt_classifier_lists_near_matches_even_with_auto(model_set: str, tmp_path: Path) -> None:
     with pytest.raises(UnknownModel, match=r"unknown model 'resnet50\.a1_ink'.*resnet50\.a1_in1k.*timm\.list_models"):
         resolve_models(
             model_set,
@@ -36,7 +36,7 @@ def test_misspelt_embedder_lists_near_matches() -> None:
     assert PRODUCTION_EMBEDDER in unknown.value.near
 
 
-def test_the_defaults_are_registered_names() -> None:
+def test_default_models_are_registered() -> None:
     classifier, embedder = (
         registered_model("classifier", PRODUCTION_CLASSIFIER),
         registered_model("embedder", PRODUCTION_EMBEDDER),
@@ -50,18 +50,18 @@ def test_a_name_without_a_tag_is_completed() -> None:
     assert registered_model("classifier", "resnet50").name == PRODUCTION_CLASSIFIER
 
 
-def test_model_that_only_makes_features_is_no_classifier() -> None:
+def test_feature_model_is_refused_as_a_classifier() -> None:
     with pytest.raises(ModelError, match="has no classes"):
         registered_model("classifier", "vit_small_patch14_dinov2.lvd142m")
 
 
-def test_weights_of_another_activation_are_refused_rather_than_run_wrong() -> None:
+def test_weights_of_another_activation_are_refused() -> None:
     with pytest.raises(ModelError, match="use ViT-B-32-quickgelu/openai"):
         registered_model("embedder", "ViT-B-32/openai")
     assert registered_model("embedder", "ViT-B-32-quickgelu/openai").pretrained == "openai"
 
 
-def test_weights_behind_a_plain_url_cannot_be_checked_and_are_refused(tmp_path: Path) -> None:
+def test_weights_behind_a_plain_url_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no weights on the hub that can be checked"):
         resolve_models("production", "legacy_senet154.in1k", cache_dir=tmp_path, on_cluster=False)
 
@@ -75,7 +75,7 @@ def test_embedded_constants_are_those_of_timms_registry() -> None:
     assert (preprocess["interpolation"], preprocess["image_size_px"]) == (data["interpolation"], data["input_size"][-1])
 
 
-def test_facts_are_remembered_for_processes_that_have_no_torch(tmp_path: Path) -> None:
+def test_model_facts_are_cached_for_processes_without_torch(tmp_path: Path) -> None:
     record = DigestRecord(tmp_path / "new" / "digests.json")
     model = record.registered("classifier", PRODUCTION_CLASSIFIER)
     remembered = json.loads((tmp_path / "new" / "digests.json").read_text())["registry"]
@@ -84,7 +84,7 @@ def test_facts_are_remembered_for_processes_that_have_no_torch(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_child_process_says_what_the_registry_says_here() -> None:
+def test_child_process_reads_the_same_registry_facts() -> None:
     from_child = _ask_child("classifier", PRODUCTION_CLASSIFIER)
     here = dataclasses.asdict(registered_model("classifier", PRODUCTION_CLASSIFIER))
     assert from_child == json.loads(json.dumps(here))

@@ -75,12 +75,12 @@ def test_file_tampered_with_after_resolving_is_refused_when_it_is_loaded(tmp_pat
 def test_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(embedded_config()["files"]["backbone"], "package", "no_such_package")
     with pytest.raises(
-        WeightsUnavailable, match=r"no_such_package holds the weights of tf_efficientnet_lite0\.embedded"
+        WeightsUnavailable, match=r"no_such_package with the weights of tf_efficientnet_lite0\.embedded"
     ):
         embedded_spec("classifier", "fp32")
 
 
-def test_checkpoint_of_another_network_is_not_poured_in_by_position() -> None:
+def test_checkpoint_of_another_network_is_refused() -> None:
     layer = torch.nn.Linear(3, 2)
     with pytest.raises(ValueError, match=r"does not fit weight \(2, 3\)"):
         in_order({"weight": torch.zeros(2, 4), "bias": torch.zeros(2)}, layer)

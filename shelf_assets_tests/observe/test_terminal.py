@@ -1,4 +1,4 @@
-"""What stands on a person's terminal while days run: bars, and nothing that belongs in a log."""
+"""The terminal while days run: progress bars, and nothing that belongs in a log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shelf_assets.observe.progress import Progress
 from shelf_assets.observe.terminal import watching
 
 
-def test_what_tools_print_stands_among_the_bars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tool_output_goes_to_the_log_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     terminal = Console(file=io.StringIO(), width=120)
     with watching(terminal, tmp_path):
         work = Progress("raw_images 2026-03-01", 3, print)
@@ -28,9 +28,9 @@ def test_what_tools_print_stands_among_the_bars(tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr().out == "afterwards\n"
 
 
-def test_loggers_with_a_level_of_their_own_reach_the_terminal(tmp_path: Path) -> None:
-    said = io.StringIO()
-    handler = logging.StreamHandler(said)
+def test_only_warnings_of_loggers_reach_the_terminal(tmp_path: Path) -> None:
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
     chatty = logging.getLogger("shelf_assets_tests.chatty")
     chatty.setLevel(logging.DEBUG)
     logging.getLogger().addHandler(handler)
@@ -41,10 +41,10 @@ def test_loggers_with_a_level_of_their_own_reach_the_terminal(tmp_path: Path) ->
         chatty.info("afterwards")
     finally:
         logging.getLogger().removeHandler(handler)
-    assert said.getvalue() == "a photo could not be read\nafterwards\n"
+    assert logged.getvalue() == "a photo could not be read\nafterwards\n"
 
 
-def test_a_run_that_fails_takes_the_terminal_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_run_restores_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RuntimeError), watching(Console(file=io.StringIO()), tmp_path):
         raise RuntimeError("the day failed")
     print("still here")

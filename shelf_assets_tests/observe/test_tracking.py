@@ -1,4 +1,4 @@
-"""MLflow on a real SQLite file: what was logged of a model's day, and that it leads to Dagster's run and back."""
+"""MLflow tracking on a real SQLite file: the metrics of a model's day, and the links to Dagster's run and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPEC = spec("classifier", 1)
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Made once: MLflow takes seconds to make its tables."""
+    """One for the module: MLflow takes seconds to create its tables."""
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
 
 
@@ -27,7 +27,7 @@ def tracking(database: str) -> Tracking:
     return Tracking(database)
 
 
-def spent(images: int) -> Meter:
+def measured(images: int) -> Meter:
     return Meter("classifications", model_id=SPEC.model_id, images=images, wall_seconds=2.0, cpu_seconds=3.0)
 
 
@@ -37,8 +37,8 @@ def runs(uri: str) -> list[mlflow.entities.Run]:
     return list(client.search_runs([experiment.experiment_id])) if experiment else []
 
 
-def test_a_model_s_day_is_not_found_or_does_not_lead_to_its_run(tracking: Tracking, database: str) -> None:
-    metadata = tracking.log_day(SPEC, DAY, "run-1", spent(4), [0.2, 0.4, 0.6, 0.8])
+def test_logged_day_links_mlflow_run_and_dagster_run(tracking: Tracking, database: str) -> None:
+    metadata = tracking.log_day(SPEC, DAY, "run-1", measured(4), [0.2, 0.4, 0.6, 0.8])
     (run,) = runs(database)
     assert metadata == {"mlflow_run_id": run.info.run_id, "mlflow_uri": database}
     assert run.info.status == "FINISHED"
@@ -51,9 +51,9 @@ def test_a_model_s_day_is_not_found_or_does_not_lead_to_its_run(tracking: Tracki
     assert run.data.metrics["confidence_p5"] <= run.data.metrics["confidence_p50"] <= run.data.metrics["confidence_p95"]
 
 
-def test_a_late_photo_makes_a_second_run_of_the_same_day(tracking: Tracking, database: str) -> None:
-    first = tracking.log_day(SPEC, date(2026, 3, 2), "run-1", spent(4), [0.5] * 4)
-    second = tracking.log_day(SPEC, date(2026, 3, 2), "run-2", spent(1), [0.5] * 5)
+def test_second_run_of_a_day_continues_its_mlflow_run(tracking: Tracking, database: str) -> None:
+    first = tracking.log_day(SPEC, date(2026, 3, 2), "run-1", measured(4), [0.5] * 4)
+    second = tracking.log_day(SPEC, date(2026, 3, 2), "run-2", measured(1), [0.5] * 5)
     assert first["mlflow_run_id"] == second["mlflow_run_id"]
     client = mlflow.MlflowClient(tracking_uri=database)
     steps = client.get_metric_history(str(first["mlflow_run_id"]), "images")
@@ -61,27 +61,29 @@ def test_a_late_photo_makes_a_second_run_of_the_same_day(tracking: Tracking, dat
     assert client.get_run(str(first["mlflow_run_id"])).data.tags["dagster.run_id"] == "run-2"
 
 
-def test_nothing_inferred_is_logged(tracking: Tracking, database: str) -> None:
+def test_day_without_inference_is_not_logged(tracking: Tracking, database: str) -> None:
     before = len(runs(database))
-    assert tracking.log_day(SPEC, date(2026, 3, 3), "run-1", spent(0), []) == {}
+    assert tracking.log_day(SPEC, date(2026, 3, 3), "run-1", measured(0), []) == {}
     assert len(runs(database)) == before
 
 
-@pytest.mark.parametrize("broken", ["a file in the way", "another programme's database"])
-def test_a_store_that_is_down_costs_the_day(broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("broken", ["a file in place of its folder", "not a database"])
+def test_unavailable_tracking_store_does_not_fail_the_day(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "mlflow.db"
-    if broken == "a file in the way":
-        (tmp_path / "no folder").write_text("")
-        path = tmp_path / "no folder" / "mlflow.db"
+    if broken == "a file in place of its folder":
+        (tmp_path / "a file").write_text("")
+        path = tmp_path / "a file" / "mlflow.db"
     else:
-        path.write_bytes(b"this is no SQLite database, whatever its name says" * 50)
+        path.write_bytes(b"this is not an SQLite database, whatever its name is" * 50)
         monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)
-    metadata = Tracking(f"sqlite:///{path}").log_day(SPEC, DAY, "run-1", spent(1), [0.5])
+    metadata = Tracking(f"sqlite:///{path}").log_day(SPEC, DAY, "run-1", measured(1), [0.5])
     assert list(metadata) == ["mlflow_error"]
     assert "The predictions are committed" in str(metadata["mlflow_error"])
 
 
-def test_a_password_in_the_address_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracking_password_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     tracking = Tracking("http://somebody:open/sesame@127.0.0.1:9")
-    assert "sesame" not in str(tracking.log_day(SPEC, DAY, "run-1", spent(1), [0.5]))
+    assert "sesame" not in str(tracking.log_day(SPEC, DAY, "run-1", measured(1), [0.5]))

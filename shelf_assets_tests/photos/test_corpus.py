@@ -13,7 +13,7 @@ from shelf_assets_tests.fuzz.seeds import seeds
 CORPUS = Path(__file__).parent / "corpus"
 
 
-def test_a_file_of_the_fuzzer_breaks_a_promise() -> None:
+def test_every_corpus_file_keeps_every_promise() -> None:
     ends: Counter[str] = Counter()
     for path in sorted(CORPUS.iterdir()):
         answer = sanitized(path.read_bytes(), Limits(max_frames=50))
@@ -22,7 +22,7 @@ def test_a_file_of_the_fuzzer_breaks_a_promise() -> None:
     assert {"truncated", "decode_error", "unsupported_format", "not_an_image", "too_many_pixels"} <= set(ends)
 
 
-def test_the_fuzzer_begins_with_what_is_refused() -> None:
+def test_every_fuzzing_seed_is_accepted() -> None:
     """Mutations of a rejected picture would exercise the first check of the validator only."""
     formats = set()
     for name, data in seeds().items():
@@ -32,5 +32,5 @@ def test_the_fuzzer_begins_with_what_is_refused() -> None:
     assert formats == set(Limits().formats)
 
 
-def test_the_corpus_outgrows_the_repository() -> None:
+def test_fuzzing_corpus_stays_small() -> None:
     assert sum(path.stat().st_size for path in CORPUS.iterdir()) < 300_000

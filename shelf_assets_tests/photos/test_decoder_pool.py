@@ -86,7 +86,7 @@ def changed_options(**changes: float) -> SanitizerOptions:
     return dataclasses.replace(OPTIONS, **changes)
 
 
-def test_a_photo_comes_back_otherwise_than_from_this_process(runner: asyncio.Runner) -> None:
+def test_decoder_gives_the_same_result_as_this_process(runner: asyncio.Runner) -> None:
     from shelf_assets.photos.sanitizer import sanitize
 
     with DecoderPool(OPTIONS, 1) as decoders:
@@ -95,7 +95,7 @@ def test_a_photo_comes_back_otherwise_than_from_this_process(runner: asyncio.Run
     assert isinstance(refused, Refusal) and refused.reason == "truncated"
 
 
-def test_a_photo_that_takes_too_long_keeps_its_decoder(runner: asyncio.Runner, long_photo: bytes) -> None:
+def test_photo_that_takes_too_long_ends_its_decoder(runner: asyncio.Runner, long_photo: bytes) -> None:
     """The decoder is C code, which handles no signal before it returns."""
     with DecoderPool(changed_options(decode_seconds=0.05), 1) as decoders:
         (before,) = processes()
@@ -106,7 +106,7 @@ def test_a_photo_that_takes_too_long_keeps_its_decoder(runner: asyncio.Runner, l
         assert isinstance(runner.run(decoders.sanitize(long_photo)), SanitizedPhoto), "it is valid, only slow"
 
 
-def test_a_decoder_that_hangs_keeps_the_next_photo(runner: asyncio.Runner, long_photo: bytes) -> None:
+def test_hanging_decoder_does_not_block_the_next_photo(runner: asyncio.Runner, long_photo: bytes) -> None:
     with (
         DecoderPool(changed_options(decode_seconds=2.0), 1) as decoders,
         in_the_middle(decoders, runner, long_photo, lambda process: process.suspend()) as answer,
@@ -115,7 +115,7 @@ def test_a_decoder_that_hangs_keeps_the_next_photo(runner: asyncio.Runner, long_
         assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
-def test_a_decoder_killed_at_work_takes_the_next_photo_with_it(runner: asyncio.Runner, long_photo: bytes) -> None:
+def test_decoder_killed_at_work_refuses_its_photo_only(runner: asyncio.Runner, long_photo: bytes) -> None:
     with (
         DecoderPool(OPTIONS, 1) as decoders,
         in_the_middle(decoders, runner, long_photo, lambda process: process.kill()) as answer,
@@ -126,7 +126,7 @@ def test_a_decoder_killed_at_work_takes_the_next_photo_with_it(runner: asyncio.R
             assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
-def test_a_decoder_killed_while_idle_ends_them_all(runner: asyncio.Runner) -> None:
+def test_decoder_killed_while_idle_refuses_no_photo(runner: asyncio.Runner) -> None:
     """The system kills processes when memory is short. No photo is refused for it, at once or half a second later."""
     with DecoderPool(OPTIONS, 2) as decoders:
         runner.run(decoders.sanitize(PHOTO))
@@ -138,9 +138,7 @@ def test_a_decoder_killed_while_idle_ends_them_all(runner: asyncio.Runner) -> No
                 assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
-def test_a_decoder_that_never_begins_keeps_everybody_waiting(
-    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopped_decoder_is_replaced(runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process is stopped before it receives a photo, so that pebble's own timeout never starts."""
     monkeypatch.setattr(decoders_module, "_START_SECONDS", 5)
     with DecoderPool(changed_options(decode_seconds=1.0), 1) as decoders:
@@ -151,7 +149,7 @@ def test_a_decoder_that_never_begins_keeps_everybody_waiting(
         until(lambda: not process.is_running())
 
 
-def test_decoders_that_cannot_start_refuse_the_photo(
+def test_decoders_that_cannot_start_are_unavailable(
     runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The error is DecodersUnavailable and not a Refusal, because the photo was not examined."""
@@ -162,7 +160,7 @@ def test_decoders_that_cannot_start_refuse_the_photo(
         runner.run(decoders.sanitize(PHOTO))
 
 
-def test_a_system_without_proc_decodes_nothing_or_says_nothing(
+def test_system_without_proc_decodes_with_a_warning(
     runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(decoders_module, "_STATM", tmp_path / "absent")
@@ -171,7 +169,7 @@ def test_a_system_without_proc_decodes_nothing_or_says_nothing(
     assert "bounded in time only" in caplog.text
 
 
-def test_a_memory_bomb_takes_more_than_its_share(runner: asyncio.Runner, long_photo: bytes) -> None:
+def test_memory_bomb_is_refused_within_its_memory_limit(runner: asyncio.Runner, long_photo: bytes) -> None:
     """Its header is within the limits, but decoding takes more than the process's 200 MB; the parent's memory is unaffected."""
     own = psutil.Process()
     with DecoderPool(changed_options(decode_bytes=200_000_000), 1) as decoders:
@@ -186,7 +184,7 @@ def test_a_memory_bomb_takes_more_than_its_share(runner: asyncio.Runner, long_ph
         assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
-def test_an_avif_that_lies_about_its_size_takes_what_it_likes(runner: asyncio.Runner) -> None:
+def test_avif_with_false_size_is_refused_within_its_memory_limit(runner: asyncio.Runner) -> None:
     """libavif decodes the whole coded picture before it shrinks it to the header's size: only the process limits memory."""
     size_px = 8_000
     whole = encoded(Image.new("RGB", (size_px, size_px), "teal"), "AVIF", speed=10)
@@ -199,7 +197,7 @@ def test_an_avif_that_lies_about_its_size_takes_what_it_likes(runner: asyncio.Ru
         assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
-def test_two_decoders_take_turns(runner: asyncio.Runner, long_photo: bytes) -> None:
+def test_second_decoder_serves_while_the_first_is_busy(runner: asyncio.Runner, long_photo: bytes) -> None:
     """While one decoder is stopped in the middle of a photo, the other decoder serves."""
 
     async def both(decoders: DecoderPool) -> None:
@@ -226,7 +224,7 @@ def test_two_decoders_take_turns(runner: asyncio.Runner, long_photo: bytes) -> N
         runner.run(both(decoders))
 
 
-def test_waiting_for_a_decoder_counts_as_its_work(runner: asyncio.Runner, long_photo: bytes) -> None:
+def test_waiting_time_does_not_count_as_decode_time(runner: asyncio.Runner, long_photo: bytes) -> None:
     """Ten photos in a row take longer together than one photo may."""
     with DecoderPool(OPTIONS, 1) as decoders:
         begun = time.monotonic()
@@ -240,7 +238,7 @@ def test_waiting_for_a_decoder_counts_as_its_work(runner: asyncio.Runner, long_p
         assert all(isinstance(answer, SanitizedPhoto) for answer in runner.run(many()))
 
 
-def test_a_sender_who_hangs_up_costs_a_process(runner: asyncio.Runner, long_photo: bytes) -> None:
+def test_cancelled_photo_keeps_its_decoder(runner: asyncio.Runner, long_photo: bytes) -> None:
     async def hung_up(decoders: DecoderPool) -> None:
         (process,) = processes()
         spent = process.cpu_times().user
@@ -257,7 +255,7 @@ def test_a_sender_who_hangs_up_costs_a_process(runner: asyncio.Runner, long_phot
         runner.run(hung_up(decoders))
 
 
-def test_closing_with_work_under_way_waits_for_ever(runner: asyncio.Runner, long_photo: bytes) -> None:
+def test_closing_with_running_work_returns_in_time(runner: asyncio.Runner, long_photo: bytes) -> None:
     async def closed_meanwhile() -> list[BaseException | SanitizedPhoto | Refusal]:
         with DecoderPool(changed_options(decode_seconds=60.0), 1) as decoders:
             tasks = [asyncio.create_task(decoders.sanitize(long_photo)) for _ in range(3)]
@@ -274,14 +272,14 @@ def test_closing_with_work_under_way_waits_for_ever(runner: asyncio.Runner, long
     assert not processes()
 
 
-def test_closed_decoders_answer() -> None:
+def test_closed_decoders_are_unavailable() -> None:
     decoders = DecoderPool(OPTIONS, 1)
     assert not decoders.ready
     with pytest.raises(DecodersUnavailable), asyncio.Runner() as runner:
         runner.run(decoders.sanitize(PHOTO))
 
 
-def test_a_decoder_may_take_the_memory_of_the_machine_or_leave_its_own_in_a_file(runner: asyncio.Runner) -> None:
+def test_decoder_has_a_memory_limit_and_no_core_dump(runner: asyncio.Runner) -> None:
     with DecoderPool(OPTIONS, 1) as decoders:
         runner.run(decoders.sanitize(PHOTO))
         (process,) = processes()
@@ -290,7 +288,7 @@ def test_a_decoder_may_take_the_memory_of_the_machine_or_leave_its_own_in_a_file
         assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
 
 
-def test_a_decoder_knows_the_secrets_of_its_door_or_writes_files(
+def test_decoder_has_no_environment_and_cannot_write_files(
     runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("SHELF_INTAKE_OWNER_HASH_KEY", "SHELF_HTTP_REDIS_URL", "AWS_SECRET_ACCESS_KEY", "SOMEBODYS_TOKEN"):
@@ -305,7 +303,7 @@ def test_a_decoder_knows_the_secrets_of_its_door_or_writes_files(
         assert isinstance(runner.run(decoders.sanitize(PHOTO)), SanitizedPhoto)
 
 
-def test_a_file_of_more_bytes_than_there_is_room_for_costs_a_decoder(runner: asyncio.Runner) -> None:
+def test_oversized_file_is_refused_without_losing_a_decoder(runner: asyncio.Runner) -> None:
     """Callers check sizes first; only a file that grew after the check comes this far."""
     most = len(PHOTO)
     with DecoderPool(
@@ -318,7 +316,7 @@ def test_a_file_of_more_bytes_than_there_is_room_for_costs_a_decoder(runner: asy
 
 
 @needs_proc
-def test_each_decoder_that_is_replaced_leaves_a_file_open(runner: asyncio.Runner) -> None:
+def test_replaced_decoders_leave_no_open_file(runner: asyncio.Runner) -> None:
     def files() -> int:
         found = 0
         for handle in Path("/proc/self/fd").iterdir():
@@ -343,7 +341,7 @@ def test_each_decoder_that_is_replaced_leaves_a_file_open(runner: asyncio.Runner
         gc.enable()
 
 
-def test_closing_while_a_decoder_is_replaced_leaves_one_behind_or_ends_one_twice(
+def test_closing_during_replacement_ends_every_decoder_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ended, end = [], decoders_module._stop
@@ -369,7 +367,7 @@ def test_closing_while_a_decoder_is_replaced_leaves_one_behind_or_ends_one_twice
     assert len(set(ended)) == 2
 
 
-def test_a_killed_parent_leaves_decoders_behind(tmp_path: Path) -> None:
+def test_decoders_end_with_their_killed_parent(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import asyncio, multiprocessing, time\n"

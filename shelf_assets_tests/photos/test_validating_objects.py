@@ -33,7 +33,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def test_a_good_photo_refused_or_hashed_wrongly() -> None:
+def test_good_photo_is_accepted_with_its_sha256() -> None:
     validated = validate(len(jpeg()), jpeg(), LIMITS)
     assert validated.sha256 == sha256(jpeg())
     assert validated.result.ok
@@ -44,7 +44,7 @@ def test_a_good_photo_refused_or_hashed_wrongly() -> None:
 @pytest.mark.parametrize(
     "geometry", [None, Geometry(), Geometry(fit="pad"), SMALL], ids=["no tensor", "usual", "padded", "small"]
 )
-def test_what_a_photo_looks_like_depends_on_the_tensor_that_is_asked_for(geometry: Geometry | None) -> None:
+def test_perceptual_hash_is_independent_of_the_requested_tensor(geometry: Geometry | None) -> None:
     data = encoded(scene(640, 480))
     validated = validate(len(data), data, ROOMY, geometry)
     assert validated.perceptual_hash == perceptual_hash(to_tensor(data, Geometry()))
@@ -54,55 +54,55 @@ def test_what_a_photo_looks_like_depends_on_the_tensor_that_is_asked_for(geometr
         assert validated.pixels is not None and np.array_equal(validated.pixels, to_tensor(data, geometry))
 
 
-def test_a_flat_or_rejected_photo_looks_like_others() -> None:
+def test_flat_or_rejected_photo_has_no_perceptual_hash() -> None:
     assert validate(len(jpeg()), jpeg(), LIMITS).perceptual_hash is None
     cut = encoded(scene(640, 480))[:5000]
     rejected = validate(len(cut), cut, ROOMY, Geometry())
     assert (rejected.result.reason, rejected.perceptual_hash, rejected.pixels) == ("truncated", None, None)
 
 
-def test_a_rejected_photo_whose_bytes_cannot_be_named() -> None:
+def test_rejected_photo_has_its_sha256() -> None:
     validated = validate(9, b"milk eggs", LIMITS)
     assert not validated.result.ok
     assert validated.result.reason == "not_an_image"
     assert validated.sha256 == sha256(b"milk eggs")
 
 
-def test_an_unread_giant_told_as_vanished() -> None:
+def test_unread_oversized_photo_is_too_large() -> None:
     validated = validate(10_001, None, LIMITS)
     assert validated.sha256 is None
     assert validated.result.reason == "too_large"
     assert "10,001" in str(validated.result.detail) and "10,000" in str(validated.result.detail)
 
 
-def test_a_vanished_photo_told_as_broken() -> None:
+def test_vanished_photo_is_gone() -> None:
     validated = validate(500, None, LIMITS)
     assert not validated.result.ok
     assert (validated.sha256, validated.result.reason) == (None, "gone")
     assert validated.result.detail
 
 
-def test_a_tensor_of_another_shape_or_picture() -> None:
+def test_tensor_has_the_shape_and_colours_of_its_photo() -> None:
     pixels = pixels_of(jpeg("blue"), sha256(jpeg("blue")), SMALL)
     assert (pixels.shape, pixels.dtype) == ((3, 32, 32), np.uint8)
     red, green, blue = pixels.mean(axis=(1, 2))
     assert blue > 200 and red < 50 and green < 50
 
 
-def test_a_tensor_made_of_a_photo_that_is_no_longer_there() -> None:
+def test_vanished_photo_gives_no_tensor() -> None:
     with pytest.raises(Undecodable) as gone:
         pixels_of(None, sha256(jpeg()), SMALL)
     assert gone.value.reason == "gone"
     assert gone.value.detail
 
 
-def test_new_bytes_under_an_old_photos_row() -> None:
+def test_overwritten_photo_gives_no_tensor() -> None:
     with pytest.raises(Undecodable, match="overwritten") as overwritten:
         pixels_of(jpeg("blue"), sha256(jpeg("orange")), SMALL)
     assert overwritten.value.reason == "gone"
 
 
-def test_broken_bytes_that_end_the_stream_instead_of_being_a_failure() -> None:
+def test_broken_photo_is_undecodable_with_a_reason() -> None:
     cut = jpeg()[:200]
     with pytest.raises(Undecodable) as broken:
         pixels_of(cut, sha256(cut), SMALL)

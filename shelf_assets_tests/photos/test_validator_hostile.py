@@ -67,7 +67,7 @@ def results(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if "name" in row]
 
 
-def test_a_hostile_file_is_neither_photo_nor_reason(rows: list[dict[str, Any]]) -> None:
+def test_hostile_file_is_a_photo_or_has_a_reason(rows: list[dict[str, Any]]) -> None:
     found = results(rows)
     assert len(found) > 500
     assert all(row["ok"] == (row["reason"] is None) for row in found)
@@ -78,7 +78,7 @@ def test_a_hostile_file_is_neither_photo_nor_reason(rows: list[dict[str, Any]]) 
     )
 
 
-def test_a_hostile_file_is_accepted_and_has_no_tensor(rows: list[dict[str, Any]]) -> None:
+def test_accepted_hostile_file_has_its_tensors(rows: list[dict[str, Any]]) -> None:
     for row in results(rows):
         if row["ok"]:
             assert row["tensors"] == [[3, 224, 224]] * 3, row
@@ -86,12 +86,12 @@ def test_a_hostile_file_is_accepted_and_has_no_tensor(rows: list[dict[str, Any]]
             assert all(isinstance(reason, str) for reason in row["tensors"]) or row["reason"] == "too_many_pixels", row
 
 
-def test_a_hostile_file_keeps_a_processor_busy(rows: list[dict[str, Any]]) -> None:
+def test_hostile_file_is_validated_in_time(rows: list[dict[str, Any]]) -> None:
     slow = [row for row in results(rows) if row["seconds"] > SECONDS_EACH]
     assert not slow
 
 
-def test_a_hostile_file_takes_all_memory(rows: list[dict[str, Any]]) -> None:
+def test_hostile_files_use_bounded_memory(rows: list[dict[str, Any]]) -> None:
     assert rows[-1]["grown"] < MEMORY_BYTES
 
 
@@ -116,6 +116,6 @@ def test_a_hostile_file_takes_all_memory(rows: list[dict[str, Any]]) -> None:
         ("background_outside_palette.gif", None),
     ],
 )
-def test_a_known_file_is_judged_otherwise(rows: list[dict[str, Any]], name: str, reason: str | None) -> None:
+def test_known_hostile_file_keeps_its_reason(rows: list[dict[str, Any]], name: str, reason: str | None) -> None:
     (row,) = [row for row in results(rows) if row["name"] == name]
     assert row["reason"] == reason, row["detail"]

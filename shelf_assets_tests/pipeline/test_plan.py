@@ -12,16 +12,18 @@ import pytest
 from shelf_assets.intake.put_photos import land
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.object_store import image_id_of
-from shelf_assets.lake.schemas import TABLES
+from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.lake.tensor_store import Tensor, TensorFailure
 from shelf_assets.observe.meter import Meter
 from shelf_assets.pipeline.plan import ASSUMED_BY_MODELS, PlannedStage, measured_speeds, plan_days
+from shelf_assets.pipeline.prices import eur_per_hour
 from shelf_assets.pipeline.tensors import Tensors
 from shelf_assets.settings import load_settings
 from shelf_assets.vision.preprocess import Geometry
 from shelf_assets_tests.conftest import LakeUnderTest
-from shelf_assets_tests.stories.fakes import ColourModels, ColourPredictor
+from shelf_assets_tests.stories.fakes import ColourModels
 from shelf_assets_tests.stories.photos import photo
+from shelf_assets_tests.stories.support import PREDICTIONS
 
 DAY = date(2026, 3, 1)
 SETTINGS = load_settings({})
@@ -50,7 +52,7 @@ def read(lake: Lake) -> pl.DataFrame:
         sha256=pl.col("etag"),
         status=pl.lit("accepted"),
     )
-    empty = TABLES["raw_images"].empty()
+    empty = RAW_IMAGES.empty()
     lake.table("raw_images").commit(pl.concat([empty, rows], how="diagonal"))
     return lake.accepted(DAY)
 
@@ -72,36 +74,34 @@ def make_tensors(lake: Lake, photos: pl.DataFrame, failed: int = 0) -> None:
 def predict(lake: Lake, photos: pl.DataFrame, version: int = 1) -> None:
     import numpy as np
 
-    for predictor in ColourModels.over(lake, SETTINGS, version).predictors(["classifications", "clip_embeddings"]):
-        assert isinstance(predictor, ColourPredictor)
+    pixels = np.zeros((photos.height, 3, 8, 8), np.uint8)
+    for predictor in ColourModels.over(lake, SETTINGS, version).predictors(PREDICTIONS):
         table = lake.table(predictor.asset)
-        rows = [
-            {
-                "day": DAY,
-                "image_id": image_id,
-                "sha256": sha256,
-                "model_id": predictor.spec.model_id,
-                "model_digest": predictor.spec.model_digest,
-                "preprocess_digest": predictor.preprocess_digest,
-                "inferred_at": NOON,
-                **predictor.infer(np.zeros((1, 3, 2, 2), np.uint8))[0],
-            }
-            for image_id, sha256 in photos.select("image_id", "sha256").iter_rows()
-        ]
-        table.commit(pl.DataFrame(rows, schema=table.spec.schema))
+        rows = photos.select("image_id", "sha256").hstack(predictor.submit(pixels)())
+        identified = rows.with_columns(
+            day=pl.lit(DAY),
+            model_id=pl.lit(predictor.spec.model_id),
+            model_digest=pl.lit(predictor.spec.model_digest),
+            preprocess_digest=pl.lit(predictor.preprocess_digest),
+            inferred_at=pl.lit(NOON),
+        )
+        table.commit(identified)
 
 
-def test_new_photos_left_out_of_a_stage(disk_lake: LakeUnderTest) -> None:
+def of_predictions(cause: str, images: int) -> dict[tuple[str, str], int]:
+    return {(stage, cause): images for stage in PREDICTIONS}
+
+
+def test_new_photos_are_planned_for_every_stage(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
 
     assert causes(plan(disk_lake.lake)) == {
         ("raw_images", "new objects"): 3,
-        ("classifications", "new objects (at most)"): 3,
-        ("clip_embeddings", "new objects (at most)"): 3,
+        **of_predictions("new objects (at most)", 3),
     }
 
 
-def test_a_finished_day_planned_again(disk_lake: LakeUnderTest) -> None:
+def test_finished_day_is_not_planned(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos)
@@ -110,7 +110,7 @@ def test_a_finished_day_planned_again(disk_lake: LakeUnderTest) -> None:
     assert plan(disk_lake.lake) == []
 
 
-def test_a_photo_that_failed_for_good_planned_for_ever(disk_lake: LakeUnderTest) -> None:
+def test_permanently_failed_photo_is_not_planned(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos, failed=1)
@@ -119,19 +119,18 @@ def test_a_photo_that_failed_for_good_planned_for_ever(disk_lake: LakeUnderTest)
     assert plan(disk_lake.lake) == []
 
 
-def test_a_day_read_but_not_yet_predicted(disk_lake: LakeUnderTest) -> None:
+def test_ingested_day_is_planned_for_tensors_and_predictions(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos[:1])
 
     assert causes(plan(disk_lake.lake)) == {
         ("image_tensors", "accepted, without tensor"): 2,
-        ("classifications", "never predicted"): 3,
-        ("clip_embeddings", "never predicted"): 3,
+        **of_predictions("never predicted", 3),
     }
 
 
-def test_a_changed_model_taken_for_a_finished_day(disk_lake: LakeUnderTest) -> None:
+def test_changed_model_is_planned_for_every_photo(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos)
@@ -143,7 +142,7 @@ def test_a_changed_model_taken_for_a_finished_day(disk_lake: LakeUnderTest) -> N
     }
 
 
-def test_an_overwritten_object_planned_as_a_new_one(disk_lake: LakeUnderTest) -> None:
+def test_overwritten_object_is_planned_as_overwritten(disk_lake: LakeUnderTest) -> None:
     first, *_ = landed(disk_lake.lake, range(2))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos)
@@ -155,7 +154,7 @@ def test_an_overwritten_object_planned_as_a_new_one(disk_lake: LakeUnderTest) ->
     assert ("raw_images", "new objects") not in planned
 
 
-def test_a_guess_where_speed_was_measured(disk_lake: LakeUnderTest) -> None:
+def test_plan_uses_the_measured_speed(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(6))
     runs = [
         {
@@ -181,12 +180,12 @@ def test_a_guess_where_speed_was_measured(disk_lake: LakeUnderTest) -> None:
     reading, classifying = by_stage["raw_images"], by_stage["classifications"]
     assert (reading.images_per_second, reading.assumed_speed) == (30.0, False)
     assert reading.seconds == pytest.approx(0.2)
-    assert reading.eur == pytest.approx(0.2 / 3600 * SETTINGS.pipeline.eur_per_hour["raw_images"])
+    assert reading.eur == pytest.approx(0.2 / 3600 * eur_per_hour({})["raw_images"])
     assert classifying.assumed_speed
     assert classifying.images_per_second == ASSUMED_BY_MODELS["embedded"]
 
 
-def test_another_model_s_speed_taken_for_this_one_s(disk_lake: LakeUnderTest) -> None:
+def test_plan_uses_only_the_speed_of_the_same_model(disk_lake: LakeUnderTest) -> None:
     landed(disk_lake.lake, range(3))
     photos = read(disk_lake.lake)
     make_tensors(disk_lake.lake, photos)
@@ -198,7 +197,7 @@ def test_another_model_s_speed_taken_for_this_one_s(disk_lake: LakeUnderTest) ->
     assert unknown["classifications"].assumed_speed
 
 
-def test_a_plan_that_changes_the_lake(disk_lake: LakeUnderTest, tmp_path: Path) -> None:
+def test_planning_changes_no_file(disk_lake: LakeUnderTest, tmp_path: Path) -> None:
     landed(disk_lake.lake, range(2))
     before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     plan(disk_lake.lake)

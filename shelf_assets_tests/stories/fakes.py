@@ -15,8 +15,11 @@ from shelf_assets.models.catalogue import ResolvedModels
 from shelf_assets.models.spec import ModelSpec, TaskName
 from shelf_assets.observe.meter import Meter
 from shelf_assets.observe.tracking import Tracking
-from shelf_assets.pipeline.models import CLIP_EMBEDDINGS, PredictionModels, Predictor
+from shelf_assets.pipeline.models import PredictionModels
+from shelf_assets.pipeline.predictor import ModelPredictor
+from shelf_assets.pipeline.stage import MethodIdentity, Predictor
 from shelf_assets.pipeline.tensors import Tensors
+from shelf_assets.registry import prediction_stages
 from shelf_assets.settings import Settings
 
 LABELS = ("red", "green", "blue")
@@ -40,17 +43,14 @@ def spec(task: TaskName, version: int) -> ModelSpec:
     )
 
 
-class ColourPredictor(Predictor):
+class ColourPredictor(ModelPredictor):
     """Labels a photo by its strongest colour; its embedding is the direction of its mean colour."""
 
     device = "cpu"
-
-    @property
-    def batch_images(self) -> int:
-        return self.models.settings.batch_size or 16
+    batch_images = 2
 
     def submit(self, pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
-        rows = pl.DataFrame(self.infer(pixels), schema_overrides=_FLOATS)
+        rows = self.columns_of(pixels)
         return lambda: rows
 
     def facts(self) -> dict[str, object]:
@@ -59,9 +59,12 @@ class ColourPredictor(Predictor):
     def close(self) -> None:
         """There is nothing beside it."""
 
-    def infer(self, pixels: np.ndarray) -> list[dict[str, Any]]:
+    def columns_of(self, pixels: np.ndarray) -> pl.DataFrame:
+        return pl.DataFrame(self._rows(pixels), schema_overrides=_FLOATS)
+
+    def _rows(self, pixels: np.ndarray) -> list[dict[str, Any]]:
         means = pixels.mean(axis=(2, 3)).astype(np.float32) + 1
-        if self.asset == CLIP_EMBEDDINGS:
+        if self.asset == "clip_embeddings":
             return [{"embedding": (mean / np.linalg.norm(mean)).tolist()} for mean in means]
         rows = []
         for mean in means:
@@ -83,11 +86,17 @@ class ColourModels(PredictionModels):
         made.version = version
         return made
 
-    def predictors(self, assets: Sequence[str]) -> list[Predictor]:
-        tasks: dict[str, TaskName] = {
-            asset: "embedder" if asset == CLIP_EMBEDDINGS else "classifier" for asset in assets
-        }
-        return [ColourPredictor(asset, spec(task, self.version), self) for asset, task in tasks.items()]
+    def predictors(self, stages: Sequence[str]) -> Sequence[Predictor]:
+        """Colours where the stage uses a model; arithmetic is the stage's own."""
+        return [
+            self._colours(stage.name) if stage.uses_models else stage.predictor(self)
+            for stage in prediction_stages()
+            if stage.name in stages
+        ]
+
+    def _colours(self, stage: str) -> ColourPredictor:
+        model = spec("embedder" if stage == "clip_embeddings" else "classifier", self.version)
+        return ColourPredictor(stage, model, self.preprocess_digest(model), self.open)
 
     @property
     def resolved(self) -> ResolvedModels:
@@ -106,7 +115,7 @@ class NoTracking(Tracking):
     """MLflow has tests of its own, and takes seconds to make its database."""
 
     def log_day(
-        self, spec: ModelSpec, day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
+        self, spec: MethodIdentity, day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
     ) -> dict[str, object]:
         return {}
 

@@ -19,10 +19,10 @@ from shelf_assets.build import build_defs, open_lake
 from shelf_assets.defs.running import FinishedRun, run_days
 from shelf_assets.intake.put_photos import land
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.schemas import TABLES
 from shelf_assets.lake.tensor_store import TensorDay
 from shelf_assets.photos.validator import ValidatedObject, validate
 from shelf_assets.pipeline.tensors import Tensors
+from shelf_assets.registry import STAGE_NAMES, prediction_stages, table_stages, tables
 from shelf_assets.settings import Settings
 from shelf_assets.vision.photo_pixels import pixels_of
 from shelf_assets.vision.preprocess import Geometry
@@ -32,9 +32,10 @@ from shelf_assets_tests.stories.photos import received
 
 DAY = date(2026, 3, 1)
 NEXT_DAY = date(2026, 3, 2)
-STAGES = ("raw_images", "image_tensors", "classifications", "clip_embeddings")
-# The stages that work on a new photo: its tensor is cut where it is judged, so nothing is left to `image_tensors`.
-WORKING = ("raw_images", "classifications", "clip_embeddings")
+STAGES = STAGE_NAMES
+PREDICTIONS = tuple(stage.name for stage in prediction_stages())
+# The stages that work on a new photo: its tensor is cut where it is validated, so nothing is left to `image_tensors`.
+WORKING = ("raw_images", *PREDICTIONS)
 Snapshot = dict[str, pl.DataFrame]
 
 
@@ -114,11 +115,11 @@ class Platform:
         return {name: value.value for name, value in event.asset_materialization.metadata.items()}
 
     def versions(self) -> dict[str, int | None]:
-        return {name: self.lake.table(name).version() for name in TABLES}
+        return {name: self.lake.table(name).version() for name in tables()}
 
     def snapshot(self, *days: date) -> Snapshot:
         """All that a run makes, without what differs from lake to lake: when it was inferred, and the files' entity tags."""
-        held = {name: self.rows(name) for name in ("raw_images", "classifications", "clip_embeddings")}
+        held = {name: self.rows(name) for name in table_stages()}
         for day in days:
             held[f"tensors of {day}"] = self.tensors(day).select("image_id", "sha256", "reason", "detail")
         return {

@@ -11,13 +11,15 @@ import pytest
 
 from shelf_assets.days import today_utc
 from shelf_assets.defs.running import RunFailed
-from shelf_assets.lake.schemas import CLASSIFICATIONS, TABLES, Column
+from shelf_assets.lake.schemas import Column
+from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
+from shelf_assets.registry import table_stages, tables
 from shelf_assets_tests.stories.fakes import ColourPredictor
 from shelf_assets_tests.stories.photos import photo, photos, truncated
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, WORKING, Platform, assert_same
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, PREDICTIONS, WORKING, Platform, assert_same
 
 
-def test_an_object_without_a_row_or_a_tensor_without_a_prediction(shop: Platform) -> None:
+def test_every_object_has_a_row_and_every_tensor_a_prediction(shop: Platform) -> None:
     files = {**photos(range(3)), "again": photo(0), "cut short": truncated(), "notes.txt": b"milk, eggs"}
     keys = shop.land(DAY, files)
     (run,) = shop.run(DAY)
@@ -29,12 +31,12 @@ def test_an_object_without_a_row_or_a_tensor_without_a_prediction(shop: Platform
 
     accepted = set(objects.filter(status="accepted")["image_id"])
     assert sorted(shop.tensors(DAY)["sha256"]) == sorted(objects.filter(status="accepted")["sha256"])
-    for table in ("classifications", "clip_embeddings"):
+    for table in PREDICTIONS:
         assert sorted(shop.rows(table, DAY)["image_id"]) == sorted(accepted), table
-    assert shop.work(run) == {"raw_images": 6, "classifications": 3, "clip_embeddings": 3}
+    assert shop.work(run) == {"raw_images": 6} | dict.fromkeys(PREDICTIONS, 3)
 
 
-def test_a_prediction_under_the_wrong_photo(shop: Platform) -> None:
+def test_every_prediction_belongs_to_its_photo(shop: Platform) -> None:
     colours = ["blue", "red", "green", "red", "blue"]
     shop.land(DAY, {f"{number} {colour}": photo(number, colour=colour) for number, colour in enumerate(colours)})
     shop.run(DAY)
@@ -44,11 +46,11 @@ def test_a_prediction_under_the_wrong_photo(shop: Platform) -> None:
     assert [by_id[image_id] for image_id in objects["image_id"]] == colours
 
 
-def test_a_materialization_that_does_not_say_what_rests(shop: Platform) -> None:
+def test_materialization_reports_existing_rows(shop: Platform) -> None:
     shop.land(DAY, photos(range(3)))
     shop.run(DAY)
 
-    for table in ("raw_images", "classifications", "clip_embeddings"):
+    for table in table_stages():
         metadata = shop.metadata(table)
         assert metadata["dagster/partition_row_count"] == 3, table
         assert metadata["table_version"] == shop.versions()[table], table
@@ -57,7 +59,7 @@ def test_a_materialization_that_does_not_say_what_rests(shop: Platform) -> None:
     assert shop.metadata("classifications")["model_digest"] == shop.rows("classifications")["model_digest"][0]
 
 
-def test_a_second_run_that_does_or_writes_anything(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_run_infers_and_writes_nothing(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.land(DAY, {**photos(range(3)), "cut short": truncated()})
     shop.run(DAY)
     versions, held = shop.versions(), shop.snapshot(DAY)
@@ -65,7 +67,7 @@ def test_a_second_run_that_does_or_writes_anything(shop: Platform, monkeypatch: 
     def refuse(*_: object) -> None:
         raise AssertionError("the second run must not infer")
 
-    monkeypatch.setattr(ColourPredictor, "infer", refuse)
+    monkeypatch.setattr(ColourPredictor, "columns_of", refuse)
     monkeypatch.setattr(ColourPredictor, "device", refuse)
     (again,) = shop.run(DAY)
 
@@ -76,7 +78,7 @@ def test_a_second_run_that_does_or_writes_anything(shop: Platform, monkeypatch: 
     assert shop.metadata("classifications")["committed"] is False
 
 
-def test_a_late_photo_that_costs_the_whole_day(shop: Platform) -> None:
+def test_late_photo_costs_one_photo(shop: Platform) -> None:
     shop.land(DAY, photos(range(3)))
     shop.land(NEXT_DAY, photos(range(10, 12)))
     shop.run(DAY, NEXT_DAY)
@@ -94,7 +96,7 @@ def test_a_late_photo_that_costs_the_whole_day(shop: Platform) -> None:
             assert frame.filter(day=NEXT_DAY).equals(before), table
 
 
-def test_an_overwritten_object_that_keeps_the_old_answer(shop: Platform) -> None:
+def test_overwritten_object_gets_new_predictions(shop: Platform) -> None:
     key, *_ = shop.land(DAY, {"front": photo(1, colour="red"), "back": photo(2, colour="red")})
     shop.run(DAY)
     old = shop.rows("raw_images").row(by_predicate=pl.col("key") == key, named=True)
@@ -106,13 +108,13 @@ def test_an_overwritten_object_that_keeps_the_old_answer(shop: Platform) -> None
     assert new["sha256"] != old["sha256"]
     assert new["image_id"] == old["image_id"]
     assert shop.work(run) == dict.fromkeys(WORKING, 1)
-    for table in ("classifications", "clip_embeddings"):
+    for table in PREDICTIONS:
         rows = shop.rows(table).filter(image_id=new["image_id"])
         assert rows["sha256"].to_list() == [new["sha256"]], table
     assert shop.rows("classifications").filter(image_id=new["image_id"])["label"].to_list() == ["blue"]
 
 
-def test_a_day_whose_copy_became_the_original_and_nobody_told(shop: Platform) -> None:
+def test_day_with_a_promoted_duplicate_is_reported(shop: Platform) -> None:
     """Its photo has no predictions, and no object of that day changed: only this run knows."""
     (first,) = shop.land(DAY, {"front": photo(1)})
     shop.land(NEXT_DAY, {"copy": photo(1)})
@@ -129,10 +131,10 @@ def test_a_day_whose_copy_became_the_original_and_nobody_told(shop: Platform) ->
     ).records[0]
     assert newest is not None and told.timestamp > newest.timestamp
     (run,) = shop.run(NEXT_DAY)
-    assert shop.work(run) == dict.fromkeys(("classifications", "clip_embeddings"), 1)
+    assert shop.work(run) == dict.fromkeys(PREDICTIONS, 1)
 
 
-def test_a_new_model_that_wipes_or_hides_the_old_ones_rows(shop: Platform) -> None:
+def test_new_model_keeps_rows_of_the_old_model(shop: Platform) -> None:
     shop.land(DAY, photos(range(3)))
     shop.run(DAY)
     old = shop.snapshot(DAY)["classifications"]
@@ -146,7 +148,7 @@ def test_a_new_model_that_wipes_or_hides_the_old_ones_rows(shop: Platform) -> No
     assert rows.join(old, on=old.columns, how="semi", nulls_equal=True).sort("image_id").equals(old.sort("image_id"))
 
 
-def test_a_late_photo_after_going_back_to_an_older_model(shop: Platform) -> None:
+def test_late_photo_after_a_model_rollback_is_inferred_once(shop: Platform) -> None:
     shop.land(DAY, photos(range(3)))
     shop.run(DAY)
     shop.with_models(2).run(DAY)
@@ -158,20 +160,20 @@ def test_a_late_photo_after_going_back_to_an_older_model(shop: Platform) -> None
     assert shop.rows("classifications").group_by("model_id").len().sort("len")["len"].to_list() == [3, 4]
 
 
-def test_a_declared_column_that_a_lake_of_yesterday_lacks(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_declared_column_is_added_to_an_existing_lake(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.land(DAY, photos(range(2)))
     shop.run(DAY)
 
     remark = Column(pl.String, "What a reviewer said.", nullable=True)
     grown = dataclasses.replace(CLASSIFICATIONS, columns={**CLASSIFICATIONS.columns, "remark": remark})
-    monkeypatch.setitem(TABLES, "classifications", grown)
-    plain = ColourPredictor.infer
+    monkeypatch.setitem(tables(), "classifications", grown)
+    plain = ColourPredictor.columns_of
     monkeypatch.setattr(
         ColourPredictor,
-        "infer",
-        lambda self, pixels: [
-            row | ({"remark": "seen"} if self.asset == "classifications" else {}) for row in plain(self, pixels)
-        ],
+        "columns_of",
+        lambda self, pixels: plain(self, pixels).with_columns(
+            **({"remark": pl.lit("seen")} if self.asset == "classifications" else {})
+        ),
     )
     shop.land(DAY, photos([5]))
     shop.run(DAY)
@@ -180,22 +182,22 @@ def test_a_declared_column_that_a_lake_of_yesterday_lacks(shop: Platform, monkey
     assert sorted(remarks, key=str) == [None, None, "seen"]
 
 
-def test_a_day_without_photos_that_fails_or_commits(shop: Platform) -> None:
+def test_day_without_photos_succeeds_without_rows(shop: Platform) -> None:
     (run,) = shop.run(DAY)
 
     assert shop.metadata("raw_images")["dagster/partition_row_count"] == 0
     assert shop.metadata("raw_images")["landed"] == 0
     assert shop.work(run) == {}
-    assert all(shop.rows(table).is_empty() for table in TABLES)
+    assert all(shop.rows(table).is_empty() for table in tables())
 
 
-def test_a_day_that_has_not_come_yet(shop: Platform) -> None:
+def test_future_day_is_refused(shop: Platform) -> None:
     tomorrow = today_utc() + timedelta(days=1)
     with pytest.raises(Exception, match=str(tomorrow)):
         shop.run(tomorrow)
 
 
-def test_the_same_bytes_accepted_twice(shop: Platform) -> None:
+def test_same_bytes_are_accepted_once(shop: Platform) -> None:
     shop.land(DAY, {"one": photo(1), "copy": photo(1), "two": photo(2)})
     shop.land(NEXT_DAY, {"copy of yesterday": photo(2), "three": photo(3)})
     shop.run(DAY, NEXT_DAY)
@@ -211,7 +213,7 @@ def test_the_same_bytes_accepted_twice(shop: Platform) -> None:
     assert shop.rows("classifications").height == 3
 
 
-def test_a_lake_that_is_a_file_told_as_something_else(shop: Platform) -> None:
+def test_lake_url_of_a_file_is_named(shop: Platform) -> None:
     folder = shop.settings.lake.folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("no folder")

@@ -14,7 +14,7 @@ from shelf_assets_tests.stories.photos import photo, photos, truncated
 from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform, undecodable
 
 
-def test_one_corrupt_photo_that_fails_the_day(shop: Platform) -> None:
+def test_corrupt_photo_does_not_fail_its_day(shop: Platform) -> None:
     keys = shop.land(DAY, {"good": photo(1), "cut short": truncated(), "empty": b""})
     shop.run(DAY)
 
@@ -43,7 +43,7 @@ def test_an_object_with_an_unsupported_key_is_a_rejected_row_and_its_day_goes_on
     assert shop.lake.table("raw_images").version() == version, "the object is not read again"
 
 
-def test_a_photo_that_vanishes_without_a_trace_or_holds_its_day(shop: Platform) -> None:
+def test_vanished_photo_is_recorded_and_does_not_stop_its_day(shop: Platform) -> None:
     keys = shop.land(DAY, photos(range(4)))
     shop.run(DAY, stages=["raw_images"])
     shop.drop_tensors(DAY)
@@ -57,7 +57,7 @@ def test_a_photo_that_vanishes_without_a_trace_or_holds_its_day(shop: Platform) 
     assert shop.rows("classifications").height == 3
 
 
-def test_predictions_on_a_day_of_which_too_much_failed(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_day_with_too_many_failures_gets_no_predictions(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     undecodable(monkeypatch, photo(1), photo(2))
     shop.land(DAY, photos(range(4)))
 
@@ -69,7 +69,7 @@ def test_predictions_on_a_day_of_which_too_much_failed(shop: Platform, monkeypat
     assert shop.rows("clip_embeddings").is_empty()
 
 
-def test_one_bad_day_that_stops_the_others(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_day_does_not_stop_other_days(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     days = [DAY, NEXT_DAY, NEXT_DAY + timedelta(days=1)]
     for number, day in enumerate(days):
         shop.land(day, photos([number]))
@@ -82,7 +82,7 @@ def test_one_bad_day_that_stops_the_others(shop: Platform, monkeypatch: pytest.M
     assert sorted(shop.rows("classifications")["day"]) == [days[0], days[2]]
 
 
-def test_a_photo_that_comes_back_but_stays_lost(shop: Platform) -> None:
+def test_returned_photo_is_predicted(shop: Platform) -> None:
     keys = shop.land(DAY, photos(range(4)))
     shop.run(DAY, stages=["raw_images"])
     data = shop.lake.objects.get(keys[0])
@@ -98,9 +98,7 @@ def test_a_photo_that_comes_back_but_stays_lost(shop: Platform) -> None:
     assert shop.rows("classifications").height == 4
 
 
-def test_a_photo_without_tensor_for_which_models_are_loaded_again_and_again(
-    shop: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photo_without_tensor_loads_no_model(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = shop.land(DAY, photos(range(4)))
     shop.run(DAY, stages=["raw_images"])
     shop.drop_tensors(DAY)
@@ -115,14 +113,14 @@ def test_a_photo_without_tensor_for_which_models_are_loaded_again_and_again(
     shop.run(DAY, stages=later)
 
 
-def test_a_model_that_fails_and_is_left_open(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_model_is_closed(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.land(DAY, photos(range(4)))
     closed: list[str] = []
 
     def fails(predictor: ColourPredictor, pixels: np.ndarray) -> None:
         raise RuntimeError("the device was lost")
 
-    monkeypatch.setattr(ColourPredictor, "infer", fails)
+    monkeypatch.setattr(ColourPredictor, "columns_of", fails)
     monkeypatch.setattr(ColourPredictor, "close", lambda predictor: closed.append(predictor.asset))
 
     with pytest.raises(RunFailed, match="device was lost"):

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from shelf_assets.registry import table_stages
 from shelf_assets_tests.stories.photos import photo, photos
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, PREDICTIONS, Platform
 
 
 def checked(shop: Platform, asset: str, check: str) -> tuple[bool, str]:
@@ -36,12 +37,12 @@ def keys(shop: Platform) -> list[str]:
     """Three photos of a finished day."""
     landed = shop.land(DAY, photos(range(3)))
     shop.run(DAY)
-    for asset in ("raw_images", "classifications", "clip_embeddings"):
+    for asset in table_stages():
         assert checked(shop, asset, "contract") == (True, "")
     return landed
 
 
-def test_an_object_without_a_row_passes(shop: Platform, keys: list[str]) -> None:
+def test_object_without_a_row_fails_its_check(shop: Platform, keys: list[str]) -> None:
     assert checked(shop, "raw_images", "every_object_has_a_row")[0]
     delete(shop, "raw_images", f"key = '{keys[0]}'")
     passed, said = checked(shop, "raw_images", "every_object_has_a_row")
@@ -49,14 +50,14 @@ def test_an_object_without_a_row_passes(shop: Platform, keys: list[str]) -> None
     assert "1 of 3 landed objects have no row" in said
 
 
-def test_an_object_that_came_since_is_taken_for_a_lost_one(shop: Platform, keys: list[str]) -> None:
+def test_object_landed_after_the_run_passes_the_check(shop: Platform, keys: list[str]) -> None:
     shop.land(DAY, {"late": photo(9)})
     assert checked(shop, "raw_images", "every_object_has_a_row")[0]
     delete(shop, "raw_images", f"key = '{keys[0]}'")
     assert not checked(shop, "raw_images", "every_object_has_a_row")[0]
 
 
-def test_a_row_of_no_known_status_passes(shop: Platform, keys: list[str]) -> None:
+def test_row_of_unknown_status_fails_its_check(shop: Platform, keys: list[str]) -> None:
     row = shop.rows("raw_images").head(1).with_columns(key=pl.lit("images/x"), status=pl.lit("undecided"))
     append(shop, "raw_images", row)
     passed, said = checked(shop, "raw_images", "every_object_has_a_row")
@@ -64,7 +65,7 @@ def test_a_row_of_no_known_status_passes(shop: Platform, keys: list[str]) -> Non
     assert "1 rows have no known status" in said
 
 
-def test_bytes_accepted_twice_pass(shop: Platform, keys: list[str]) -> None:
+def test_bytes_accepted_twice_fail_their_check(shop: Platform, keys: list[str]) -> None:
     copy = shop.rows("raw_images").head(1).with_columns(day=pl.lit(NEXT_DAY), key=pl.lit("images/copy"))
     append(shop, "raw_images", copy)
     passed, said = checked(shop, "raw_images", "no_bytes_accepted_twice")
@@ -72,16 +73,16 @@ def test_bytes_accepted_twice_pass(shop: Platform, keys: list[str]) -> None:
     assert copy["sha256"][0] in said
 
 
-@pytest.mark.parametrize("table", ["raw_images", "classifications", "clip_embeddings"])
-def test_a_row_twice_passes_the_contract(table: str, shop: Platform, keys: list[str]) -> None:
+@pytest.mark.parametrize("table", table_stages())
+def test_repeated_row_fails_the_contract(table: str, shop: Platform, keys: list[str]) -> None:
     append(shop, table, shop.rows(table).head(1))
     passed, said = checked(shop, table, "contract")
     assert not passed
     assert table in said
 
 
-@pytest.mark.parametrize("table", ["classifications", "clip_embeddings"])
-def test_a_photo_without_a_prediction_passes(table: str, shop: Platform, keys: list[str]) -> None:
+@pytest.mark.parametrize("table", PREDICTIONS)
+def test_photo_without_a_prediction_fails_its_check(table: str, shop: Platform, keys: list[str]) -> None:
     lost = shop.rows(table)["image_id"][0]
     delete(shop, table, f"image_id = '{lost}'")
     passed, said = checked(shop, table, "every_photo_is_predicted")
@@ -89,7 +90,7 @@ def test_a_photo_without_a_prediction_passes(table: str, shop: Platform, keys: l
     assert lost in said
 
 
-def test_going_back_from_a_model_that_was_cut_short_holds_the_day(shop: Platform, keys: list[str]) -> None:
+def test_rollback_from_an_unfinished_model_passes_the_check(shop: Platform, keys: list[str]) -> None:
     other = shop.with_models(2)
     other.run(DAY)
     newest = shop.rows("classifications").sort("inferred_at").tail(3)

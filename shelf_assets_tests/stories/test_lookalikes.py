@@ -13,10 +13,8 @@ from shelf_assets.intake.upload_store import UploadStore, new_image_id, owner_ha
 from shelf_assets.observe.photo_history import photo_history
 from shelf_assets.photos.limits import Limits
 from shelf_assets.photos.sanitizer import SanitizedPhoto, sanitize
-from shelf_assets_tests.stories.support import DAY, NEXT_DAY, Platform
+from shelf_assets_tests.stories.support import DAY, NEXT_DAY, PREDICTIONS, Platform
 from shelf_assets_tests.vision.pictures import encoded, scene
-
-PREDICTIONS = ("classifications", "clip_embeddings")
 
 
 def recompressed(data: bytes) -> bytes:
@@ -33,7 +31,7 @@ def skipping(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     return shop.with_settings(photos__near_duplicates="skip")
 
 
-def test_a_picture_sent_again_in_other_bytes_is_another_picture(shop: Platform, picture: bytes) -> None:
+def test_recompressed_picture_joins_its_group(shop: Platform, picture: bytes) -> None:
     shop.land(DAY, {"first": picture, "other": encoded(scene(640, 480))})
     shop.land(NEXT_DAY, {"again": recompressed(picture), "same bytes": picture})
     shop.run(DAY, NEXT_DAY)
@@ -47,9 +45,7 @@ def test_a_picture_sent_again_in_other_bytes_is_another_picture(shop: Platform, 
     assert rows["uploader"].null_count() == 4, "no door took them in"
 
 
-def test_a_picture_that_is_to_be_skipped_reaches_the_models_or_holds_its_day(
-    shop: Platform, picture: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_skipped_picture_reaches_no_model(shop: Platform, picture: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = skipping(shop, monkeypatch)
     shop.land(DAY, {"first": picture})
     shop.land(NEXT_DAY, {"again": recompressed(picture), "other": encoded(scene(640, 480))})
@@ -62,11 +58,11 @@ def test_a_picture_that_is_to_be_skipped_reaches_the_models_or_holds_its_day(
     shop.run(DAY, NEXT_DAY)
     assert shop.versions() == versions, "a skipped photo is read again every day"
     (first,) = shop.rows("raw_images", DAY)["image_id"]
-    told = [title for title, _ in photo_history(shop.lake, first)]
-    assert f"a photo that looks like it was sent on {NEXT_DAY}" in told, "it is told as the same bytes"
+    titles = [title for title, _ in photo_history(shop.lake, first)]
+    assert f"a near duplicate was sent on {NEXT_DAY}" in titles, "it is listed as the same bytes"
 
 
-def test_a_hash_that_depends_on_whether_tensors_rest(
+def test_perceptual_hash_is_independent_of_stored_tensors(
     shop: Platform, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.land(DAY, {"first": picture})
@@ -78,7 +74,7 @@ def test_a_hash_that_depends_on_whether_tensors_rest(
     assert again.rows("raw_images")["near_duplicate_group"].n_unique() == 1
 
 
-def test_who_sent_a_photo_is_forgotten_on_its_way(shop: Platform, picture: bytes) -> None:
+def test_uploader_hash_reaches_raw_images(shop: Platform, picture: bytes) -> None:
     owners = [owner_hash(name, b"key") for name in ("alice", "bob")]
     receipts = UploadStore(shop.lake.objects)
     for owner, data in zip(owners, (picture, encoded(scene(640, 480))), strict=True):

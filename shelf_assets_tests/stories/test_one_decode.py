@@ -14,9 +14,7 @@ from shelf_assets.photos import rules
 from shelf_assets.vision import decode, preprocess
 from shelf_assets.vision.headers import Header
 from shelf_assets_tests.stories.photos import photo, photos, truncated
-from shelf_assets_tests.stories.support import DAY, STAGES, Platform, assert_same
-
-PREDICTIONS = ("classifications", "clip_embeddings")
+from shelf_assets_tests.stories.support import DAY, PREDICTIONS, STAGES, WORKING, Platform, assert_same
 
 
 class Work:
@@ -60,7 +58,7 @@ def redecoding(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     return shop.with_settings(vision__tensors="redecode")
 
 
-def test_a_photo_read_or_decoded_twice_on_its_way_to_the_tables(shop: Platform, work: Work) -> None:
+def test_photo_is_read_and_decoded_once(shop: Platform, work: Work) -> None:
     shop.land(DAY, {**photos(range(4)), "cut short": truncated()})
     shop.run(DAY)
 
@@ -69,7 +67,7 @@ def test_a_photo_read_or_decoded_twice_on_its_way_to_the_tables(shop: Platform, 
     assert shop.rows("clip_embeddings").height == 4
 
 
-def test_a_model_that_decodes_again_what_rests_as_tensors(shop: Platform, work: Work) -> None:
+def test_new_model_reads_stored_tensors_without_decoding(shop: Platform, work: Work) -> None:
     shop.land(DAY, photos(range(4)))
     shop.run(DAY)
     work.clear()
@@ -80,18 +78,18 @@ def test_a_model_that_decodes_again_what_rests_as_tensors(shop: Platform, work: 
     assert shop.rows("classifications").height == 8
 
 
-def test_a_pass_that_reads_the_index_of_a_shard_again_and_again(shop: Platform, work: Work) -> None:
+def test_shard_index_is_read_a_fixed_number_of_times(shop: Platform, work: Work) -> None:
     shop.land(DAY, photos(range(6)))
     shop.run(DAY)
     work.clear()
 
     shop.with_models(2).run(DAY, stages=PREDICTIONS)
 
-    # The pass over both models once, and the check of each once.
-    assert set(work.index_reads.values()) == {3} and len(work.index_reads) == 3
+    # The pass over all predictions once, and the check of each once.
+    assert set(work.index_reads.values()) == {1 + len(PREDICTIONS)} and len(work.index_reads) == 3
 
 
-def test_two_models_that_decode_twice_where_no_tensors_rest(shop: Platform, work: Work) -> None:
+def test_two_models_share_one_decode_without_stored_tensors(shop: Platform, work: Work) -> None:
     shop.land(DAY, photos(range(4)))
     shop.run(DAY, stages=["raw_images"])
     shop.drop_tensors(DAY)
@@ -104,7 +102,7 @@ def test_two_models_that_decode_twice_where_no_tensors_rest(shop: Platform, work
     assert shop.rows("classifications").height == shop.rows("clip_embeddings").height == 4
 
 
-def test_answers_that_depend_on_where_the_pixels_came_from(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_are_equal_from_stored_and_decoded_pixels(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.land(DAY, {**photos(range(5)), "again": photo(0), "cut short": truncated()})
     shop.run(DAY)
     stored = shop.snapshot()
@@ -119,14 +117,14 @@ def test_answers_that_depend_on_where_the_pixels_came_from(shop: Platform, monke
     assert again.tensors(DAY).is_empty(), "no tensors rest where the settings say so"
 
 
-def test_a_day_without_stored_tensors_that_a_check_holds(
+def test_day_without_stored_tensors_passes_its_checks(
     shop: Platform, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = redecoding(shop, monkeypatch)
     shop.land(DAY, photos(range(4)))
     (run,) = shop.run(DAY)
 
-    assert shop.work(run) == {"raw_images": 4, "classifications": 4, "clip_embeddings": 4}
+    assert shop.work(run) == dict.fromkeys(WORKING, 4)
     # Once to judge it and to hash what it looks like, and once for both models.
     assert set(work.decodes.values()) == {2}
     work.clear()
@@ -134,7 +132,7 @@ def test_a_day_without_stored_tensors_that_a_check_holds(
     assert shop.work(again) == {} and not work.decodes
 
 
-def test_a_photo_that_vanished_after_it_was_judged_and_is_lost(shop: Platform) -> None:
+def test_photo_that_vanished_after_validation_is_predicted(shop: Platform) -> None:
     """Its tensor was cut from the bytes that were judged."""
     keys = shop.land(DAY, photos(range(3)))
     shop.run(DAY, stages=["raw_images"])

@@ -16,13 +16,13 @@ from shelf_assets.intake.put_photos import land
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.conftest import LakeUnderTest, repo_root
 from shelf_assets_tests.stories.photos import photo, photos, truncated
-from shelf_assets_tests.stories.support import DAY
+from shelf_assets_tests.stories.support import DAY, PREDICTIONS
 
 
 @pytest.mark.s3
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_what_one_step_made_is_not_there_for_the_next(
+def test_steps_in_separate_processes_share_their_results(
     s3_lake: LakeUnderTest, parsed_home: Path, tmp_path: Path
 ) -> None:
     home = shutil.copytree(parsed_home, tmp_path / "home")
@@ -48,7 +48,7 @@ def test_what_one_step_made_is_not_there_for_the_next(
 
     rows = lake.table("raw_images").scan(DAY, DAY).collect()
     assert dict(rows.group_by("status").len().iter_rows()) == {"accepted": 3, "duplicate": 1, "rejected": 1}
-    for table in ("classifications", "clip_embeddings"):
+    for table in PREDICTIONS:
         predicted = lake.table(table).scan(DAY, DAY).collect()
         assert sorted(predicted["image_id"]) == sorted(rows.filter(status="accepted")["image_id"]), table
     with duckdb.connect(settings.bi.marts_path, read_only=True) as marts:

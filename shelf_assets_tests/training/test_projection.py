@@ -65,7 +65,7 @@ def test_held_out_photos_and_names_leave_no_trace_in_the_fit(source: Source, ima
     assert not np.array_equal(fit([changed], imagenet_words, RECIPE).weight, blind.weight)
 
 
-def test_scores_are_one_for_perfect_vectors_and_say_so_when_names_are_mixed_up(source: Source) -> None:
+def test_scores_separate_perfect_from_shuffled_names(source: Source) -> None:
     names = name_vectors(source.words.fine)
     perfect = scores(names[source.val.fine], source.val, source.words)
     assert (perfect["fine_top1"], perfect["fine_search_first"], perfect["fine_search_map"]) == (1, 1, 1)
@@ -87,12 +87,12 @@ def test_held_out_score_is_among_the_held_out_names(source: Source) -> None:
     assert (found["top1"], found["chance"], found["all_classes_top1"]) == (1, 0.5, 1)
 
 
-def test_conse_of_a_sure_classifier_is_that_classs_name(imagenet_words: np.ndarray) -> None:
+def test_conse_of_a_certain_classifier_is_its_class_name(imagenet_words: np.ndarray) -> None:
     sure = np.eye(10, dtype=np.float32)[[3]]
     np.testing.assert_allclose(conse(sure, imagenet_words)[0], name_vectors(imagenet_words)[3], atol=1e-6)
 
 
-def test_what_is_scored_is_what_was_stored(tmp_path) -> None:
+def test_stored_projection_is_the_scored_one(tmp_path) -> None:
     fitted = Projection(np.full((2, 3), 1 / 3, np.float32), np.full(2, 0.1, np.float32))
     stored = _store(fitted, tmp_path)
     assert stored.weight.dtype == np.float32
@@ -100,7 +100,7 @@ def test_what_is_scored_is_what_was_stored(tmp_path) -> None:
     assert (tmp_path / PROJECTION).stat().st_mode & 0o044 == 0o044, "all users can read a package's files"
 
 
-def test_card_of_the_packaged_projection_says_how_it_was_made_and_how_good_it_is() -> None:
+def test_card_of_the_packaged_projection_documents_training_and_scores() -> None:
     card = json.loads(PROJECTION_CARD.read_text())
     assert (PACKAGED / PROJECTION).stat().st_size < 1_500_000
     assert "clip_projection --grocery" in card["command"] and card["recipe"]["seed"] == card["seed"]

@@ -67,7 +67,7 @@ def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materiali
         {}, home=home, models__set="embedded", dagster__executor="in_process", dagster__arrivals_interval_seconds=10
     )
     lake = open_lake(settings)
-    *backfilled, whole_day = days = days_between(today_utc() - timedelta(days=4), today_utc() - timedelta(days=1))
+    *backfilled, whole_day = days = days_between(today_utc() - timedelta(days=3), today_utc() - timedelta(days=1))
     nobodys = days[0] - timedelta(days=2)
     for position, day in enumerate([nobodys, *days]):
         list(land(lake.objects, day, shipped_photos_of(position, len(days) + 1)[:PHOTOS_PER_DAY]))

@@ -16,8 +16,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from shelf_assets.defs.instance import WORKSPACE, ensure_instance
+from shelf_assets.defs.instance import CODE_LOCATION, ensure_instance
 from shelf_assets.settings import Settings
+from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.servers import free_ports
 
 REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "shelf_assets.definitions"}
@@ -175,9 +176,9 @@ def wait_until(what: str, happened: Callable[[], bool], seconds: float, story: C
 
 
 def _start(program: str, *arguments: str, logs: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    command = [str(Path(sys.executable).parent / program), *arguments, "-w", str(WORKSPACE)]
+    command = [str(Path(sys.executable).parent / program), *arguments, *CODE_LOCATION]
     with (logs / f"{program}.log").open("wb") as log:
-        return subprocess.Popen(command, env=environment, cwd=WORKSPACE.parent, stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, env=environment, cwd=repo_root, stdout=log, stderr=subprocess.STDOUT)
 
 
 def _loaded(ui: DagsterUi) -> bool:

@@ -28,13 +28,13 @@ def decode(photos: list[torch.Tensor]) -> list[torch.Tensor]:
     return found
 
 
-def test_tensors_of_both_decoders_under_one_digest() -> None:
+def test_gpu_and_cpu_decoders_have_different_digests() -> None:
     assert GPU.digest() != Geometry().digest()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
-def test_a_photo_turned_or_cut_otherwise_than_on_the_cpu(fit: str, orientation: int) -> None:
+def test_gpu_turns_and_crops_like_the_cpu(fit: str, orientation: int) -> None:
     data = turned(scene(640, 480), orientation, quality=95)
     (found,) = tensors_on_gpu([data], Geometry(fit=fit, decoder="gpu"), decode)  # type: ignore[arg-type]
     assert isinstance(found, np.ndarray) and found.dtype == np.uint8
@@ -42,14 +42,14 @@ def test_a_photo_turned_or_cut_otherwise_than_on_the_cpu(fit: str, orientation: 
     assert difference(found, expected) < 1.5, "a wrong orientation differs by tens of levels"
 
 
-def test_real_photos_that_look_different(shared_data: Path) -> None:
+def test_gpu_decodes_real_photos_like_the_cpu(shared_data: Path) -> None:
     photos = [path.read_bytes() for path in sorted((shared_data / "phone-photos").glob("*.jpg"))[:4]]
     for data, found in zip(photos, tensors_on_gpu(photos, GPU, decode), strict=True):
         assert isinstance(found, np.ndarray)
         assert difference(found, to_tensor(data, Geometry())) < 1.0
 
 
-def test_one_photo_that_the_device_refuses_takes_the_others_with_it() -> None:
+def test_photo_refused_by_the_device_falls_back_to_the_cpu_alone() -> None:
     photos = [encoded(scene(300, 200)), encoded(scene(200, 300)), encoded(scene(250, 250))]
     refused = photos[1]
     calls: list[int] = []
@@ -66,7 +66,7 @@ def test_one_photo_that_the_device_refuses_takes_the_others_with_it() -> None:
     assert all(isinstance(each, np.ndarray) for each in found)
 
 
-def test_other_formats_and_broken_files_that_end_the_batch() -> None:
+def test_other_formats_and_broken_files_do_not_end_the_batch() -> None:
     whole = encoded(scene(300, 200))
     photos = [
         encoded(scene(300, 200), "PNG"),
@@ -87,7 +87,7 @@ def test_other_formats_and_broken_files_that_end_the_batch() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_missing_gpu_told_as_a_broken_photo() -> None:
+def test_missing_gpu_is_not_reported_as_a_broken_photo() -> None:
     with pytest.raises(NoGpu, match="SHELF_VISION_DECODER=cpu"):
         tensors_on_gpu([encoded(scene(300, 200))], GPU)
 

@@ -51,13 +51,13 @@ def grocery(shared_data: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("change", COPIES.values(), ids=COPIES)
-def test_a_changed_copy_of_a_drawn_scene_is_another_picture(change: Callable[[Image.Image], bytes]) -> None:
+def test_changed_copy_of_a_scene_is_near_its_original(change: Callable[[Image.Image], bytes]) -> None:
     for width, height in ((800, 600), (600, 800), (501, 333)):
         assert distance(looks(encoded(scene(width, height))), looks(change(scene(width, height)))) <= BITS
 
 
 @pytest.mark.parametrize("change", COPIES.values(), ids=COPIES)
-def test_a_changed_copy_of_a_grocery_photo_is_another_picture(
+def test_changed_copy_of_a_grocery_photo_is_near_its_original(
     change: Callable[[Image.Image], bytes], grocery: list[Path]
 ) -> None:
     for path in grocery[::4]:
@@ -66,7 +66,7 @@ def test_a_changed_copy_of_a_grocery_photo_is_another_picture(
             assert distance(original, looks(change(image.convert("RGB")))) <= BITS, path.name
 
 
-def test_grocery_photos_that_differ_are_one_picture(grocery: list[Path]) -> None:
+def test_different_grocery_photos_are_far_apart(grocery: list[Path]) -> None:
     """Of all 2,936 photos, 5 of 4.3 million pairs are within 4 bits: bursts of one product in front of one shelf."""
     hashes = [looks(path.read_bytes()) for path in grocery]
     found = [distance(*pair) for pair in combinations(hashes, 2)]
@@ -85,7 +85,7 @@ def test_grocery_photos_that_differ_are_one_picture(grocery: list[Path]) -> None
     ],
     ids=["one colour", "a lens cap's noise", "a gradient", "two halves"],
 )
-def test_pictures_without_anything_to_see_are_each_others_copies(luma: np.ndarray) -> None:
+def test_flat_pictures_have_no_hash(luma: np.ndarray) -> None:
     tensor = tensor_of(luma)
     assert perceptual_hash(tensor) is None
     file = io.BytesIO()
@@ -94,13 +94,13 @@ def test_pictures_without_anything_to_see_are_each_others_copies(luma: np.ndarra
 
 
 @pytest.mark.parametrize("size", [32, 100, 224, 336])
-def test_a_tensor_whose_side_is_no_multiple_of_the_hashs_is_refused_or_looks_different(size: int) -> None:
+def test_hash_is_near_for_every_tensor_size(size: int) -> None:
     data = encoded(scene(900, 900))
     found = perceptual_hash(to_tensor(data, Geometry(size_px=size)))
     assert found is not None and distance(found, looks(data)) <= BITS
 
 
-def test_the_hash_depends_on_the_machine_or_leaves_what_a_table_holds() -> None:
+def test_hash_bits_are_fixed_and_fit_int64() -> None:
     """Only whole numbers are used, so these bits are the same on every processor and BLAS library."""
     found = {size: perceptual_hash(tensor_of(_waves(size))) for size in (32, 100, 224)}
     assert found == {32: 8701068615559508580, 100: 8998301792908948326, 224: 8998231428459737958}
@@ -113,13 +113,13 @@ def _waves(size: int) -> np.ndarray:
     return (abs(3 * x % 160 - 80) + abs((5 * y + x) % 220 - 110) + abs((x * y // 64) % 120 - 60)) * 255 // 250
 
 
-def test_distance_counts_the_sign_wrongly() -> None:
+def test_distance_counts_the_sign_bit() -> None:
     assert distance(0, 0) == 0
     assert distance(-1, 0) == 64
     assert distance(-(2**63), 0) == distance(2**63 - 1, -1) == 1
 
 
-def test_the_hash_pays_for_torch() -> None:
+def test_perceptual_hash_imports_no_heavy_library() -> None:
     code = "import shelf_assets.vision.perceptual_hash, sys; print(*{'torch', 'dagster', 'polars'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

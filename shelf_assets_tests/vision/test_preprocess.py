@@ -39,7 +39,7 @@ SHRUNK_SIZES = [(1000, 1333), (1201, 901), (1803, 1795), (2017, 1513)]
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("size", SIZES)
-def test_the_cut_is_off_by_a_pixel(size: tuple[int, int], orientation: int) -> None:
+def test_crop_is_exact_to_the_pixel(size: tuple[int, int], orientation: int) -> None:
     data = turned(scene(*size), orientation, "PNG", compress_level=1)
     tensor = to_tensor(data, CROP)
     expected = exact(data)
@@ -50,7 +50,7 @@ def test_the_cut_is_off_by_a_pixel(size: tuple[int, int], orientation: int) -> N
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 7])
 @pytest.mark.parametrize("size", SHRUNK_SIZES)
-def test_shrinking_on_load_moves_the_cut(size: tuple[int, int], orientation: int) -> None:
+def test_shrinking_on_load_keeps_the_crop_in_place(size: tuple[int, int], orientation: int) -> None:
     data = turned(scene(*size), orientation, quality=95, subsampling=0)
     tensor = to_tensor(data, CROP)
     expected = exact(data)
@@ -61,7 +61,7 @@ def test_shrinking_on_load_moves_the_cut(size: tuple[int, int], orientation: int
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_a_turned_photo_gives_another_tensor(fit: str, orientation: int) -> None:
+def test_turned_photo_gives_the_upright_tensor(fit: str, orientation: int) -> None:
     geometry = Geometry(fit=fit)  # type: ignore[arg-type]
     upright = to_tensor(turned(scene(350, 251), 1, "PNG"), geometry)
     tensor = to_tensor(turned(scene(350, 251), orientation, "PNG"), geometry)
@@ -70,7 +70,7 @@ def test_a_turned_photo_gives_another_tensor(fit: str, orientation: int) -> None
     assert difference(tensor, upright) <= ROUNDING
 
 
-def test_padding_cuts_or_moves_the_picture() -> None:
+def test_padding_keeps_the_whole_picture_centred() -> None:
     photo = scene(300, 200)
     tensor = to_tensor(encoded(photo, "PNG"), PAD)
     bar = (224 - 149) // 2
@@ -83,7 +83,7 @@ def test_padding_cuts_or_moves_the_picture() -> None:
     assert tall[:, :, bar + 5].any()
 
 
-def test_squashing_cuts() -> None:
+def test_squash_keeps_the_whole_picture() -> None:
     photo = scene(300, 200)
     expected = np.asarray(photo.resize((224, 224), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
     assert difference(to_tensor(encoded(photo, "PNG"), SQUASH), expected) <= ROUNDING
@@ -93,7 +93,7 @@ def test_squashing_cuts() -> None:
 @pytest.mark.parametrize(
     "size", [(1, 1), (1, 2), (2, 1), (3_000, 1), (1, 3_000), (7, 20_000), (20_000, 500), (225, 224)]
 )
-def test_an_extreme_shape_breaks_it_or_takes_all_memory(size: tuple[int, int], geometry: Geometry) -> None:
+def test_extreme_shape_gives_a_compact_tensor(size: tuple[int, int], geometry: Geometry) -> None:
     tensor = to_tensor(encoded(Image.new("RGB", size, (10, 120, 230)), "PNG"), geometry)
     assert tensor.shape == (3, geometry.size_px, geometry.size_px)
     assert tensor.dtype == np.uint8
@@ -103,7 +103,7 @@ def test_an_extreme_shape_breaks_it_or_takes_all_memory(size: tuple[int, int], g
         assert (tensor == np.array([10, 120, 230])[:, None, None]).all(), "a flat picture stays flat"
 
 
-def test_a_broken_photo_gives_a_tensor() -> None:
+def test_broken_photo_raises_its_reason() -> None:
     photo = encoded(scene(64, 48))
     for data, reason in (
         (b"", Reason.empty),
@@ -132,7 +132,7 @@ PARITY = {
 
 
 @pytest.mark.parametrize("geometry", [CROP, PAD, SQUASH])
-def test_batch_and_single_use_see_different_pixels(geometry: Geometry) -> None:
+def test_batch_and_single_use_give_the_same_pixels(geometry: Geometry) -> None:
     """Training and batch runs decode in pools, concurrently and in any order; a request decodes one photo alone."""
     alone = {name: tensor_digest(to_tensor(data, geometry)) for name, data in PARITY.items()}
     assert len(set(alone.values())) == len(PARITY)
@@ -144,7 +144,7 @@ def test_batch_and_single_use_see_different_pixels(geometry: Geometry) -> None:
         assert tensor_digest(tensor) == alone[name], name
 
 
-def test_the_asset_s_shards_hold_different_pixels(tmp_path: Path) -> None:
+def test_stored_shards_hold_the_same_pixels(tmp_path: Path) -> None:
     day = TensorDay(ObjectStore(tmp_path.as_uri()), CROP.digest(), date(2026, 3, 1), CROP.size_px)
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in PARITY.items()}
     day.write((Tensor(name, hashes[name], pixels_of(data, hashes[name], CROP)) for name, data in PARITY.items()), 4)
@@ -169,7 +169,7 @@ class LookingTowers(Towers):
         return np.zeros((len(batch), 1), np.float32), np.zeros((len(batch), 1), np.float32)
 
 
-def test_training_sees_different_pixels(tmp_path: Path) -> None:
+def test_training_uses_the_same_pixels(tmp_path: Path) -> None:
     towers = LookingTowers(tmp_path)
     towers.features("parity", len(PARITY), PARITY.values())
     # Every second call has the mirrored batch.
@@ -177,7 +177,7 @@ def test_training_sees_different_pixels(tmp_path: Path) -> None:
     assert shown == [tensor_digest(to_tensor(data, Geometry())) for data in PARITY.values()]
 
 
-def test_a_fresh_process_sees_different_pixels_or_pays_for_torch() -> None:
+def test_fresh_process_gives_the_same_pixels_without_torch() -> None:
     """A different number of BLAS threads, which would change the order of summation, changes nothing."""
     program = (
         "import sys\n"
@@ -195,7 +195,7 @@ def test_a_fresh_process_sees_different_pixels_or_pays_for_torch() -> None:
         assert ran.stdout.split() == expected
 
 
-def test_another_machine_or_version_sees_different_pixels() -> None:
+def test_tensor_digests_equal_the_recorded_ones() -> None:
     """The expected bytes for one lossless picture. An intended change must increment `preprocess.VERSION`."""
     ramp = np.arange(300 * 200 * 3, dtype=np.uint32).reshape(200, 300, 3)
     noise = ((ramp * np.uint32(2_654_435_761)) >> np.uint32(24)).astype(np.uint8)
@@ -204,7 +204,7 @@ def test_another_machine_or_version_sees_different_pixels() -> None:
     assert digests == {"crop": "3aea255c9006ac59", "pad": "a30d22f7485bc389", "squash": "70b6e0ed2554f60c"}
 
 
-def test_two_geometries_share_a_digest() -> None:
+def test_every_geometry_has_its_own_digest() -> None:
     different = [CROP, PAD, SQUASH, Geometry(size_px=256), replace(PAD, pad_value=0)]
     assert len({geometry.digest() for geometry in different}) == len(different)
     assert CROP.digest() == Geometry(fit="crop").digest() == replace(CROP, pad_value=0).digest()
@@ -212,13 +212,13 @@ def test_two_geometries_share_a_digest() -> None:
     assert len(CROP.digest()) == 64
 
 
-def test_a_geometry_that_does_not_exist_is_taken() -> None:
+def test_invalid_geometry_is_refused() -> None:
     for wrong in ({"fit": "stretch"}, {"interpolation": "nearest"}, {"size_px": 0}, {"pad_value": 256}):
         with pytest.raises(ValueError, match=next(iter(wrong)).partition("_")[0]):
             Geometry(**wrong)  # type: ignore[arg-type]
 
 
-def test_tensors_of_equal_bytes_and_other_shape_share_a_digest() -> None:
+def test_tensor_digest_depends_on_the_shape() -> None:
     tensor = to_tensor(PARITY["wide"], CROP)
     assert tensor_digest(tensor) == tensor_digest(np.asfortranarray(tensor))
     assert tensor_digest(tensor) != tensor_digest(tensor.reshape(224, 224, 3))

@@ -23,7 +23,7 @@ BOXES = [
 
 
 @pytest.mark.parametrize(("size", "box", "target"), BOXES)
-def test_it_is_not_pillow_s_filter(
+def test_resize_equals_pillow_bicubic(
     size: tuple[int, int], box: tuple[float, float, float, float], target: tuple[int, int]
 ) -> None:
     image = scene(*size)
@@ -35,7 +35,7 @@ def test_it_is_not_pillow_s_filter(
 
 
 @pytest.mark.parametrize(("size", "box", "target"), BOXES)
-def test_the_order_of_summation_changes_a_byte(
+def test_resize_is_exact_in_any_order_of_summation(
     size: tuple[int, int], box: tuple[float, float, float, float], target: tuple[int, int]
 ) -> None:
     """Compared with the same weights in 64-bit integers, which are never rounded."""
@@ -60,7 +60,7 @@ def test_the_order_of_summation_changes_a_byte(
     np.testing.assert_array_equal(resize(picture, box, target), expected)
 
 
-def test_the_worst_picture_overflows_24_bits() -> None:
+def test_worst_case_sums_fit_24_bits() -> None:
     """Black and white pixels follow the lobes of the filter, which gives the largest partial sums."""
     for scale in (0.5, 1.0, 1.7, 3.3):
         bands = _make_bands(400, 0, 224 * scale if 224 * scale < 400 else 400, 224)
@@ -69,7 +69,7 @@ def test_the_worst_picture_overflows_24_bits() -> None:
             assert 255 * most * most * (1 << 14) < 1 << 24
 
 
-def test_threads_share_working_memory() -> None:
+def test_threads_resize_independently() -> None:
     pictures = [np.asarray(scene(300 + 40 * number, 260)) for number in range(5)]
     alone = [resize(picture, (0, 0, 260, 260), (224, 224)) for picture in pictures]
     with ThreadPoolExecutor(5) as pool:
@@ -78,7 +78,7 @@ def test_threads_share_working_memory() -> None:
         np.testing.assert_array_equal(resized, alone[number % 5])
 
 
-def test_a_part_of_a_larger_array_is_read_wrongly() -> None:
+def test_view_of_a_larger_array_is_resized_correctly() -> None:
     whole = np.asarray(scene(200, 150))
     part = whole[10:140, 20:180]
     np.testing.assert_array_equal(

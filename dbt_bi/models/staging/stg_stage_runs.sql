@@ -8,5 +8,5 @@ select
     wall_seconds,
     cpu_seconds,
     peak_memory_bytes
-from {{ lake_log("stage_runs", written_by=["raw_images", "classifications", "clip_embeddings"]) }}
+from {{ lake_log("stage_runs", written_by=stages_with_tables()) }}
 where {{ in_window("day") }}

@@ -1,4 +1,4 @@
-"""`landing`: the objects that the upload door, or anyone, put under a day's prefix. External: others make it, we watch it."""
+"""`landing`: the objects under a day's prefix, put there by the upload API or others. External: Dagster watches it only."""
 
 import dagster as dg
 

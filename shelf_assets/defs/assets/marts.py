@@ -10,6 +10,7 @@ from shelf_assets.defs.automation.conditions import late_safe
 from shelf_assets.defs.compute import CPU_POD, OWNERS_ANALYTICS, POOL_DUCKDB
 from shelf_assets.defs.partitions import daily
 from shelf_assets.defs.resources.dbt import DagsterDbtTranslator, Dbt, DbtProject, dbt_assets
+from shelf_assets.lake.lake import Lake
 from shelf_assets.observe.progress import Progress
 
 
@@ -39,11 +40,15 @@ def build_marts(project: DbtProjectHere) -> dg.AssetsDefinition:
         op_tags=CPU_POD,
         name="marts",
     )
-    def marts(context: dg.AssetExecutionContext, dbt: dg.ResourceParam[Dbt]) -> Iterator[Any]:
+    def marts(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], dbt: dg.ResourceParam[Dbt]
+    ) -> Iterator[Any]:
         days = context.partition_key_range
         nodes = len(context.selected_asset_keys) + len(context.selected_asset_check_keys)
         span = days.start if days.start == days.end else f"{days.start} to {days.end}"
         progress = Progress(f"marts {span}", nodes, context.log.info)
+        # A lake of an earlier version lacks the table of a new stage until that stage has run.
+        lake.create_tables()
         for event in dbt.build(context, days.start, days.end):
             yield event
             progress.advance(isinstance(event, (dg.Output, dg.AssetCheckResult)))

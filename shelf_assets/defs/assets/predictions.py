@@ -1,4 +1,4 @@
-"""`classifications` and `clip_embeddings`: one pass over a day's photos for every model; only missing keys are inferred."""
+"""The prediction stages: one pass over a day's photos for all of them; only missing keys are inferred."""
 
 from collections.abc import Iterator
 
@@ -16,8 +16,11 @@ from shelf_assets.lake.tensor_store import TensorDay
 from shelf_assets.observe.tracking import Tracking
 from shelf_assets.pipeline.costs import save_cost
 from shelf_assets.pipeline.predict import Predict
+from shelf_assets.pipeline.stage import PredictionStage
+from shelf_assets.registry import prediction_stages
 
 _INPUTS = ("raw_images", "image_tensors")
+_MODEL_STAGES = {stage.name for stage in prediction_stages() if stage.uses_models}
 _IDENTITY = {
     "image_id": [("raw_images", "image_id")],
     "sha256": [("raw_images", "sha256")],
@@ -25,26 +28,26 @@ _IDENTITY = {
 }
 
 
-def _spec(name: str, kinds: set[str]) -> dg.AssetSpec:
+def _spec(stage: PredictionStage) -> dg.AssetSpec:
     return dg.AssetSpec(
-        name,
+        stage.name,
         deps=_INPUTS,
         description=table_description(
-            name, "Keyed by image, model and preprocessing: a new model adds rows beside the old."
+            stage.name, "Keyed by image, model and preprocessing: a new model adds rows beside the old."
         ),
-        group_name="vision",
-        kinds=kinds,
+        group_name=stage.group,
+        kinds={"delta", "pytorch" if stage.uses_models else "numpy"},
         owners=OWNERS_ML,
         skippable=False,
-        code_version="1",
+        code_version=stage.code_version,
         automation_condition=late_safe,
         partitions_def=daily,
-        metadata=table_metadata(name, _IDENTITY),
+        metadata=table_metadata(stage.name, _IDENTITY),
     )
 
 
 @dg.multi_asset(
-    specs=[_spec("classifications", {"delta", "pytorch"}), _spec("clip_embeddings", {"delta", "pytorch"})],
+    specs=[_spec(stage) for stage in prediction_stages()],
     ins={name: dg.AssetIn(name) for name in _INPUTS},
     can_subset=True,
     op_tags=GPU_POD,
@@ -59,11 +62,12 @@ def predictions(
     image_tensors: TensorDay,
 ) -> Iterator[dg.MaterializeResult]:
     day, run_id = day_of(context), context.run.run_id
-    assets = sorted(key.to_user_string() for key in context.selected_asset_keys)
+    assets = [key.to_user_string() for key in context.selected_asset_keys]
     passes, timer = predict.run(assets, day, raw_images, image_tensors, run_info(context), context.log.info)
     for each in passes:
         save_cost(lake, day, run_id, each.meter)
-        logged = tracking.log_day(each.predictor.spec, day, run_id, each.meter, each.confidences())
-        committed = commit_metadata(each.table, each.commit, [day])
-        metadata = committed | each.metadata() | timer.metrics() | logged | predict.models.notice()
+        metadata = commit_metadata(each.table, each.commit, [day]) | each.metadata() | timer.metrics()
+        if each.predictor.asset in _MODEL_STAGES:
+            logged = tracking.log_day(each.predictor.spec, day, run_id, each.meter, each.confidences())
+            metadata |= logged | predict.models.notice()
         yield dg.MaterializeResult(asset_key=each.predictor.asset, metadata=metadata)

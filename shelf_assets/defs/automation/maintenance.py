@@ -1,7 +1,7 @@
-"""The upkeep of the tables as a job and its weekly schedule. What upkeep does belongs in `lake.upkeep`.
+"""Table maintenance as a job and its weekly schedule. Maintenance itself is in `lake.maintenance`.
 
-A job of ops and not an asset: it makes no data, has no day, and nothing waits for it. Its evidence is the metadata of each
-step, and an observation of the table's asset, whose page so draws files and bytes over the weeks.
+It is a job of ops and not an asset: it produces no data, has no day, and nothing depends on it. Its report is the metadata of
+each op, and an observation of the table's asset, so that the asset's page plots files and bytes over the weeks.
 """
 
 from dataclasses import asdict
@@ -12,32 +12,31 @@ import dagster as dg
 from shelf_assets.defs.compute import CPU_POD
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import MaintenanceReport, Policy, maintain
-from shelf_assets.lake.schemas import TABLES
+from shelf_assets.registry import table_stages, tables
 
-# An observation of a table that is no asset would show it in the catalogue as an asset that nobody declared.
-_ASSETS = ("raw_images", "classifications", "clip_embeddings")
 _NAMED_FILES = 50
 
 
 def build_maintenance_op(name: str) -> dg.OpDefinition:
-    @dg.op(name=f"tend_{name}", description=f"Upkeep of the table {name}.")
-    def tend_table(
+    @dg.op(name=f"maintain_{name}", description=f"Maintenance of the table {name}.")
+    def maintain_table(
         context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake], maintenance: dg.ResourceParam[Policy]
     ) -> None:
-        evidence = maintain(lake.table(name), maintenance)
-        if evidence is None:
+        report = maintain(lake.table(name), maintenance)
+        if report is None:
             context.log.info(f"there is no table {name} yet")
             return
-        metadata = report_metadata(evidence)
+        metadata = report_metadata(report)
         context.add_output_metadata(metadata)
-        if name in _ASSETS:
-            context.log_event(dg.AssetObservation(name, metadata=metadata, description="after upkeep"))
+        # Observing a table that is not an asset would list it in the catalogue as an undeclared asset.
+        if name in table_stages():
+            context.log_event(dg.AssetObservation(name, metadata=metadata, description="after maintenance"))
 
-    return tend_table
+    return maintain_table
 
 
-def report_metadata(evidence: MaintenanceReport) -> dict[str, Any]:
-    before, after, index = evidence.before, evidence.after, evidence.hash_index
+def report_metadata(report: MaintenanceReport) -> dict[str, Any]:
+    before, after, index = report.before, report.after, report.hash_index
     of_index = {f"hash_index_{name}": value for name, value in asdict(index).items()} if index else {}
     return {
         "table_version_before": before.version,
@@ -49,33 +48,35 @@ def report_metadata(evidence: MaintenanceReport) -> dict[str, Any]:
         "data_bytes": after.data_bytes,
         "log_entries_before": before.log_entries,
         "log_entries": after.log_entries,
-        "log_files_removed": evidence.log_files_removed,
-        "packed_days": [str(packed.partition or "table") for packed in evidence.packed],
-        "packed_rows_read_back": sum(packed.rows for packed in evidence.packed),
-        "left_for_next_time": list(evidence.skipped),
-        "vacuumed_files": len(evidence.vacuumed),
-        "vacuumed_bytes": evidence.vacuumed_bytes,
-        "vacuumed": [stored.key for stored in evidence.vacuumed[:_NAMED_FILES]],
+        "log_files_removed": report.log_files_removed,
+        "packed_days": [str(packed.partition or "table") for packed in report.packed],
+        "packed_rows_read_back": sum(packed.rows for packed in report.packed),
+        "left_for_next_time": list(report.skipped),
+        "vacuumed_files": len(report.vacuumed),
+        "vacuumed_bytes": report.vacuumed_bytes,
+        "vacuumed": [stored.key for stored in report.vacuumed[:_NAMED_FILES]],
         **of_index,
     }
 
 
 # All in one process: a table takes seconds, and a process or pod of its own would take as long to start.
-MAINTENANCE_JOB = dg.GraphDefinition("upkeep", node_defs=[build_maintenance_op(name) for name in TABLES]).to_job(
+MAINTENANCE_JOB = dg.GraphDefinition(
+    "table_maintenance", node_defs=[build_maintenance_op(name) for name in tables()]
+).to_job(
     executor_def=dg.in_process_executor,
     tags=CPU_POD,
-    description="Packs each table's small files, deletes what no version needs any more, sums up the log in a checkpoint.",
+    description="Packs each table's small files, deletes files that no version needs, and writes a checkpoint of the log.",
 )
 
 
 def build_maintenance_schedule(nightly_hour_utc: int) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
-        name="upkeep",
+        name="table_maintenance",
         job=MAINTENANCE_JOB,
-        # Weekly: a week's late photos cost readers little (decision 011), and packing a day daily would rewrite its old
-        # rows for each of them. Sunday, an hour and a half after the nightly run has started, when it has long ended.
+        # Weekly: a week's late photos cost readers little (decision 011), and packing daily would rewrite a day's rows for
+        # each late photo. On Sunday, an hour and a half after the nightly run has started, when it has long ended.
         cron_schedule=f"45 {(nightly_hour_utc + 1) % 24} * * 0",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Keeps the tables quick to open and to read. A week in which nothing came costs a look.",
+        description="Keeps the tables fast to open and to read. Without new files it only lists them.",
     )

@@ -1,7 +1,7 @@
 """Helpers of the checks: one multi-asset check for each producing op, in a pod of its size, and how results read."""
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -11,30 +11,45 @@ from shelf_assets.defs.partitions import daily, partition_day
 from shelf_assets.pipeline.ingest import Ingest
 from shelf_assets.pipeline.predict import Predict
 from shelf_assets.pipeline.settings import PipelineSettings
+from shelf_assets.pipeline.stage import DayView
 
 
-class DayUnderCheck:
+@dataclass(frozen=True)
+class DayUnderCheck(DayView):
     """One day, and the parts of the platform that a check may ask."""
 
-    def __init__(self, day: date, ingest: Ingest, predict: Predict, settings: PipelineSettings) -> None:
-        self.day, self.ingest, self.predict, self.settings = day, ingest, predict, settings
-        self.lake = ingest.lake
-
-    def rows(self, table: str) -> pl.LazyFrame:
-        return self.lake.table(table).scan(self.day, self.day)
+    ingest: Ingest
+    predict: Predict
+    settings: PipelineSettings
 
 
-Result = tuple[bool, str, dict[str, Any]]
+Result = tuple[bool, str, Mapping[str, Any]]
 Check = Callable[[DayUnderCheck], Result]
 
 
-def build_checks(
-    name: str, checks: Mapping[tuple[str, str], tuple[str, Check]], op_tags: Mapping[str, Any]
-) -> dg.AssetChecksDefinition:
-    """One op for all checks of one producing op. `checks`: (asset, check name) -> (description, check); all of them block."""
+@dataclass(frozen=True)
+class DeclaredCheck:
+    """A check of one asset. One that blocks stops the day when it fails; another warns."""
+
+    asset: str
+    name: str
+    description: str
+    check: Check
+    is_blocking: bool = True
+
+
+def build_checks(name: str, checks: Sequence[DeclaredCheck], op_tags: Mapping[str, Any]) -> dg.AssetChecksDefinition:
+    """One op for all checks of one producing op."""
+    by_key = {(each.asset, each.name): each for each in checks}
     specs = [
-        dg.AssetCheckSpec(check, asset=asset, description=description, blocking=True, partitions_def=daily)
-        for (asset, check), (description, _) in checks.items()
+        dg.AssetCheckSpec(
+            each.name,
+            asset=each.asset,
+            description=each.description,
+            blocking=each.is_blocking,
+            partitions_def=daily,
+        )
+        for each in checks
     ]
 
     @dg.multi_asset_check(name=name, specs=specs, can_subset=True, op_tags=op_tags)
@@ -44,14 +59,15 @@ def build_checks(
         predict: dg.ResourceParam[Predict],
         pipeline: dg.ResourceParam[PipelineSettings],
     ) -> Iterator[dg.AssetCheckResult]:
-        day = DayUnderCheck(partition_day(context.partition_key), ingest, predict, pipeline)
+        day = DayUnderCheck(ingest.lake, partition_day(context.partition_key), ingest, predict, pipeline)
         for key in sorted(context.selected_asset_check_keys):
-            _, check = checks[key.asset_key.to_user_string(), key.name]
-            passed, description, metadata = check(day)
+            declared = by_key[key.asset_key.to_user_string(), key.name]
+            passed, description, metadata = declared.check(day)
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,
                 check_name=key.name,
                 passed=passed,
+                severity=dg.AssetCheckSeverity.ERROR if declared.is_blocking else dg.AssetCheckSeverity.WARN,
                 description=description,
                 metadata=metadata,
             )

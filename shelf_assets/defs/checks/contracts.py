@@ -2,14 +2,14 @@
 
 from shelf_assets.defs.checks.common import Check, DayUnderCheck, Result
 from shelf_assets.lake.contracts import check_contract
-from shelf_assets.lake.schemas import TABLES
+from shelf_assets.registry import tables
 
 DESCRIPTION = "The day's rows have the declared types and nullability, and no key twice."
 
 
 def contract_of(table: str) -> Check:
     def contract(day: DayUnderCheck) -> Result:
-        rows, violation = check_contract(day.rows(table), TABLES[table])
+        rows, violation = check_contract(day.rows(table), tables()[table])
         return violation is None, violation or "", {"rows": rows}
 
     return contract

@@ -1,1 +1,1 @@
-"""."""
+"""How assets are stored and loaded: rows in Delta tables, tensors in shards."""

@@ -45,7 +45,7 @@ class DeltaIOManager(dg.IOManager):
         commit = table.commit(frame, days=days, info=info)
         context.add_output_metadata(commit_metadata(table, commit, days))
         for day in commit.other_days:
-            # What rests there is news for whoever comes after it, as if that day had been run.
+            # What is stored there is news for whoever comes after it, as if that day had been run.
             context.log_event(
                 dg.AssetMaterialization(
                     context.asset_key,
@@ -86,7 +86,7 @@ def delta_table_resource(lake: Lake, name: str) -> "DeltaTableResource":
 
 
 def commit_metadata(table: LakeTable, commit: Commit, days: Sequence[date]) -> dict[str, Any]:
-    """What the catalogue shows of a commit. Counts are read back from the table: a claim about what rests there."""
+    """What the catalogue shows of a commit. Counts are read back from the table: a claim about what is stored."""
     metadata: dict[str, Any] = {
         "dagster/uri": table.uri,
         "dagster/table_name": table.spec.name,

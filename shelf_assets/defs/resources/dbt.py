@@ -48,11 +48,11 @@ class Dbt:
     """
 
     def __init__(self, project: DbtProjectHere) -> None:
-        self._project = project
+        self.project = project
 
     def build(self, context: dg.AssetExecutionContext, first_day: str, last_day: str) -> Iterator[Any]:
         """`dbt build` of the selected models over the days, both included, as Dagster's events."""
-        project = self._project
+        project = self.project
         project.home.mkdir(parents=True, exist_ok=True)
         chosen = get_updated_cli_invocation_params_for_context(
             context=context, manifest={}, dagster_dbt_translator=DagsterDbtTranslator()

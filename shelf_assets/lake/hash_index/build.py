@@ -23,10 +23,10 @@ from shelf_assets.lake.data_files import data_files
 from shelf_assets.lake.deletion import delete_objects
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.hash_index.entries import INDEXED_COLUMNS, entries_of
-from shelf_assets.lake.hash_index.manifest import RUNS, Manifest, newest, put, unneeded
+from shelf_assets.lake.hash_index.manifest import FOLDER, RUNS, Manifest, newest, put, unneeded
 from shelf_assets.lake.hash_index.rows import IndexedRows
 from shelf_assets.lake.hash_index.runs import Run, RunGone, merged, write_run
-from shelf_assets.lake.object_store import ObjectStore
+from shelf_assets.lake.object_store import ObjectStore, StoredObject
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +102,25 @@ def maintain(table: IndexedTable) -> IndexReport:
     delete_objects(table.objects, deleted)
     now = newest(table.objects)
     return IndexReport(files, rows, len(deleted), len(now.runs) if now else 0, now.entries if now else 0)
+
+
+def forget_replaced_files(table: IndexedTable) -> tuple[StoredObject, ...]:
+    """Build the index anew if it covers data files that the newest version does not read: they may have held erased rows.
+
+    Returns the deleted objects of the index before. What a builder of this moment has written and not named yet is deleted
+    as unneeded later.
+    """
+    index, opened = newest(table.objects), table.open()
+    if index is None or opened is None or index.covered <= set(data_files(opened)["path"]):
+        return ()
+    before = list(table.objects.list(FOLDER))
+    if put(table.objects, Manifest(index.number + 1, (), frozenset())):
+        maintain(table)
+    # Who still reads the index before looks again where a run is gone.
+    named = {run.key for run in index.runs}
+    forgotten = tuple(stored for stored in before if stored.key in named or not stored.key.startswith(RUNS))
+    delete_objects(table.objects, [stored.key for stored in forgotten])
+    return forgotten
 
 
 def _mend(objects: ObjectStore) -> None:

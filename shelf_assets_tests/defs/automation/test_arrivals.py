@@ -77,7 +77,7 @@ def sensor(lake: LakeUnderTest) -> Sensor:
     return Sensor(lake)
 
 
-def test_the_first_look_reports_every_day_with_photos(sensor: Sensor) -> None:
+def test_first_tick_reports_every_day_with_photos(sensor: Sensor) -> None:
     sensor.land(OLD_DAY, "a", "b")
     sensor.land(NEW_DAY, "c")
     events = sensor.look()
@@ -107,7 +107,7 @@ def test_a_late_photo_in_an_old_day_is_reported(sensor: Sensor) -> None:
     assert after[OLD_DAY.isoformat()] != before[OLD_DAY.isoformat()]
 
 
-def test_a_key_that_sorts_first_is_seen(sensor: Sensor) -> None:
+def test_new_key_that_sorts_first_is_reported(sensor: Sensor) -> None:
     """A cursor that holds the last key would miss it."""
     sensor.objects.put(f"images/{OLD_DAY:%Y/%m/%d}/zzz", b"z")
     sensor.look()
@@ -139,7 +139,7 @@ def test_days_before_the_lookback_are_not_listed(sensor: Sensor) -> None:
     assert isinstance(sensor.look(), str)
 
 
-def test_what_a_run_has_listed_itself_is_taken_for_news(sensor: Sensor) -> None:
+def test_sensor_ignores_objects_that_a_run_already_listed(sensor: Sensor) -> None:
     """Opening the UI after `shelf run` would run every day again, for nothing."""
     sensor.land(OLD_DAY, "a")
     sensor.run(OLD_DAY)
@@ -150,7 +150,7 @@ def test_what_a_run_has_listed_itself_is_taken_for_news(sensor: Sensor) -> None:
     assert isinstance(sensor.look(), str)
 
 
-def test_what_is_reported_requests_the_day(disk_lake: LakeUnderTest, graph: Graph) -> None:
+def test_reported_arrival_requests_its_day(disk_lake: LakeUnderTest, graph: Graph) -> None:
     sensor, ticks = Sensor(disk_lake), Ticks(graph.defs)
     ticks.tick()
     sensor.land(OLD_DAY, "late")
@@ -161,7 +161,7 @@ def test_what_is_reported_requests_the_day(disk_lake: LakeUnderTest, graph: Grap
     assert ticks.tick() == only(OLD_DAY, "raw_images")
 
 
-def test_temporary_keys_lose_their_token() -> None:
+def test_s3_client_keeps_the_session_token() -> None:
     """The lake would work and the sensor be refused, so that no late photo were ever seen."""
     access = {"access_key_id": "key", "secret_access_key": "secret", "session_token": "token"}
     settings = LakeSettings.model_validate({"url": "s3://photos", "s3": access})

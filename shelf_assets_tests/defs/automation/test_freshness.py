@@ -10,17 +10,17 @@ from shelf_assets.settings import load_settings
 from shelf_assets_tests.graph import Graph
 
 
-def test_every_asset_of_ours_is_due_in_the_morning(graph: Graph) -> None:
+def test_every_asset_is_due_in_the_morning(graph: Graph) -> None:
     ours = graph.assets.materializable_asset_keys
-    policy = due_in_the_morning(load_settings().dagster.nightly_hour_utc)
+    policy = due_in_the_morning(load_settings({}).dagster.nightly_hour_utc)
     without = [key.to_user_string() for key in ours if graph.assets.get(key).freshness_policy != policy]
     assert ours and not without
 
 
-def test_the_landing_may_be_silent(graph: Graph) -> None:
+def test_landing_has_no_freshness_deadline(graph: Graph) -> None:
     assert graph.assets.get(dg.AssetKey("landing")).freshness_policy is None
 
 
 @pytest.mark.parametrize(("hour", "deadline"), [(0, "0 5 * * *"), (1, "0 6 * * *"), (22, "0 3 * * *")])
-def test_another_hour_of_the_night_makes_everything_late(hour: int, deadline: str) -> None:
+def test_freshness_deadline_follows_the_nightly_hour(hour: int, deadline: str) -> None:
     assert due_in_the_morning(hour).deadline_cron == deadline

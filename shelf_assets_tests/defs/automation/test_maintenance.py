@@ -1,16 +1,16 @@
-"""The upkeep job, its schedule and `shelf upkeep`: the evidence is where people look, and no day is re-opened by it."""
+"""The maintenance job, its schedule and `shelf maintain`: reports are where people look for them, and no day is re-opened."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import dagster as dg
-import pytest
-from typer.testing import CliRunner
 
 from shelf_assets.defs.automation.maintenance import MAINTENANCE_JOB, build_maintenance_schedule
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import Policy
+from shelf_assets.registry import tables
+from shelf_assets_tests.cli.commands import shelf
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.defs.automation.ticks import OLD_DAY, Ticks
 from shelf_assets_tests.graph import Graph
@@ -18,7 +18,7 @@ from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predict
 
 
 def used(lake: Lake) -> Lake:
-    """A lake with one day of predictions in three files; two of its tables are not there yet."""
+    """The lake with one day of predictions in three files; two of its tables do not exist yet."""
     lake.table("raw_images").commit(photos([photo("a", 1)]))
     for number in range(3):
         lake.table("classifications").commit(predictions([prediction(f"a{number}")]))
@@ -33,7 +33,7 @@ def run_job(lake: LakeUnderTest, instance: dg.DagsterInstance) -> dg.ExecuteInPr
     )
 
 
-def test_evidence_that_nobody_finds(lake: LakeUnderTest) -> None:
+def test_maintenance_report_is_recorded_on_asset_and_step(lake: LakeUnderTest) -> None:
     used(lake.lake)
     with dg.DagsterInstance.ephemeral() as instance:
         result = run_job(lake, instance)
@@ -42,28 +42,28 @@ def test_evidence_that_nobody_finds(lake: LakeUnderTest) -> None:
         assert not instance.fetch_observations(dg.AssetKey("stage_runs"), limit=1).records
     observation = observed.asset_observation
     assert observation is not None
-    told = {name: value.value for name, value in observation.metadata.items()}
-    assert (told["files_before"], told["files"], told["small_files"], told["rows"]) == (3, 1, 0, 3)
-    assert told["packed_days"] == [str(DAY)]
-    assert told["packed_rows_read_back"] == 3
-    assert (told["vacuumed_files"], told["vacuumed"], told["left_for_next_time"]) == (0, [], [])
-    (output,) = (event for event in result.events_for_node("tend_classifications") if event.is_successful_output)
+    shown = {name: value.value for name, value in observation.metadata.items()}
+    assert (shown["files_before"], shown["files"], shown["small_files"], shown["rows"]) == (3, 1, 0, 3)
+    assert shown["packed_days"] == [str(DAY)]
+    assert shown["packed_rows_read_back"] == 3
+    assert (shown["vacuumed_files"], shown["vacuumed"], shown["left_for_next_time"]) == (0, [], [])
+    (output,) = (event for event in result.events_for_node("maintain_classifications") if event.is_successful_output)
     assert output.step_output_data.metadata["packed_rows_read_back"].value == 3
 
 
-def test_a_table_that_cannot_be_read_stops_the_upkeep_of_the_others(disk_lake: LakeUnderTest) -> None:
+def test_unreadable_table_does_not_stop_maintenance_of_others(disk_lake: LakeUnderTest) -> None:
     used(disk_lake.lake)
     log = Path(disk_lake.lake.table("raw_images").uri.removeprefix("file://")) / "_delta_log"
     (log / "00000000000000000001.json").write_text("{half a")
     with dg.DagsterInstance.ephemeral() as instance:
         result = run_job(disk_lake, instance)
     assert not result.success
-    assert [event.step_key for event in result.get_step_failure_events()] == ["tend_raw_images"]
+    assert [event.step_key for event in result.get_step_failure_events()] == ["maintain_raw_images"]
     classifications = disk_lake.lake.table("classifications").open()
     assert classifications is not None and len(classifications.file_uris()) == 1
 
 
-def test_upkeep_of_a_table_opens_its_days_again(graph: Graph, disk_lake: LakeUnderTest) -> None:
+def test_maintenance_requests_no_day_again(graph: Graph, disk_lake: LakeUnderTest) -> None:
     used(disk_lake.lake)
     ticks = Ticks(graph.defs)
     ticks.tick()
@@ -76,33 +76,26 @@ def test_upkeep_of_a_table_opens_its_days_again(graph: Graph, disk_lake: LakeUnd
     assert ticks.tick() == {}
 
 
-def test_the_hour_of_upkeep_follows_the_nightly_run_and_means_utc() -> None:
+def test_maintenance_is_scheduled_in_utc_after_the_nightly_run() -> None:
     schedule = build_maintenance_schedule(23)
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("45 0 * * 0", "UTC")
 
 
-def test_the_upkeep_job_is_not_part_of_the_code_location(graph: Graph) -> None:
-    job = graph.defs.resolve_job_def("upkeep")
-    assert {node.name for node in job.nodes} == {
-        f"tend_{name}" for name in ("raw_images", "classifications", "clip_embeddings", "stage_runs")
-    }
+def test_code_location_holds_the_maintenance_job(graph: Graph) -> None:
+    job = graph.defs.resolve_job_def("table_maintenance")
+    assert {node.name for node in job.nodes} == {f"maintain_{name}" for name in tables()}
 
 
-def test_a_dry_run_that_changes_a_table_or_says_nothing(
-    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from shelf_assets.cli.app import app as cli
-
-    monkeypatch.setattr(cli.console, "width", 80)
+def test_maintenance_dry_run_reports_and_changes_nothing(disk_lake: LakeUnderTest) -> None:
     table = used(disk_lake.lake).table("classifications")
     version = table.version()
-    looked = CliRunner().invoke(cli.app, ["upkeep", "--dry-run"])
-    assert looked.exit_code == 0, looked.output
-    (line,) = (line for line in looked.output.splitlines() if line.split()[:1] == ["classifications"])
+    due = shelf("maintain", "--dry-run", settings=disk_lake.settings, width=80)
+    assert due.exit_code == 0, due.output
+    (line,) = (line for line in due.output.splitlines() if line.split()[:1] == ["classifications"])
     assert line.split() == ["classifications", "3", "3", "0.0", "4", "1", "0", "0.0"]
     assert table.version() == version
 
-    done = CliRunner().invoke(cli.app, ["upkeep"])
+    done = shelf("maintain", settings=disk_lake.settings, width=80)
     assert done.exit_code == 0, done.output
     (line,) = (line for line in done.output.splitlines() if line.split()[:1] == ["classifications"])
     assert line.split() == ["classifications", "3", "3", "→", "1", "0.0", "4", "→", "0", "1", "0", "0.0"]

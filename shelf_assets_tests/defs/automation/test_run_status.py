@@ -35,7 +35,7 @@ def failed_run(partition: str | None, tags: dict[str, str]) -> dg.RunFailureSens
     ).for_run_failure()
 
 
-def test_the_message_names_day_step_and_cause() -> None:
+def test_failure_message_names_day_step_and_cause() -> None:
     context = failed_run(DAY, {})
     message = failure_message(context)
     assert DAY in message
@@ -44,12 +44,12 @@ def test_the_message_names_day_step_and_cause() -> None:
     assert context.dagster_run.run_id[:8] in message
 
 
-def test_a_run_over_several_days_names_the_first_and_the_last() -> None:
+def test_failure_message_of_a_range_names_first_and_last_day() -> None:
     message = failure_message(failed_run(None, {RANGE_START: DAY, RANGE_END: "2026-03-03"}))
     assert f"{DAY} to 2026-03-03" in message
 
 
-def test_people_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_run_failure_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, logger="shelf_assets.notifications"):
         run_failures(failed_run(DAY, {}))
     assert any(DAY in record.getMessage() for record in caplog.records)

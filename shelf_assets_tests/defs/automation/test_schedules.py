@@ -25,14 +25,14 @@ def asked_for(moment: datetime) -> dg.RunRequest:
         (datetime(2026, 1, 1, 1, 15, tzinfo=UTC), "2025-12-31"),
     ],
 )
-def test_the_night_asks_for_yesterday(moment: datetime, day: str) -> None:
+def test_nightly_schedule_requests_yesterday(moment: datetime, day: str) -> None:
     assert asked_for(moment).partition_key == day
 
 
-def test_no_run_key_swallows_a_second_request_for_a_day() -> None:
+def test_second_request_for_a_day_is_not_deduplicated() -> None:
     assert asked_for(datetime(2026, 11, 20, 1, 15, tzinfo=UTC)).run_key is None
 
 
-def test_the_hour_is_a_setting_and_means_utc() -> None:
+def test_nightly_hour_follows_the_setting_in_utc() -> None:
     schedule = build_nightly_schedule(4)
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("15 4 * * *", "UTC")

@@ -10,8 +10,9 @@ from deltalake import DeltaTable
 
 from shelf_assets.defs.io_managers.delta import DeltaIOManager
 from shelf_assets.defs.partitions import daily
-from shelf_assets.lake import delta, schemas
+from shelf_assets.lake import delta
 from shelf_assets.lake.schemas import SchemaError
+from shelf_assets.registry import tables
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.rows import stage_runs
 from shelf_assets_tests.lake.writers import GROWN
@@ -85,7 +86,7 @@ def week(lake: LakeUnderTest) -> LakeUnderTest:
     return lake
 
 
-def test_one_day_wipes_the_others(lake: LakeUnderTest) -> None:
+def test_writing_one_day_keeps_the_others(lake: LakeUnderTest) -> None:
     for day in (WEEK[0], WEEK[2], WEEK[1], WEEK[0]):
         assert run([producer()], lake, day).success
     assert resting_days(lake) == WEEK[:3]
@@ -102,20 +103,20 @@ def test_one_day_wipes_the_others(lake: LakeUnderTest) -> None:
         ),
     ],
 )
-def test_a_day_column_that_is_no_date_wipes_days(disk_lake: LakeUnderTest, change: Callable, named: str) -> None:
+def test_day_column_that_is_no_date_is_refused(disk_lake: LakeUnderTest, change: Callable, named: str) -> None:
     run([producer()], disk_lake, WEEK[0], WEEK[2])
     with pytest.raises(SchemaError, match=rf"stage_runs\.day must be a Date, not {named}"):
         run([producer(change)], disk_lake, WEEK[1])
     assert resting_days(disk_lake) == WEEK[:3]
 
 
-def test_a_row_of_another_day_is_written(disk_lake: LakeUnderTest) -> None:
+def test_row_of_another_day_is_refused(disk_lake: LakeUnderTest) -> None:
     shifted = producer(lambda frame: frame.with_columns(pl.col("day").dt.offset_by("1d")))
     with pytest.raises(SchemaError, match="rows of 2025-03-04 in a run of 2025-03-03"):
         run([shifted], disk_lake, WEEK[0])
 
 
-def test_a_range_over_an_existing_table_fails_or_covers_its_first_day_only(lake: LakeUnderTest) -> None:
+def test_range_run_over_an_existing_table_writes_every_day(lake: LakeUnderTest) -> None:
     run([producer()], lake, WEEK[3])
     result = run([producer()], lake, WEEK[1], WEEK[5])
     assert resting_days(lake) == WEEK[1:6]
@@ -124,47 +125,47 @@ def test_a_range_over_an_existing_table_fails_or_covers_its_first_day_only(lake:
     assert event.metadata["dagster/partition_row_count"].value == 5
 
 
-def test_a_weekly_reader_gets_the_first_day_only(week: LakeUnderTest) -> None:
+def test_weekly_reader_gets_all_days_of_its_week(week: LakeUnderTest) -> None:
     run([producer()], week, WEEK[-1] + timedelta(days=1))
     seen: list[pl.DataFrame] = []
     run([producer(), reader(weekly, seen)], week, partition_key=str(FIRST), selection=["consumer"])
     assert sorted(seen[0]["day"]) == WEEK
 
 
-def test_a_reader_without_partitions_gets_the_first_day_only(week: LakeUnderTest) -> None:
+def test_unpartitioned_reader_gets_all_days(week: LakeUnderTest) -> None:
     seen: list[pl.DataFrame] = []
     run([producer(), reader(None, seen)], week, selection=["consumer"])
     assert sorted(seen[0]["day"]) == WEEK
 
 
-def test_a_daily_reader_gets_more_than_its_day(week: LakeUnderTest) -> None:
+def test_daily_reader_gets_its_day_only(week: LakeUnderTest) -> None:
     seen: list[pl.DataFrame] = []
     run([producer(), reader(daily, seen)], week, WEEK[4], selection=["consumer"])
     assert seen[0]["day"].to_list() == [WEEK[4]]
 
 
-def test_a_reader_of_single_days_gets_the_days_between(week: LakeUnderTest) -> None:
+def test_reader_of_two_single_days_gets_only_those(week: LakeUnderTest) -> None:
     seen: list[pl.DataFrame] = []
     mapping = dg.SpecificPartitionsPartitionMapping([str(WEEK[1]), str(WEEK[4])])
     run([producer(), reader(None, seen, mapping=mapping)], week, selection=["consumer"])
     assert sorted(seen[0]["day"]) == [WEEK[1], WEEK[4]]
 
 
-def test_a_window_that_trails_its_day_is_read_in_part(week: LakeUnderTest) -> None:
+def test_trailing_window_is_read_whole(week: LakeUnderTest) -> None:
     seen: list[pl.DataFrame] = []
     mapping = dg.TimeWindowPartitionMapping(start_offset=-3)
     run([producer(), reader(daily, seen, mapping=mapping)], week, WEEK[5], selection=["consumer"])
     assert sorted(seen[0]["day"]) == WEEK[2:6]
 
 
-def test_a_lazy_input_is_collected(week: LakeUnderTest) -> None:
+def test_lazy_input_stays_lazy(week: LakeUnderTest) -> None:
     seen: list[pl.LazyFrame] = []
     run([producer(), reader(weekly, seen, pl.LazyFrame)], week, partition_key=str(FIRST), selection=["consumer"])
     assert isinstance(seen[0], pl.LazyFrame)
     assert seen[0].select(pl.len()).collect().item() == 7
 
 
-def test_the_table_s_history_is_out_of_reach(week: LakeUnderTest) -> None:
+def test_delta_table_input_gives_access_to_the_history(week: LakeUnderTest) -> None:
     """dagster-deltalake's DeltaTableResource, with the store's configuration and its secrets, on disk and on S3."""
     seen: list[DeltaTable] = []
     run([producer(), reader(weekly, seen, DeltaTable)], week, partition_key=str(FIRST), selection=["consumer"])
@@ -173,25 +174,25 @@ def test_the_table_s_history_is_out_of_reach(week: LakeUnderTest) -> None:
     assert seen[0].history(1)[0]["dagster_run_id"]
 
 
-def test_a_lazy_output_is_refused_or_loses_rows(lake: LakeUnderTest) -> None:
+def test_lazy_output_is_written_whole(lake: LakeUnderTest) -> None:
     run([producer(lambda frame: frame.lazy())], lake, WEEK[0], WEEK[2])
     assert resting_days(lake) == WEEK[:3]
 
 
-def test_an_output_that_is_no_frame_is_written(disk_lake: LakeUnderTest) -> None:
+def test_output_that_is_no_frame_is_refused(disk_lake: LakeUnderTest) -> None:
     with pytest.raises(TypeError, match="stage_runs: expected a polars frame, got list"):
         run([producer(lambda frame: frame.to_dicts())], disk_lake, WEEK[0])
 
 
-def test_a_new_column_fails_or_costs_the_old_rows(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_column_keeps_old_rows(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     run([producer()], lake, WEEK[0])
-    monkeypatch.setitem(schemas.TABLES, "stage_runs", GROWN)
+    monkeypatch.setitem(tables(), "stage_runs", GROWN)
     run([producer(lambda frame: frame.with_columns(energy_joules=pl.lit(2.0)))], lake, WEEK[1])
     rows = lake.lake.table("stage_runs").scan().sort("day").collect()
     assert rows["energy_joules"].to_list() == [None, 2.0]
 
 
-def test_what_was_written_is_not_told(lake: LakeUnderTest) -> None:
+def test_materialization_records_rows_version_and_commit(lake: LakeUnderTest) -> None:
     result = run([producer()], lake, WEEK[0])
     [event] = result.asset_materializations_for_node("stage_runs")
     told = {name: value.value for name, value in event.metadata.items()}
@@ -205,7 +206,7 @@ def test_what_was_written_is_not_told(lake: LakeUnderTest) -> None:
     assert again.metadata["table_version"].value == told["table_version"]
 
 
-def test_one_error_while_opening_wipes_the_table(disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_while_opening_a_table_loses_no_day(disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     run([producer()], disk_lake, WEEK[0], WEEK[-1])
     opened = delta.DeltaTable
     calls = []
@@ -224,7 +225,7 @@ def test_one_error_while_opening_wipes_the_table(disk_lake: LakeUnderTest, monke
     assert run([producer()], disk_lake, WEEK[2]).success and resting_days(disk_lake) == WEEK
 
 
-def test_an_empty_day_fails_or_makes_a_version(lake: LakeUnderTest) -> None:
+def test_empty_day_succeeds_without_a_new_version(lake: LakeUnderTest) -> None:
     run([producer()], lake, WEEK[0])
     version = lake.lake.table("stage_runs").version()
     assert run([producer(lambda frame: frame.clear())], lake, WEEK[1]).success

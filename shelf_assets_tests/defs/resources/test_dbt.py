@@ -17,6 +17,7 @@ from shelf_assets.bi.dbt_project import DbtProjectHere
 from shelf_assets.build import build_dbt_project
 from shelf_assets.defs.assets.marts import build_marts
 from shelf_assets.defs.resources.dbt import Dbt
+from shelf_assets.lake.lake import Lake
 from shelf_assets.settings import load_settings
 from shelf_assets_tests.marts.small_lake import FULL_DAY, SmallLake, write_three_days
 
@@ -47,13 +48,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     yield made
 
 
-def test_two_that_start_together_both_parse(project: Project) -> None:
+def test_concurrent_starts_parse_the_project_once(project: Project) -> None:
     """The second would also read the manifest while the first writes it."""
     assert len(project.calls()) == 1
     assert json.loads(project.here.manifest_path().read_text())["nodes"]
 
 
-def test_a_checkout_parses_the_same_project_again(project: Project) -> None:
+def test_unchanged_project_with_new_mtimes_is_not_parsed_again(project: Project) -> None:
     before = len(project.calls())
     for path in dbt_project.project_files(project.here.folder):
         path.touch()
@@ -61,7 +62,7 @@ def test_a_checkout_parses_the_same_project_again(project: Project) -> None:
     assert len(project.calls()) == before
 
 
-def test_a_parse_that_was_killed_looks_finished(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_parse_is_repeated(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = project.here.settings.model_copy(update={"marts_path": project.here.home / "other.duckdb"})
     other = replace(project.here, settings=settings)
 
@@ -76,7 +77,7 @@ def test_a_parse_that_was_killed_looks_finished(project: Project, monkeypatch: p
     assert len(project.calls()) == before + 1
 
 
-def test_a_run_pays_for_more_than_the_build(project: Project) -> None:
+def test_run_calls_dbt_build_only_without_full_parse(project: Project) -> None:
     """dbt --version asks a registry on the network; changed variables make dbt parse all of the project again."""
     write_three_days(SmallLake(project.here.lake.url))
     assets = build_marts(project.here)
@@ -84,7 +85,7 @@ def test_a_run_pays_for_more_than_the_build(project: Project) -> None:
     done = dg.materialize(
         [assets],
         partition_key=FULL_DAY.isoformat(),
-        resources={"dbt": Dbt(project.here)},
+        resources={"dbt": Dbt(project.here), "lake": Lake(project.here.lake.url)},
         instance=dg.DagsterInstance.ephemeral(),
     )
     assert len(done.get_asset_materialization_events()) == len(assets.keys)
@@ -95,7 +96,7 @@ def test_a_run_pays_for_more_than_the_build(project: Project) -> None:
     assert "PartialParsingSkipParsing" in log.read_text()
 
 
-def test_a_deleted_test_stays_a_check(project: Project) -> None:
+def test_deleted_dbt_test_leaves_the_manifest(project: Project) -> None:
     """Last here: it changes the project. By the newest file's time, a deletion was no change."""
     gone = "test.shelf_bi.rejections_add_up"
     assert gone in json.loads(project.here.manifest_path().read_text())["nodes"]

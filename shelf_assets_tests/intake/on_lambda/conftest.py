@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from shelf_assets.intake import lambda_function
+from shelf_assets.settings import Settings
 from shelf_assets_tests.conftest import LakeUnderTest
 
+Deploy = Callable[..., None]
 
-@pytest.fixture(autouse=True)
-def _a_fresh_container(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("SHELF_INTAKE_OWNER_HASH_KEY", "0123456789abcdef")
-    lambda_function.container_state.cache_clear(), lambda_function.http_adapter.cache_clear()
-    yield
+
+@pytest.fixture
+def deploy(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy]:
+    """Call it to begin a fresh container of the function with other settings than those before."""
+    current = settings.replace(intake__owner_hash_key="0123456789abcdef")
+    monkeypatch.setattr(lambda_function, "load_settings", lambda: current)
+
+    def begin(**changed: object) -> None:
+        nonlocal current
+        _end_container()
+        current = current.replace(**changed)
+
+    begin()
+    yield begin
+    _end_container()
+
+
+def _end_container() -> None:
     if lambda_function.container_state.cache_info().currsize:
         lambda_function.container_state().loop.close()
     lambda_function.container_state.cache_clear(), lambda_function.http_adapter.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def _a_fresh_container(deploy: Deploy) -> None:
+    """Also for a test that changes no setting."""
+
+
 @pytest.fixture
-def spaced_lake(s3_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> str:
+def s3_lake(s3_lake: LakeUnderTest, deploy: Deploy) -> LakeUnderTest:
+    """The lake that the function serves."""
+    deploy(lake=s3_lake.settings.lake)
+    return s3_lake
+
+
+@pytest.fixture
+def spaced_lake(s3_lake: LakeUnderTest, deploy: Deploy) -> str:
     """A lake whose keys must be URL-encoded."""
     url = f"{s3_lake.url}/my lake+é"
-    monkeypatch.setenv("SHELF_LAKE_URL", url)
+    deploy(lake__url=url)
     return url

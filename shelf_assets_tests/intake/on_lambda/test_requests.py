@@ -13,6 +13,7 @@ import pytest
 from shelf_assets.http.keys import Keys
 from shelf_assets.intake import lambda_function
 from shelf_assets.intake.upload_store import new_image_id, photo_key
+from shelf_assets_tests.intake.on_lambda.conftest import Deploy
 from shelf_assets_tests.intake.on_lambda.events import EVENTS, Context, created, http_event, rest_event
 from shelf_assets_tests.servers import refusing_port
 from shelf_assets_tests.vision.pictures import from_a_camera
@@ -38,7 +39,7 @@ def multipart(data: bytes) -> tuple[bytes, str]:
 @EVENTS
 @pytest.mark.s3
 @pytest.mark.parametrize("in_a_form", [False, True])
-def test_a_photo_in_a_request_is_mangled_or_not_there(spaced_lake: str, event: Any, in_a_form: bool) -> None:
+def test_photo_in_a_base64_request_is_stored(spaced_lake: str, event: Any, in_a_form: bool) -> None:
     """The bytes come as base64 and are not valid text in any encoding."""
     known, data = token(), from_a_camera()
     body, content_type = multipart(data) if in_a_form else (data, "image/jpeg")
@@ -53,7 +54,7 @@ def test_a_photo_in_a_request_is_mangled_or_not_there(spaced_lake: str, event: A
 
 @EVENTS
 @pytest.mark.s3
-def test_a_request_is_let_in_or_refused_without_a_reason(spaced_lake: str, event: Any) -> None:
+def test_refused_request_has_its_reason(spaced_lake: str, event: Any) -> None:
     assert answered(event("POST", "/v1/images", None, from_a_camera(), "image/jpeg"), 401)["reason"] == "no_key"
     assert (
         answered(event("POST", "/v1/images", token("read"), from_a_camera(), "image/jpeg"), 403)["reason"]
@@ -64,8 +65,8 @@ def test_a_request_is_let_in_or_refused_without_a_reason(spaced_lake: str, event
 
 
 @pytest.mark.s3
-def test_an_address_is_counted_as_the_gateways(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELF_HTTP_ADDRESS_REQUESTS", "2/minute")
+def test_rate_limit_counts_the_address_of_the_sender(spaced_lake: str, deploy: Deploy) -> None:
+    deploy(http__address_requests="2/minute")
     for path in ("/v1/images/a", "/v1/images/b"):
         answered(http_event("GET", path, None), 401)
     refused = http_event("GET", "/v1/images/c", None)
@@ -77,7 +78,7 @@ def test_an_address_is_counted_as_the_gateways(spaced_lake: str, monkeypatch: py
 
 @EVENTS
 @pytest.mark.s3
-def test_a_form_leads_to_no_photo_or_hides_why_not(spaced_lake: str, event: Any) -> None:
+def test_form_upload_ends_as_photo_or_reason(spaced_lake: str, event: Any) -> None:
     """The whole path: request a form, upload, S3's event, and the state that the owner sees."""
     known = token()
     states = {}
@@ -100,9 +101,8 @@ def test_a_form_leads_to_no_photo_or_hides_why_not(spaced_lake: str, event: Any)
 
 
 @pytest.mark.s3
-def test_a_store_that_is_down_breaks_a_request(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_store_gives_503_with_retry_after(spaced_lake: str, deploy: Deploy) -> None:
     known = token()
-    lambda_function.container_state().loop.close(), lambda_function.container_state.cache_clear()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing_port()}")
+    deploy(lake__s3__endpoint_url=f"http://127.0.0.1:{refusing_port()}")
     answer = lambda_function.handler(rest_event("POST", "/v1/images", known, from_a_camera(), "image/jpeg"), Context())
     assert answer is not None and answer["statusCode"] == 503 and answer["headers"]["retry-after"]

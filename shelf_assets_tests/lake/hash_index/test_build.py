@@ -18,7 +18,7 @@ from shelf_assets.lake.hash_index.manifest import FOLDER, Manifest, newest, put
 from shelf_assets.lake.hash_index.rows import IndexedRows
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE
-from shelf_assets.lake.maintenance import Policy, tend
+from shelf_assets.lake.maintenance import Policy, maintain
 from shelf_assets.lake.object_store import ObjectStore, Upload
 from shelf_assets.lake.object_writer import ObjectWriter
 from shelf_assets_tests.conftest import LakeUnderTest
@@ -63,16 +63,16 @@ def test_maintenance_covers_every_file_and_finds_nothing_to_do_again(lake: LakeU
     assert index_keys(table) == keys
 
 
-def test_upkeep_maintains_the_index_and_leaves_its_files(lake: LakeUnderTest) -> None:
+def test_maintenance_covers_the_index_and_keeps_its_files(lake: LakeUnderTest) -> None:
     table = a_table(lake.lake)
-    evidence = tend(table, AT_ONCE)
-    assert evidence is not None and evidence.hash_index is not None
-    assert evidence.hash_index.covered_files == 6
+    report = maintain(table, AT_ONCE)
+    assert report is not None and report.hash_index is not None
+    assert report.hash_index.covered_files == 6
     table.commit(photos([photo("b", "new", DAYS[0])]))
-    evidence = tend(table, AT_ONCE)
-    assert evidence is not None and evidence.hash_index is not None
-    assert evidence.hash_index.covered_files == 1 and evidence.vacuumed
-    again = tend(table, AT_ONCE)
+    report = maintain(table, AT_ONCE)
+    assert report is not None and report.hash_index is not None
+    assert report.hash_index.covered_files == 1 and report.vacuumed
+    again = maintain(table, AT_ONCE)
     assert again is not None and again.did_nothing
     index = newest(table.objects)
     assert index is not None and all(table.objects.exists(run.key) for run in index.runs)
@@ -88,8 +88,8 @@ def test_a_lake_in_a_folder_with_a_space_has_an_index(tmp_path: Path) -> None:
 def test_other_tables_have_no_index(disk_lake: LakeUnderTest) -> None:
     table = disk_lake.lake.table("classifications")
     table.commit(table.spec.empty())
-    evidence = tend(table, AT_ONCE)
-    assert evidence is not None and evidence.hash_index is None
+    report = maintain(table, AT_ONCE)
+    assert report is not None and report.hash_index is None
     assert index_keys(table) == set()
 
 
@@ -102,7 +102,7 @@ def test_runs_stay_few_while_a_table_grows(disk_lake: LakeUnderTest, monkeypatch
     assert index is not None and len(index.runs) <= 4
 
 
-def test_what_is_no_longer_needed_goes_after_an_hour(disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unneeded_files_are_deleted_after_an_hour(disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = a_table(disk_lake.lake)
     build.maintain(table)
     table.commit(photos([photo("b", "new", DAYS[0])]))
@@ -196,7 +196,7 @@ def test_no_bytes_are_accepted_twice_by_eight_writers_while_the_index_is_built(
 ) -> None:
     """Each writer commits the same bytes under names and on days of its own, beside two builders."""
     table = a_table(lake.lake)
-    tend(table, AT_ONCE)
+    maintain(table, AT_ONCE)
     is_over, reports = threading.Event(), list[build.IndexReport]()
 
     def build_always() -> None:

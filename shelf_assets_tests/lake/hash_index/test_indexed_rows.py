@@ -20,8 +20,10 @@ from shelf_assets.lake.hash_index import build, manifest
 from shelf_assets.lake.hash_index.rows import IndexedRows
 from shelf_assets.lake.known_rows import KnownRows, ScannedRows
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, accepted_twice, merge_objects
-from shelf_assets.lake.maintenance import Policy, tend
+from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED, accepted_twice
+from shelf_assets.lake.maintenance import Policy, maintain
+from shelf_assets.lake.rules.merge_objects import merge_objects
+from shelf_assets.lake.rules.near_duplicates import NearDuplicates
 from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.rows import DAY, NOON, applied, photo, photos
@@ -49,7 +51,9 @@ objects = st.builds(
     an_object, st.integers(0, DAYS - 1), st.integers(0, 3), st.integers(0, CONTENTS - 1), st.integers(0, 2)
 )
 commits = st.lists(objects, min_size=1, max_size=6, unique_by=lambda row: row["key"])
-index_work = st.sampled_from(["cover a file", "maintain", "tend", "lose a run", "lose the manifest", "restore"])
+index_work = st.sampled_from(
+    ["cover a file", "maintain", "maintain the table", "lose a run", "lose the manifest", "restore"]
+)
 
 
 @st.composite
@@ -74,7 +78,7 @@ class History:
         if isinstance(step, str):
             self._work(step)
         else:
-            change = merge_objects(photos(step), ScannedRows(self.expected.lazy()), RAW_IMAGES)
+            change = merge_objects(photos(step), ScannedRows(self.expected.lazy()), RAW_IMAGES, NearDuplicates())
             self.expected = applied(self.expected, change)
             self.table.commit(photos(step))
         self.versions[self.table.version() or 0] = self.expected
@@ -87,8 +91,8 @@ class History:
         elif step == "maintain":
             build.maintain(self.table)
             assert self._known().uncovered.is_empty()
-        elif step == "tend":
-            tend(self.table, POLICY)
+        elif step == "maintain the table":
+            maintain(self.table, POLICY)
         elif step == "lose a run" and index and index.runs and store.exists(index.runs[0].key):
             store.delete([index.runs[0].key])
         elif step == "lose the manifest" and index:

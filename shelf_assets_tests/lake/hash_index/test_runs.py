@@ -99,7 +99,7 @@ def test_a_run_is_found_in_on_disk_and_on_s3_alike(lake: LakeUnderTest) -> None:
     assert every_entry(run.scan()) == every_entry(iter([held]))
 
 
-def test_a_deleted_run_is_told_from_a_store_that_does_not_answer(lake: LakeUnderTest) -> None:
+def test_deleted_run_is_distinguished_from_an_unavailable_store(lake: LakeUnderTest) -> None:
     run = write_run(_folder(lake.lake), "a.run", iter([random_entries(1_000)]))
     run.objects.delete([run.key])
     with pytest.raises(RunGone, match=r"a\.run"):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from shelf_assets.lake.known_rows import ScannedRows
 from shelf_assets.lake.rules.append_missing import append_missing
 from shelf_assets.lake.rules.change import Change
-from shelf_assets.lake.schemas import CLASSIFICATIONS, STAGE_RUNS
+from shelf_assets.lake.schemas import STAGE_RUNS
+from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
 from shelf_assets_tests.lake.rows import DAY, applied, prediction, predictions, stage_runs
 from shelf_assets_tests.lake.specs import SETTINGS, settings
 
@@ -39,12 +40,12 @@ def test_no_key_is_repeated_and_the_last_bytes_win(batches: list[list[dict]]) ->
         table = applied(table, appended(batch, table))
         expected |= {tuple(row[name] for name in CLASSIFICATIONS.key): row["sha256"] for row in batch}
         assert appended(batch, table) is None
-    resting = {row[:-1]: row[-1] for row in table.select(*CLASSIFICATIONS.key, "sha256").iter_rows()}
-    assert table.height == len(resting), "no key twice"
-    assert resting == expected
+    stored = {row[:-1]: row[-1] for row in table.select(*CLASSIFICATIONS.key, "sha256").iter_rows()}
+    assert table.height == len(stored), "no key twice"
+    assert stored == expected
 
 
-def test_a_prediction_of_overwritten_bytes_gives_way_and_its_neighbours_stay() -> None:
+def test_prediction_of_overwritten_bytes_is_replaced_alone() -> None:
     table = applied(
         CLASSIFICATIONS.empty(),
         appended([prediction("a"), prediction("b")], CLASSIFICATIONS.empty()),
@@ -54,7 +55,7 @@ def test_a_prediction_of_overwritten_bytes_gives_way_and_its_neighbours_stay() -
     assert change is not None and change.replaced_days == (DAY,)
 
 
-def test_rows_that_are_simply_new_are_appended_without_rewriting_the_day() -> None:
+def test_new_rows_are_appended_without_rewriting_the_day() -> None:
     table = stage_runs(["r1"])
     change = append_missing(stage_runs(["r1", "r2"]), ScannedRows(table.lazy()), STAGE_RUNS)
     assert change is not None and change.replaced_days == () and change.rows["run_id"].to_list() == ["r2"]

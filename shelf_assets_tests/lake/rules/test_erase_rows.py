@@ -12,7 +12,8 @@ from polars.testing import assert_frame_equal
 
 from shelf_assets.lake.known_rows import ScannedRows
 from shelf_assets.lake.rules.erase_rows import erase_rows, rows_to_erase
-from shelf_assets.lake.schemas import CLASSIFICATIONS, SchemaError
+from shelf_assets.lake.schemas import SchemaError
+from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
 from shelf_assets_tests.lake.rows import DAY, applied, prediction, predictions
 from shelf_assets_tests.lake.specs import PRODUCTS, SETTINGS, fact, facts, settings
 

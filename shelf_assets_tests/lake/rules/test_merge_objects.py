@@ -74,7 +74,7 @@ def assert_whole(table: pl.DataFrame, listed: Sequence[dict]) -> None:
 
 
 @given(commits())
-def test_no_order_or_split_of_commits_loses_or_accepts_bytes_twice(
+def test_any_split_of_commits_accepts_all_bytes_once(
     case: tuple[list[dict], list[list[dict]]],
 ) -> None:
     listed, batches = case
@@ -82,7 +82,7 @@ def test_no_order_or_split_of_commits_loses_or_accepts_bytes_twice(
 
 
 @given(commits())
-def test_settling_again_what_is_settled_is_no_change(case: tuple[list[dict], list[list[dict]]]) -> None:
+def test_merging_the_same_objects_again_changes_nothing(case: tuple[list[dict], list[list[dict]]]) -> None:
     listed, batches = case
     table = merge_all(batches)
     for batch in [listed, *batches]:
@@ -90,7 +90,7 @@ def test_settling_again_what_is_settled_is_no_change(case: tuple[list[dict], lis
 
 
 @given(commits(), objects)
-def test_overwritten_objects_leave_no_bytes_unaccepted(
+def test_overwritten_objects_leave_all_bytes_accepted(
     case: tuple[list[dict], list[list[dict]]], later: list[dict]
 ) -> None:
     listed, batches = case
@@ -100,7 +100,7 @@ def test_overwritten_objects_leave_no_bytes_unaccepted(
     assert_whole(table, list(current.values()))
 
 
-def test_a_duplicate_takes_the_place_of_an_original_that_was_overwritten() -> None:
+def test_duplicate_replaces_an_overwritten_original() -> None:
     first, copy = photo("a", "same"), photo("b", "same", OTHER_DAY)
     table = merge_all([[first], [copy], [photo("a", "new bytes")]])
     assert dict(table.select("key", "status").iter_rows()) == {first["key"]: ACCEPTED, copy["key"]: ACCEPTED}
@@ -112,7 +112,7 @@ def test_an_accepted_photo_stays_the_original_when_an_older_copy_arrives_late() 
     assert table.filter(status=DUPLICATE)["key"].to_list() == [older["key"]]
 
 
-def test_a_gone_object_that_came_back_is_read_and_judged_again() -> None:
+def test_returned_object_is_read_and_validated_again() -> None:
     gone = photo("a", "x", status=REJECTED, reason="gone", sha256=None)
     table = merge_all([[gone]])
     listing = photos([photo("a", "x")]).select("key", "etag")

@@ -126,12 +126,14 @@ def told(table: pl.DataFrame) -> dict[str, tuple[str, str | None]]:
 
 
 @given(objects, rules)
-def test_groups_of_one_commit_are_not_those_of_the_rule(rows: list[Row], near: NearDuplicates) -> None:
+def test_groups_of_one_commit_follow_the_rule(rows: list[Row], near: NearDuplicates) -> None:
     assert told(merge_all([rows], near)) == by_hand(rows, near)
 
 
 @given(objects, rules, st.data())
-def test_groups_depend_on_how_commits_are_split(rows: list[Row], near: NearDuplicates, data: st.DataObject) -> None:
+def test_groups_do_not_depend_on_the_split_of_commits(
+    rows: list[Row], near: NearDuplicates, data: st.DataObject
+) -> None:
     rows = sorted(rows, key=lambda row: (row["received_at"], row["key"]))
     ends = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=3)))
     batches = [rows[start:end] for start, end in zip([0, *ends], [*ends, len(rows)], strict=True)]
@@ -143,9 +145,7 @@ def test_groups_depend_on_how_commits_are_split(rows: list[Row], near: NearDupli
 
 
 @given(histories(), rules)
-def test_what_is_settled_changes_when_photos_arrive_late_or_again(
-    batches: list[list[Row]], near: NearDuplicates
-) -> None:
+def test_merged_rows_stay_when_photos_arrive_late_or_again(batches: list[list[Row]], near: NearDuplicates) -> None:
     before: dict[str, tuple[str, str | None]] = {}
     table = RAW_IMAGES.empty()
     for batch in filter(None, batches):
@@ -157,7 +157,7 @@ def test_what_is_settled_changes_when_photos_arrive_late_or_again(
 
 
 @given(histories(), objects, rules)
-def test_overwritten_photos_leave_groups_without_their_first_photo_or_lose_a_picture(
+def test_overwritten_photos_keep_groups_sound_and_pictures_accepted(
     batches: list[list[Row]], later: list[Row], near: NearDuplicates
 ) -> None:
     rewritten = [row | {"etag": f"{row['etag']}'"} for row in later]
@@ -192,20 +192,20 @@ def assert_sound(table: pl.DataFrame) -> None:
             assert row["duplicate_of"] is None and row["reason"] is None
 
 
-def test_a_chain_of_pictures_breaks_when_its_middle_arrives_last() -> None:
+def test_chain_of_pictures_is_grouped_by_arrival() -> None:
     first, middle, last = (seen(name, name, looks) for name, looks in zip("abc", LOOKS, strict=False))
     assert groups(merge_all([[first, middle, last]])) == {"a": "a", "b": "a", "c": "a"}
     assert groups(merge_all([[first, last], [middle]])) == {"a": "a", "c": "c", "b": "a"}
 
 
-def test_flat_pictures_are_each_others_copies() -> None:
+def test_flat_pictures_are_no_near_duplicates() -> None:
     table = merge_all([[seen("a", 1, None), seen("b", 2, None)], [seen("c", 3, None)]], SKIP)
     assert groups(table) == {"a": "a", "b": "b", "c": "c"}
     assert set(table["status"]) == {ACCEPTED}
 
 
 @pytest.mark.parametrize("days", [0, 3])
-def test_a_picture_outside_the_window_is_a_near_duplicate_or_one_inside_is_none(days: int) -> None:
+def test_near_duplicates_are_limited_to_the_window(days: int) -> None:
     near = NearDuplicates(days=days)
     rows = [seen("a", 1, 0), seen("inside", 2, 1, days), seen("outside", 3, 0b11110000, days + 1)]
     assert groups(merge_all([[row] for row in rows], near)) == {"a": "a", "inside": "a", "outside": "outside"}
@@ -213,7 +213,7 @@ def test_a_picture_outside_the_window_is_a_near_duplicate_or_one_inside_is_none(
     assert groups(merge_all([[row] for row in rows[::-1]], near))["a"] == "inside"
 
 
-def test_a_near_duplicate_goes_further_where_it_is_to_be_skipped() -> None:
+def test_skipped_near_duplicate_is_stored_as_a_duplicate() -> None:
     table = merge_all([[seen("a", 1, 0)], [seen("b", 2, 1, 1)], [seen("copy", 2, 1, 2)]], SKIP)
     assert statuses(table) == {"a": ACCEPTED, "b": DUPLICATE, "copy": DUPLICATE}
     near = table.filter(pl.col("key").str.ends_with("b")).row(0, named=True)
@@ -221,18 +221,18 @@ def test_a_near_duplicate_goes_further_where_it_is_to_be_skipped() -> None:
     assert near["reason"] == NEAR_DUPLICATE and table["image_id"][0] in near["reason_detail"]
 
 
-def test_copies_of_a_skipped_photo_in_one_commit_name_a_photo_that_is_not_accepted() -> None:
+def test_copies_of_a_skipped_photo_name_the_accepted_photo() -> None:
     table = merge_all([[seen("a", 1, 0)], [seen("b", 2, 1, 1), seen("copy", 2, 1, 1, 1)]], SKIP)
     assert set(table["duplicate_of"].drop_nulls()) == {table["image_id"][0]}
     assert table["reason"].to_list() == [None, NEAR_DUPLICATE, NEAR_DUPLICATE]
 
 
-def test_skipped_photos_are_read_again_each_day() -> None:
+def test_skipped_photos_are_not_read_again() -> None:
     table = merge_all([[seen("a", 1, 0)], [seen("b", 2, 1)]], SKIP)
     assert unread_objects(table.select("key", "etag"), table).is_empty()
 
 
-def test_a_picture_is_lost_with_the_first_photo_of_its_group() -> None:
+def test_picture_survives_the_loss_of_its_first_photo() -> None:
     first, near, copy = seen("a", 1, 0), seen("b", 2, 1, 1), seen("copy", 2, 1, 1, 1)
     overwritten = seen("a", 3, -1) | {"etag": "new"}
     table = merge_all([[first], [near, copy], [overwritten]], SKIP)
@@ -241,7 +241,7 @@ def test_a_picture_is_lost_with_the_first_photo_of_its_group() -> None:
     assert table["reason"].null_count() == 3
 
 
-def test_a_skipped_photo_comes_back_though_its_picture_is_there() -> None:
+def test_skipped_photo_stays_skipped_while_its_picture_exists() -> None:
     """Its group's first photo loses its bytes, and a photo with the same bytes takes that one's place."""
     table = merge_all(
         [[seen("a", 1, 0)], [seen("again", 1, 0, 1)], [seen("b", 2, 1, 2)], [seen("a", 3, -1) | {"etag": "new"}]], SKIP
@@ -250,7 +250,7 @@ def test_a_skipped_photo_comes_back_though_its_picture_is_there() -> None:
     assert groups(table) == {"a": "a", "again": "again", "b": "again"}
 
 
-def test_a_photo_that_was_accepted_is_skipped_when_its_group_is_named_anew() -> None:
+def test_accepted_photo_stays_accepted_when_its_group_is_renamed() -> None:
     before = merge_all([[seen("a", 1, 0)], [seen("b", 2, 1, 1), seen("c", 3, 3, 1, 1)]], PROCESS)
     change = merged([seen("a", 4, -1) | {"etag": "new"}], before, SKIP)
     after = applied(before, change)
@@ -258,7 +258,7 @@ def test_a_photo_that_was_accepted_is_skipped_when_its_group_is_named_anew() -> 
     assert groups(after) == {"a": "a", "b": "b", "c": "b"}
 
 
-def test_an_object_written_again_with_the_same_bytes_changes_its_group() -> None:
+def test_object_rewritten_with_same_bytes_keeps_its_group() -> None:
     rows = [[seen("a", 1, 0)], [seen("b", 2, 1, 1)], [seen("earlier", 3, 0b11001, 0, -5)]]
     again = seen("b", 2, 1, 1) | {"etag": "put again"}
     for near in (PROCESS, SKIP):
@@ -268,7 +268,7 @@ def test_an_object_written_again_with_the_same_bytes_changes_its_group() -> None
 
 
 @given(st.integers(0, 7), st.integers(0, 2**32), st.integers(1, 5))
-def test_bands_miss_a_pair_or_memory_bounds_change_the_answer(bits: int, seed: int, at_once: int) -> None:
+def test_banded_search_finds_every_pair_within_any_memory_bound(bits: int, seed: int, at_once: int) -> None:
     random = np.random.default_rng(seed)
     base = random.integers(-(2**63), 2**63 - 1, 6, dtype=np.int64, endpoint=True)
     flips = [sum(1 << int(bit) for bit in random.choice(64, random.integers(0, 10), replace=False)) for _ in range(40)]
@@ -294,7 +294,7 @@ def test_bands_miss_a_pair_or_memory_bounds_change_the_answer(bits: int, seed: i
     assert few.equals(many)
 
 
-def test_one_picture_that_is_sent_thousands_of_times_is_compared_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_picture_sent_thousands_of_times_needs_few_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = 0
 
     def counting(starts: np.ndarray, counts: np.ndarray) -> Any:
@@ -304,20 +304,20 @@ def test_one_picture_that_is_sent_thousands_of_times_is_compared_with_each(monke
 
     pairs = near_duplicates._pairs
     monkeypatch.setattr(near_duplicates, "_pairs", counting)
-    resting = merge_all([[seen(f"{n:04}", n, n % 2) for n in range(3_000)]])
+    stored = merge_all([[seen(f"{n:04}", n, n % 2) for n in range(3_000)]])
     new = photos(seen(f"{n:04}", n, n % 2, 1) for n in range(3_000, 3_100))
-    change = merged(new, resting)
-    assert change is not None and change.rows["near_duplicate_group"].unique().to_list() == [resting["image_id"][0]]
+    change = merged(new, stored)
+    assert change is not None and change.rows["near_duplicate_group"].unique().to_list() == [stored["image_id"][0]]
     assert 0 < compared < 100 * 20, "each with all would be 300,000 a band"
 
 
-def test_a_table_from_before_there_were_groups_loses_rows_or_stops_the_day(lake: LakeUnderTest) -> None:
+def test_table_without_group_columns_is_upgraded_without_loss(lake: LakeUnderTest) -> None:
     new = ("perceptual_hash", "near_duplicate_group", "uploader")
     columns = {name: column for name, column in RAW_IMAGES.columns.items() if name not in new}
     table = lake.lake.table("raw_images")
     old = LakeTable(dataclasses.replace(RAW_IMAGES, columns=columns), table.uri, table.storage_options)
-    resting = photos([seen("a", 1, 0), seen("b", 2, 1)]).drop(new)
-    arrow = resting.to_arrow(compat_level=pl.CompatLevel.oldest())
+    stored = photos([seen("a", 1, 0), seen("b", 2, 1)]).drop(new)
+    arrow = stored.to_arrow(compat_level=pl.CompatLevel.oldest())
     old._ensure()
     write_deltalake(old.open() or "", arrow, mode="append")
 
@@ -336,7 +336,7 @@ def test_a_table_from_before_there_were_groups_loses_rows_or_stops_the_day(lake:
     assert groups(table.scan().collect())["later"] == "a", "read again, it is found"
 
 
-def test_a_commit_does_not_follow_the_settings(settings: Settings) -> None:
+def test_commit_follows_the_near_duplicate_settings(settings: Settings) -> None:
     chosen = settings.replace(photos__near_duplicates="skip", photos__near_duplicate_bits=2)
     table = open_lake(chosen).table("raw_images")
     table.commit(photos([seen("a", 1, 0), seen("b", 2, 0b11, minute=1), seen("c", 3, 0b111, minute=2)]))

@@ -17,7 +17,7 @@ from shelf_assets.vision.engine import decode_each
 from shelf_assets.vision.preprocess import Geometry
 from shelf_assets_tests.stories.photos import photo
 
-pytest.importorskip("nncf", reason="NNCF is not installed (extra cpu)")
+pytest.importorskip("nncf", reason="NNCF is not installed (extra calibrate)")
 pytestmark = pytest.mark.slow
 LENIENT = ParityLimits(0.9, 0.9, 0.5, 100)
 
@@ -27,7 +27,7 @@ def pictures() -> np.ndarray:
     return np.stack(list(decode_each([photo(number) for number in range(24)], Geometry())))
 
 
-def test_int8_that_replaces_float32_or_changes_with_each_process(tmp_path: Path, pictures: np.ndarray) -> None:
+def test_int8_calibration_is_a_reproducible_separate_model(tmp_path: Path, pictures: np.ndarray) -> None:
     store = CompiledModels(tmp_path)
     spec = embedded_spec("embedder", "fp32")
     labels = [f"class {number % 4}" for number in range(len(pictures))]
@@ -46,7 +46,7 @@ def test_int8_that_replaces_float32_or_changes_with_each_process(tmp_path: Path,
     assert 0.9 < cosines.mean() < 0.99999
 
 
-def test_a_refused_calibration_that_is_in_force(tmp_path: Path, pictures: np.ndarray) -> None:
+def test_refused_calibration_is_not_stored(tmp_path: Path, pictures: np.ndarray) -> None:
     store = CompiledModels(tmp_path)
     spec = embedded_spec("classifier", "fp32")
     with pytest.raises(BackendRefused, match="in int8"):

@@ -21,7 +21,7 @@ from shelf_assets.models.embedder import Embedder
 from shelf_assets.models.errors import ModelError
 from shelf_assets.models.precision import has_bf16
 
-pytest.importorskip("openvino", reason="OpenVINO is not installed (extra cpu)")
+pytest.importorskip("openvino", reason="OpenVINO is not installed (extra models)")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def exported(store: CompiledModels, task: str, **limits: float) -> OpenModel:
     return OpenModel(spec, store, device="cpu", limits=ParityLimits(**limits))
 
 
-def test_an_exported_model_that_answers_differently(
+def test_exported_model_gives_the_same_answers(
     store: CompiledModels, classifier: Classifier, embedder: Embedder, plain_batch: np.ndarray
 ) -> None:
     labels = exported(store, "classifier")
@@ -48,21 +48,21 @@ def test_an_exported_model_that_answers_differently(
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_an_answer_that_depends_on_the_rest_of_the_batch(store: CompiledModels, plain_batch: np.ndarray) -> None:
+def test_answer_is_independent_of_the_batch(store: CompiledModels, plain_batch: np.ndarray) -> None:
     model = exported(store, "embedder")
     together = model.submit(np.concatenate([plain_batch] * 7))()
     for size in (1, 3):
         np.testing.assert_allclose(model.submit(plain_batch[:size])(), together[:size], atol=1e-5)
 
 
-def test_a_backend_below_the_limit_that_runs(store: CompiledModels, plain_batch: np.ndarray) -> None:
+def test_backend_below_the_parity_limit_is_refused(store: CompiledModels, plain_batch: np.ndarray) -> None:
     with pytest.raises(
         BackendRefused, match=r"tf_efficientnet_lite0.embedded in fp32 on openvino.*SHELF_MODELS_BACKEND"
     ):
         exported(store, "classifier", cosine=1.1).submit(plain_batch)
 
 
-def test_a_proof_of_a_few_photos_that_never_grows(tmp_path: Path, plain_batch: np.ndarray) -> None:
+def test_parity_of_few_photos_grows_with_more_photos(tmp_path: Path, plain_batch: np.ndarray) -> None:
     store = CompiledModels(tmp_path)
     exported(store, "classifier").submit(plain_batch[:1])()
     model = exported(store, "classifier")
@@ -78,7 +78,7 @@ def test_a_proof_of_a_few_photos_that_never_grows(tmp_path: Path, plain_batch: n
     assert grown.photos < 3 * PROOF_IMAGES
 
 
-def test_torch_imported_for_a_model_that_was_exported(store: CompiledModels, plain_batch: np.ndarray) -> None:
+def test_exported_model_runs_without_torch(store: CompiledModels, plain_batch: np.ndarray) -> None:
     exported(store, "classifier").submit(np.concatenate([plain_batch] * 24))()
     code = f"""
 import json, sys
@@ -104,7 +104,7 @@ def prove_a_few(folder: Path) -> None:
     exported(CompiledModels(folder), "classifier").submit(np.zeros((2, 3, 224, 224), np.uint8))()
 
 
-def test_a_proof_that_leaves_a_process_behind(tmp_path: Path, plain_batch: np.ndarray) -> None:
+def test_closing_a_model_ends_its_reference_process(tmp_path: Path, plain_batch: np.ndarray) -> None:
     before = set(active_children())
     model = exported(CompiledModels(tmp_path), "classifier")
     model.submit(plain_batch)()
@@ -115,7 +115,7 @@ def test_a_proof_that_leaves_a_process_behind(tmp_path: Path, plain_batch: np.nd
     model.close()
 
 
-def test_a_step_whose_process_never_ends_because_its_photos_were_few(tmp_path: Path) -> None:
+def test_step_with_few_photos_ends_its_process(tmp_path: Path) -> None:
     """The reference process still runs; Dagster's steps are multiprocessing children, which join their own children at exit."""
     step = get_context("spawn").Process(target=prove_a_few, args=(tmp_path,))
     step.start()
@@ -125,20 +125,20 @@ def test_a_step_whose_process_never_ends_because_its_photos_were_few(tmp_path: P
     assert ended == 0
 
 
-def test_a_model_that_sends_telemetry(store: CompiledModels) -> None:
+def test_openvino_telemetry_is_disabled(store: CompiledModels) -> None:
     _ = exported(store, "classifier").network
     assert sys.modules["openvino_telemetry"] is None
 
 
 @pytest.mark.skipif(has_bf16(), reason="this CPU computes in bf16")
-def test_bf16_that_is_float32_in_truth(store: CompiledModels) -> None:
+def test_bf16_on_unsupported_cpu_is_refused(store: CompiledModels) -> None:
     spec = replace(embedded_spec("classifier", "bf16"), backend="openvino")
     with pytest.raises(ModelError, match=r"SHELF_MODELS_PRECISION=bf16.*choose fp32"):
         _ = OpenModel(spec, store, device="cpu").network
 
 
 @pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16 arithmetic")
-def test_bf16_that_is_too_rough(store: CompiledModels, plain_batch: np.ndarray) -> None:
+def test_bf16_embeddings_stay_within_the_parity_limit(store: CompiledModels, plain_batch: np.ndarray) -> None:
     spec = replace(embedded_spec("embedder", "bf16"), backend="openvino")
     model = OpenModel(spec, store, device="cpu")
     model.submit(plain_batch)()

@@ -33,7 +33,7 @@ def made(folder: Path, content: str = "model") -> Path:
     return folder
 
 
-def test_a_half_made_model_taken_for_a_whole_one(tmp_path: Path, spec: ModelSpec) -> None:
+def test_interrupted_export_leaves_no_model(tmp_path: Path, spec: ModelSpec) -> None:
     store = CompiledModels(tmp_path / "compiled")
     place = store.folder_of(spec, "cpu")
 
@@ -48,7 +48,7 @@ def test_a_half_made_model_taken_for_a_whole_one(tmp_path: Path, spec: ModelSpec
     assert not list(store.folder.iterdir()), "nothing half made is left behind"
 
 
-def test_a_card_that_comes_back_changed_or_loses_its_model(tmp_path: Path, spec: ModelSpec) -> None:
+def test_card_is_read_back_unchanged_beside_its_model(tmp_path: Path, spec: ModelSpec) -> None:
     store = CompiledModels(tmp_path)
     place = store.folder_of(spec, "cpu")
     kept = store.save(place, replace(CARD_OF_IT, parity=None), files)
@@ -61,26 +61,24 @@ def test_a_card_that_comes_back_changed_or_loses_its_model(tmp_path: Path, spec:
     assert (place / WEIGHTS).read_bytes() == b"model" * 100
 
 
-def test_a_card_of_an_older_version_that_stops_the_run(tmp_path: Path) -> None:
+def test_card_of_an_older_version_is_ignored(tmp_path: Path) -> None:
     (tmp_path / CARD).write_text('{"model_id": "lite0"}')
     assert CompiledModels(tmp_path).card(tmp_path) is None
 
 
-def test_figures_of_another_device_or_precision(tmp_path: Path, spec: ModelSpec) -> None:
+def test_compiled_models_are_separate_per_device_and_precision(tmp_path: Path, spec: ModelSpec) -> None:
     store = CompiledModels(tmp_path)
     specs = [replace(spec, backend=backend, precision=p) for backend in ("torch", "openvino") for p in ("fp32", "bf16")]
     places = {store.folder_of(each, device) for each in specs for device in ("cpu", "gpu")}
     assert len(places) == 8
 
 
-def test_int8_that_runs_uncalibrated(tmp_path: Path, spec: ModelSpec) -> None:
+def test_int8_without_calibration_is_refused(tmp_path: Path, spec: ModelSpec) -> None:
     with pytest.raises(NotCalibrated, match="shelf calibrate --day"):
         CompiledModels(tmp_path).calibrated(spec)
 
 
-def test_two_machines_that_name_one_calibration_differently(
-    lake: LakeUnderTest, tmp_path: Path, spec: ModelSpec
-) -> None:
+def test_machines_share_one_calibration_digest(lake: LakeUnderTest, tmp_path: Path, spec: ModelSpec) -> None:
     first = CompiledModels(tmp_path / "first", lake.lake.objects)
     second = CompiledModels(tmp_path / "second", lake.lake.objects)
     calibrated = first.save_calibrated(spec, CARD_OF_IT, made(tmp_path / "made"))
@@ -95,7 +93,7 @@ def test_two_machines_that_name_one_calibration_differently(
     assert card is not None and card.labels == ("tench", "goldfish")
 
 
-def test_another_calibration_under_the_same_digest(lake: LakeUnderTest, tmp_path: Path, spec: ModelSpec) -> None:
+def test_new_calibration_has_a_new_digest(lake: LakeUnderTest, tmp_path: Path, spec: ModelSpec) -> None:
     first = CompiledModels(tmp_path / "first", lake.lake.objects)
     second = CompiledModels(tmp_path / "second", lake.lake.objects)
     old = first.save_calibrated(spec, CARD_OF_IT, made(tmp_path / "old"))
@@ -108,7 +106,7 @@ def test_another_calibration_under_the_same_digest(lake: LakeUnderTest, tmp_path
     assert (second.folder_of(new, "cpu") / WEIGHTS).read_bytes() == b"other" * 100
 
 
-def test_a_calibrated_model_damaged_in_the_lake(disk_lake: LakeUnderTest, tmp_path: Path, spec: ModelSpec) -> None:
+def test_damaged_calibrated_model_is_refused(disk_lake: LakeUnderTest, tmp_path: Path, spec: ModelSpec) -> None:
     objects = disk_lake.lake.objects
     CompiledModels(tmp_path / "first", objects).save_calibrated(spec, CARD_OF_IT, made(tmp_path / "made"))
     (key,) = [stored.key for stored in objects.list("models/") if stored.key.endswith(WEIGHTS)]

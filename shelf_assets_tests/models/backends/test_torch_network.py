@@ -14,7 +14,7 @@ from shelf_assets.models.embedded import embedded_spec
 from shelf_assets.models.embedder import Embedder, load_embedder
 
 
-def test_a_batch_that_does_not_fit_or_is_no_faster() -> None:
+def test_best_batch_fits_memory_and_is_fastest() -> None:
     def rate(fits: int, best: int) -> Callable[[int], float]:
         def images_per_second(batch_images: int) -> float:
             if batch_images > fits:
@@ -28,7 +28,7 @@ def test_a_batch_that_does_not_fit_or_is_no_faster() -> None:
     assert best_batch(rate(fits=10_000, best=10_000), GPU_BATCHES) == GPU_BATCHES[-1]
 
 
-def test_memory_that_others_took_ends_the_day() -> None:
+def test_batch_is_halved_when_memory_runs_out() -> None:
     tried: list[int] = []
 
     def submit(pixels: np.ndarray) -> Callable[[], np.ndarray]:
@@ -42,7 +42,7 @@ def test_memory_that_others_took_ends_the_day() -> None:
     assert tried == [10, 5, 2, 3, 5, 2, 3]
 
 
-def test_a_photo_that_does_not_fit_alone_tried_for_ever() -> None:
+def test_photo_that_does_not_fit_alone_raises() -> None:
     def never(pixels: np.ndarray) -> Callable[[], np.ndarray]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -50,14 +50,16 @@ def test_a_photo_that_does_not_fit_alone_tried_for_ever() -> None:
         halving(never, np.zeros((4, 1)))
 
 
-def test_answers_that_are_not_the_models(classifier: Classifier, embedder: Embedder, plain_batch: np.ndarray) -> None:
+def test_torch_backend_answers_equal_the_model(
+    classifier: Classifier, embedder: Embedder, plain_batch: np.ndarray
+) -> None:
     labels, vectors = (TorchNetwork(loaded).submit(plain_batch)() for loaded in (classifier, embedder))
     np.testing.assert_array_equal(labels, classifier.probabilities(plain_batch).numpy())
     np.testing.assert_array_equal(vectors, embedder.embed_images(plain_batch))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-def test_answers_that_get_mixed_up_on_their_way_back_from_a_gpu(plain_batch: np.ndarray) -> None:
+def test_gpu_answers_stay_with_their_batch(plain_batch: np.ndarray) -> None:
     for load, task in ((load_classifier, "classifier"), (load_embedder, "embedder")):
         network = TorchNetwork(load(embedded_spec(task, "fp32"), device="cuda"))
         batches = [np.roll(plain_batch, turn, axis=0) for turn in range(8)]

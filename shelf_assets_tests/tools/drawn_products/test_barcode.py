@@ -36,7 +36,7 @@ def read_modules(bits: str) -> str:
 
 
 @pytest.mark.parametrize("ean", ["4006381333931", "5901234123457", "9780201379624", "0012345678905", "4000417025005"])
-def test_check_digit_of_numbers_printed_on_real_things(ean: str) -> None:
+def test_check_digit_agrees_with_printed_eans(ean: str) -> None:
     assert check_digit(ean[:12]) == int(ean[12])
 
 
@@ -46,7 +46,7 @@ def test_anything_but_twelve_digits_is_refused(wrong: str) -> None:
         check_digit(wrong)
 
 
-def test_an_ean_with_a_wrong_check_digit_is_not_drawn() -> None:
+def test_ean_with_wrong_check_digit_is_refused() -> None:
     with pytest.raises(ValueError, match="4006381333932"):
         bar_modules("4006381333932")
 
@@ -66,7 +66,7 @@ def test_the_drawn_picture_reads_back_and_keeps_its_quiet_zones(module_px: int) 
         assert read_modules("".join("1" if dark else "0" for dark in row[11:106])) == product.ean
 
 
-def test_every_product_has_its_own_valid_ean_from_the_range_for_use_inside_a_shop() -> None:
+def test_every_product_has_a_unique_valid_in_store_ean() -> None:
     assert len({product.ean for product in PRODUCTS}) == len(PRODUCTS)
     for product in PRODUCTS:
         assert check_digit(product.ean[:12]) == int(product.ean[12]) and product.ean.startswith("20")

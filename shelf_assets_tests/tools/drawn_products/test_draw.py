@@ -26,7 +26,7 @@ def test_every_orientation_shows_the_same_upright_picture(file_format: str, orie
     assert difference == 0 if file_format == "PNG" else difference < 8
 
 
-def test_photos_in_exif_carry_the_time_but_no_place() -> None:
+def test_exif_of_drawn_photos_has_the_time_but_no_place() -> None:
     data = encode(Image.new("RGB", (8, 8)), "JPEG", 80, 6, datetime(2025, 3, 2, 12, tzinfo=UTC))
     exif = Image.open(io.BytesIO(data)).getexif()
     assert exif[0x0132] == "2025:03:02 12:00:00" and not exif.get_ifd(0x8825)

@@ -15,7 +15,7 @@ from tools.drawn_products.scene import product_picture
 from tools.drawn_products.vessels import SHAPES
 
 
-def test_every_look_can_be_painted() -> None:
+def test_every_product_shape_can_be_drawn() -> None:
     for product in PRODUCTS:
         assert product.look.shape in {*PACKS, *PRODUCE, *SHAPES}, product.name
         assert product.look.motif in {*MOTIFS, ""}, product.name
@@ -26,7 +26,7 @@ def test_every_product_has_words_for_prompts_and_a_name_of_its_own() -> None:
     assert all(product.words and all(word.strip() == word != "" for word in product.words) for product in PRODUCTS)
 
 
-def test_quantity_and_unit_price_agree_with_what_a_shop_prints() -> None:
+def test_quantity_and_unit_price_agree_with_the_price_tag() -> None:
     assert (product_named("Chopped Tomatoes").quantity, product_named("Mineral Water").quantity) == ("400 g", "1.5 l")
     assert product_named("Pineapple").quantity == "each"
     assert product_named("Strawberry Jam").unit_price_eur == Decimal("5.76")  # 2.59 / 0.450 kg = 5.7555...
@@ -34,7 +34,7 @@ def test_quantity_and_unit_price_agree_with_what_a_shop_prints() -> None:
     assert euros(Decimal("0.9")) == "0,90 €"
 
 
-def test_an_unknown_name_lists_the_known_ones() -> None:
+def test_unknown_product_is_refused_with_the_known_names() -> None:
     with pytest.raises(KeyError, match="Bananas"):
         product_named("Marmite")
 

@@ -74,7 +74,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return True
 
 
-def test_a_photo_inferred_again_or_under_anothers_name() -> None:
+def test_each_model_infers_only_its_missing_photos() -> None:
     some, all_of_them = Store(), Store()
     seen: list[int] = []
 
@@ -89,7 +89,7 @@ def test_a_photo_inferred_again_or_under_anothers_name() -> None:
     assert seen == [3, 2]
 
 
-def test_a_model_called_for_a_batch_that_it_has_done() -> None:
+def test_model_is_not_called_for_finished_batches() -> None:
     sizes: list[int] = []
 
     def infer(pixels: np.ndarray) -> list[dict[str, Any]]:
@@ -101,26 +101,26 @@ def test_a_model_called_for_a_batch_that_it_has_done() -> None:
     assert sizes == [1, 2]
 
 
-def test_rows_of_old_bytes_taken_for_those_of_new_ones() -> None:
+def test_photo_with_other_bytes_is_not_inferred() -> None:
     store = Store()
     run_tasks([batch(1, 2)], [task(store, {("photo-1", "sha of other bytes"), *keys(2)})], ignore)
     assert store.rows == [2]
 
 
-def test_a_commit_for_every_batch_or_one_for_all() -> None:
+def test_commits_are_chunked() -> None:
     store = Store()
     batches = [batch(number, number + 1) for number in range(0, 10, 2)]
     run_tasks(batches, [task(store, keys(*range(10)), chunk_images=4)], ignore)
     assert [len(chunk) for chunk in store.chunks] == [4, 4, 2]
 
 
-def test_an_empty_commit_where_nothing_is_missing() -> None:
+def test_nothing_missing_makes_no_commit() -> None:
     store = Store()
     run_tasks([batch(1, 2)], [task(store, set())], ignore)
     assert store.chunks == []
 
 
-def test_inferred_photos_lost_when_a_later_batch_fails() -> None:
+def test_inferred_photos_are_committed_when_a_later_batch_fails() -> None:
     first, second = Store(), Store()
 
     def fails_at_three(pixels: np.ndarray) -> list[dict[str, Any]]:
@@ -139,7 +139,7 @@ def test_inferred_photos_lost_when_a_later_batch_fails() -> None:
     assert second.rows == [1, 2]
 
 
-def test_inferred_photos_lost_when_a_shard_cannot_be_read() -> None:
+def test_inferred_photos_are_committed_when_a_shard_is_unreadable() -> None:
     store = Store()
 
     def torn() -> Iterator[PixelBatch]:
@@ -152,7 +152,7 @@ def test_inferred_photos_lost_when_a_shard_cannot_be_read() -> None:
     assert store.rows == [1, 2]
 
 
-def test_inferred_photos_lost_by_ctrl_c() -> None:
+def test_inferred_photos_are_committed_on_ctrl_c() -> None:
     store = Store()
 
     def interrupted(_: int) -> None:
@@ -164,7 +164,7 @@ def test_inferred_photos_lost_by_ctrl_c() -> None:
     assert store.rows == [1, 2]
 
 
-def test_one_models_rows_lost_because_anothers_table_refuses() -> None:
+def test_rows_are_committed_when_another_models_table_fails() -> None:
     store = Store()
 
     def refused(_: pl.DataFrame) -> None:
@@ -176,18 +176,18 @@ def test_one_models_rows_lost_because_anothers_table_refuses() -> None:
     assert store.rows == [1, 2]
 
 
-def test_a_model_that_answers_for_too_few_photos() -> None:
+def test_model_with_too_few_rows_is_refused() -> None:
     store = Store()
     with pytest.raises(ValueError, match="1 rows for 2 photos"):
         run_tasks([batch(1, 2)], [task(store, keys(1, 2), infer=lambda pixels: first_pixel(pixels)[:1])], ignore)
 
 
-def test_reading_ahead_that_changes_the_order_or_loses_items() -> None:
+def test_read_ahead_keeps_order_and_items() -> None:
     assert list(read_ahead(range(100), 3)) == list(range(100))
     assert list(read_ahead([], 3)) == []
 
 
-def test_a_reading_error_taken_for_the_end() -> None:
+def test_reading_error_is_raised() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise ValueError("the store answers no more")
@@ -198,7 +198,7 @@ def test_a_reading_error_taken_for_the_end() -> None:
         next(read)
 
 
-def test_more_batches_held_than_may_be() -> None:
+def test_read_ahead_holds_a_bounded_number_of_batches() -> None:
     fetched: list[int] = []
 
     def items() -> Iterator[int]:
@@ -215,7 +215,7 @@ def test_more_batches_held_than_may_be() -> None:
     read.close()
 
 
-def test_a_reading_thread_that_outlives_its_consumer() -> None:
+def test_reading_thread_ends_with_its_consumer() -> None:
     before = set(threading.enumerate())
     read = read_ahead(iter(range(1_000_000)), 2)
     next(read)
@@ -227,7 +227,7 @@ def test_a_reading_thread_that_outlives_its_consumer() -> None:
     assert eventually(lambda: not any(thread.is_alive() for thread in started))
 
 
-def test_a_device_that_waits_for_each_batchs_answer() -> None:
+def test_next_batch_is_submitted_before_the_answer() -> None:
     """The second batch is submitted before the results of the first one are collected, and no third."""
     calls: list[str] = []
 
@@ -248,7 +248,7 @@ def test_a_device_that_waits_for_each_batchs_answer() -> None:
     assert store.rows == [1, 2, 3]
 
 
-def test_an_answer_under_way_lost_because_another_models_failed() -> None:
+def test_pending_answer_is_committed_when_another_model_fails() -> None:
     def never(pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
         def answer() -> pl.DataFrame:
             raise RuntimeError("the device was lost")
@@ -262,7 +262,7 @@ def test_an_answer_under_way_lost_because_another_models_failed() -> None:
     assert store.rows == [1, 2]
 
 
-def test_a_pass_that_ends_early_and_leaves_its_reader_open() -> None:
+def test_interrupted_pass_closes_its_reader() -> None:
     closed = threading.Event()
 
     def batches() -> Iterator[PixelBatch]:

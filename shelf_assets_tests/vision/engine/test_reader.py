@@ -23,7 +23,7 @@ def read(store: ObjectStore, objects: Iterator[StoredObject] | list[StoredObject
     return read_each(objects, store.find, work, Bounds(**(defaults | bounds)))
 
 
-def test_objects_are_read_out_of_order_or_twice(lake: LakeUnderTest) -> None:
+def test_objects_are_read_once_in_order(lake: LakeUnderTest) -> None:
     objects = fill(lake.lake.objects, 60)
 
     def work(stored: StoredObject, data: bytes | None) -> tuple[str, bytes | None]:
@@ -34,7 +34,7 @@ def test_objects_are_read_out_of_order_or_twice(lake: LakeUnderTest) -> None:
     assert results == [(o.key, o.key[-4:].encode().ljust(10, b".")) for o in objects]
 
 
-def test_a_key_that_vanished_ends_the_day(lake: LakeUnderTest) -> None:
+def test_vanished_key_is_read_as_none(lake: LakeUnderTest) -> None:
     objects = fill(lake.lake.objects, 5)
     lake.lake.objects.delete([objects[2].key])
     results = list(read(lake.lake.objects, objects, lambda stored, data: data is None))
@@ -43,7 +43,7 @@ def test_a_key_that_vanished_ends_the_day(lake: LakeUnderTest) -> None:
         lake.lake.objects.get(objects[2].key)
 
 
-def test_an_object_above_the_limit_is_read(disk_lake: LakeUnderTest) -> None:
+def test_object_above_the_limit_is_not_read(disk_lake: LakeUnderTest) -> None:
     objects = fill(disk_lake.lake.objects, 3, size_bytes=100)
     assert list(read(disk_lake.lake.objects, objects, lambda _, data: data, skip_above_bytes=99)) == [None] * 3
 
@@ -72,7 +72,7 @@ class CountingStore(ObjectStore):
             self.held_objects -= 1
 
 
-def test_more_bytes_are_held_than_allowed(disk_lake: LakeUnderTest) -> None:
+def test_bytes_in_flight_are_bounded(disk_lake: LakeUnderTest) -> None:
     store = CountingStore(disk_lake.url)
     objects = fill(store, 60, size_bytes=1_000)
     for data in read(store, objects, lambda _, data: data, in_flight_objects=32, in_flight_bytes=10_000):
@@ -82,13 +82,13 @@ def test_more_bytes_are_held_than_allowed(disk_lake: LakeUnderTest) -> None:
     assert 5_000 < store.most_bytes <= 11_000
 
 
-def test_an_object_larger_than_the_bound_is_never_read(disk_lake: LakeUnderTest) -> None:
+def test_object_larger_than_the_bound_is_read_alone(disk_lake: LakeUnderTest) -> None:
     objects = fill(disk_lake.lake.objects, 3, size_bytes=5_000)
     sizes = list(read(disk_lake.lake.objects, objects, lambda _, data: len(data or b""), in_flight_bytes=1_000))
     assert sizes == [5_000] * 3
 
 
-def test_a_slow_consumer_does_not_stop_the_reading(disk_lake: LakeUnderTest) -> None:
+def test_slow_consumer_stops_the_reading(disk_lake: LakeUnderTest) -> None:
     store = CountingStore(disk_lake.url)
     results = read(store, fill(store, 40), lambda stored, _: stored.key, in_flight_objects=4)
     next(results)
@@ -97,7 +97,7 @@ def test_a_slow_consumer_does_not_stop_the_reading(disk_lake: LakeUnderTest) -> 
     assert len(list(results)) == 39 and store.reads == 40
 
 
-def test_closing_the_reader_leaves_threads_reading(disk_lake: LakeUnderTest) -> None:
+def test_closing_the_reader_ends_its_threads(disk_lake: LakeUnderTest) -> None:
     store = CountingStore(disk_lake.url)
     listed = iter(fill(store, 40))
     results = read(store, listed, lambda stored, _: stored.key, in_flight_objects=4)
@@ -109,7 +109,7 @@ def test_closing_the_reader_leaves_threads_reading(disk_lake: LakeUnderTest) -> 
     assert len(list(listed)) >= 35, "the listing was not read to its end"
 
 
-def test_more_is_worked_on_at_once_than_there_are_slots(disk_lake: LakeUnderTest) -> None:
+def test_concurrent_work_is_bounded_by_slots(disk_lake: LakeUnderTest) -> None:
     lock, at_once = threading.Lock(), [0, 0]
 
     def work(_stored: StoredObject, _data: bytes | None) -> None:
@@ -124,7 +124,7 @@ def test_more_is_worked_on_at_once_than_there_are_slots(disk_lake: LakeUnderTest
     assert at_once[1] == 3
 
 
-def test_an_error_in_the_work_is_swallowed_or_hangs(disk_lake: LakeUnderTest) -> None:
+def test_error_in_the_work_is_raised_in_order(disk_lake: LakeUnderTest) -> None:
     def work(stored: StoredObject, _data: bytes | None) -> str:
         if stored.key.endswith("0007"):
             raise ZeroDivisionError(stored.key)
@@ -136,7 +136,7 @@ def test_an_error_in_the_work_is_swallowed_or_hangs(disk_lake: LakeUnderTest) ->
         next(results)
 
 
-def test_a_broken_photo_that_ends_the_decoding_of_others_or_takes_their_place() -> None:
+def test_broken_photo_keeps_its_place_among_decoded_photos() -> None:
     good = [encoded(scene(300 + number, 200)) for number in range(12)]
     found = list(decode_each([*good[:5], b"milk, eggs", *good[5:]], Geometry()))
     assert isinstance(found.pop(5), Undecodable)

@@ -17,7 +17,7 @@ def busy() -> None:
         pass
 
 
-def test_work_of_one_stage_or_thread_counted_for_another() -> None:
+def test_each_stage_counts_its_own_work_from_all_threads() -> None:
     timer = StageTimer()
 
     def work(stage: str) -> None:
@@ -38,7 +38,7 @@ def test_work_of_one_stage_or_thread_counted_for_another() -> None:
     }
 
 
-def test_decoding_beside_a_model_counted_as_the_models_time() -> None:
+def test_concurrent_decoding_is_not_counted_as_model_time() -> None:
     timer = StageTimer()
     meter = Meter("classifications", others_cpu_seconds=timer.cpu_seconds)
 
@@ -55,7 +55,18 @@ def test_decoding_beside_a_model_counted_as_the_models_time() -> None:
     assert meter.cpu_seconds < BUSY_CPU_SECONDS / 2
 
 
-def test_a_stage_that_fails_and_costs_nothing() -> None:
+def test_a_model_at_work_beside_arithmetic_is_not_counted_as_arithmetic() -> None:
+    meter = Meter("image_quality", is_single_threaded=True)
+    with meter.running():
+        beside = threading.Thread(target=busy)
+        beside.start()
+        beside.join()
+        busy()
+
+    assert BUSY_CPU_SECONDS <= meter.cpu_seconds < 2 * BUSY_CPU_SECONDS
+
+
+def test_failed_stage_is_counted() -> None:
     timer = StageTimer()
     try:
         with timer.timed("decode"):

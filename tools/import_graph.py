@@ -9,9 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from shelf_assets_tests.conftest import repo_root
-
 PACKAGE = "shelf_assets"
+repo_root = Path(__file__).resolve().parents[1]
 # When an import runs: with its module, when its function is called, or never (below `if TYPE_CHECKING`).
 When = Literal["module", "call", "typing"]
 

@@ -7,29 +7,26 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
 
 from shelf_assets.build import open_lake
 from shelf_assets.days import today_utc
 from shelf_assets.demo.shipped_photos import shipped_photos
-from shelf_assets.settings import load_settings
+from shelf_assets.settings import Settings
+from shelf_assets_tests.cli.commands import printed, shelf
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def demo(*options: str) -> tuple[Result, str]:
-    """Run `shelf demo OPTIONS`; its result and its words, line breaks undone."""
-    from shelf_assets.cli.app import app
+def demo(settings: Settings, *options: str) -> str:
+    """Run `shelf demo OPTIONS`; returns what it printed, with its line breaks undone."""
+    result = shelf("demo", *options, settings=settings, width=80)
+    assert result.exit_code == 0, result.output
+    return printed(result)
 
-    result = CliRunner().invoke(app, ["demo", *options])
-    return result, " ".join(result.output.split())
 
-
-def assert_shown(said: str) -> None:
-    """What the summary promises is there."""
-    settings = load_settings()
+def assert_summary_is_true(summary: str, settings: Settings) -> None:
+    """The summary agrees with the marts and the tables, and the files that it names exist."""
     with Image.open(settings.home / "contact-sheet.png") as sheet:
         assert sheet.width > 500
     with duckdb.connect(settings.bi.marts_path, read_only=True) as marts:
@@ -37,40 +34,39 @@ def assert_shown(said: str) -> None:
     rows = open_lake(settings).table("raw_images").scan().collect()
     counts = dict(rows.group_by("status").len().iter_rows())
     assert in_marts == rows.height
-    assert f"accepted │ {counts['accepted']} " in said
+    assert f"accepted │ {counts['accepted']} " in summary
     for line in ("The small embedded models run instead", "tables", "marts.duckdb", "contact-sheet.png"):
-        assert line in said, line
+        assert line in summary, line
 
 
-def test_demo_shows_the_shipped_photos_and_a_second_one_survives_a_cleared_folder(tmp_path: Path) -> None:
+def test_demo_shows_the_shipped_photos_and_a_second_one_survives_a_cleared_folder(
+    settings: Settings, tmp_path: Path
+) -> None:
     shipped = shipped_photos()
-    result, said = demo("--days", "1")
-    assert result.exit_code == 0, result.output
-    assert f"photos landed for {today_utc()}" not in said, "today's photos are still arriving"
-    assert f"{len(shipped)} photos landed" in said
+    summary = demo(settings, "--days", "1")
+    assert f"photos landed for {today_utc()}" not in summary, "today's photos are still arriving"
+    assert f"{len(shipped)} photos landed" in summary
     for reason in ("empty", "not_an_image", "too_many_pixels", "truncated", "unsupported_format"):
-        assert f"│ {reason} │" in said, reason
-    assert_shown(said)
+        assert f"│ {reason} │" in summary, reason
+    assert_summary_is_true(summary, settings)
 
     # Rows outlive objects: the folder was cleared, and the demo is run once more with a few photos.
-    shutil.rmtree(load_settings().lake.folder / "images")
+    shutil.rmtree(settings.lake.folder / "images")
     own = tmp_path / "own"
     own.mkdir()
     for name, data in shipped[:4]:
         (own / name).write_bytes(data)
-    again, said = demo("--days", "1", "--photos", str(own))
-    assert again.exit_code == 0, again.output
-    assert_shown(said)
+    summary = demo(settings, "--days", "1", "--photos", str(own))
+    assert_summary_is_true(summary, settings)
 
 
-def test_own_photos_are_accepted_except_for_a_copy(shared_data: Path, tmp_path: Path) -> None:
+def test_own_photos_are_accepted_except_for_a_copy(settings: Settings, shared_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     groceries, phones = (sorted((shared_data / name).rglob("*.jpg")) for name in ("grocery/val", "phone-photos"))
     for number, path in enumerate([*groceries[::60], *phones[:3], groceries[0]]):
         shutil.copy(path, folder / f"{number}{path.suffix}")
-    result, said = demo("--photos", str(folder), "--days", "2")
-    assert result.exit_code == 0, result.output
-    assert "duplicates │ 1 " in said
-    assert "rejected │ 0 " in said
-    assert_shown(said)
+    summary = demo(settings, "--photos", str(folder), "--days", "2")
+    assert "duplicates │ 1 " in summary
+    assert "rejected │ 0 " in summary
+    assert_summary_is_true(summary, settings)

@@ -1,0 +1,12 @@
+"""What an hour of each stage costs: the price that the settings give, else the one that the stage declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shelf_assets.registry import stages
+
+
+def eur_per_hour(given: Mapping[str, float]) -> dict[str, float]:
+    """Euros per hour of every stage, by its name; `given` are the settings' prices."""
+    return {stage.name: given.get(stage.name, stage.eur_per_hour) for stage in stages()}

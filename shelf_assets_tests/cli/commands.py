@@ -1,0 +1,43 @@
+"""Runs `shelf` as people type it: in this process with settings passed as values, or as a process with an environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from shelf_assets.settings import Settings
+from shelf_assets_tests.conftest import repo_root
+
+# Tables fit their terminal: a narrow one would fold the cells that tests look for.
+WIDTH = 240
+
+
+def shelf(*words: str, settings: Settings | Callable[[], Settings], width: int = WIDTH) -> Result:
+    """Run `shelf WORDS` in this process; `settings` are the command's, or a function that reads them."""
+    from shelf_assets.cli import console
+    from shelf_assets.cli.app import app
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console, "command_settings", settings if callable(settings) else lambda: settings)
+        for each in (console.out, console.err):
+            patch.setattr(each, "width", width)
+        return CliRunner().invoke(app, list(words))
+
+
+def shelf_process(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `shelf WORDS` as a process of its own, with these variables beside the environment of the tests."""
+    command = [sys.executable, "-m", "shelf_assets.cli.app", *words]
+    environment = os.environ | {"COLUMNS": str(WIDTH)} | variables
+    return subprocess.run(
+        command, cwd=repo_root, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def printed(result: Result) -> str:
+    """Everything that was printed, with its line breaks undone."""
+    return " ".join(result.output.split())
