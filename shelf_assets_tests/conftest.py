@@ -30,6 +30,7 @@ from shelf_assets_tests.servers import S3Server, redis_binary, redis_server, sea
 if TYPE_CHECKING:
     from shelf_assets.lake.lake import Lake
     from shelf_assets.settings import Settings
+    from shelf_assets_tests.graph import Graph
 
 repo_root = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(os.environ.get("SHELF_TEST_DATA", repo_root.parent / "shared" / "data"))
@@ -76,6 +77,27 @@ def settings(tmp_path: Path) -> Settings:
     from shelf_assets.settings import load_settings
 
     return load_settings({}, home=tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def parsed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with dbt's manifest and nothing else. Parsing costs seconds: once for all workers, under the product's
+    own lock. Copy it, if anything else is written there."""
+    from shelf_assets.build import build_dbt_project
+    from shelf_assets.settings import load_settings
+
+    of_worker = tmp_path_factory.getbasetemp()
+    home = (of_worker.parent if "PYTEST_XDIST_WORKER" in os.environ else of_worker) / "parsed"
+    build_dbt_project(load_settings({}, home=home)).manifest_path()
+    return home
+
+
+@pytest.fixture(scope="session")
+def graph(parsed_home: Path) -> Graph:
+    """The graph of the default settings, for tests that ask about its shape."""
+    from shelf_assets_tests.graph import built_graph
+
+    return built_graph(parsed_home)
 
 
 @pytest.fixture(scope="session")

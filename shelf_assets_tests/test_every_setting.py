@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -243,9 +244,10 @@ HOMES = {"home", "dagster__home"}  # folders that the graph and its instance wri
 
 
 @pytest.fixture(scope="module")
-def everything_changed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def everything_changed(parsed_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     values = {path: value for path, (value, _) in EVERYWHERE.items() if path != ALONE}
-    return load_settings({}, home=tmp_path_factory.mktemp("home"), **values)
+    home = shutil.copytree(parsed_home, tmp_path_factory.mktemp("changed") / "home")
+    return load_settings({}, home=home, **values)
 
 
 @pytest.fixture
@@ -266,9 +268,9 @@ def test_a_setting_passed_as_a_value_reaches_its_user(path: str, assembled: Asse
     assert found_in(assembled) == value
 
 
-def test_the_executor_passed_as_a_value_runs_the_steps(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_executor_passed_as_a_value_runs_the_steps(parsed_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value, found_in = EVERYWHERE[ALONE]
-    assert found_in(Assembled(settings.replace(dagster__executor=value), monkeypatch)) == value
+    assert found_in(Assembled(load_settings({}, home=parsed_home, dagster__executor=value), monkeypatch)) == value
 
 
 def test_the_homes_passed_as_values_hold_the_state(assembled: Assembled, tmp_path: Path) -> None:

@@ -7,13 +7,8 @@ import pytest
 from shelf_assets.pipeline.prices import eur_per_hour
 from shelf_assets.registry import STAGE_NAMES, prediction_stages, stages, table_stages, tables
 from shelf_assets.settings import SettingsError, load_settings
-from shelf_assets_tests.graph import Graph, built_graph
+from shelf_assets_tests.graph import Graph
 from shelf_assets_tests.test_startup import found_after_import
-
-
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    return built_graph(tmp_path_factory.mktemp("graph"))
 
 
 def test_a_stage_and_its_table_have_the_name_of_its_module() -> None:

@@ -8,10 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from shelf_assets_tests.conftest import repo_root
-from shelf_assets_tests.graph import Graph, built_graph
+from shelf_assets_tests.graph import Graph
 
 MODELS = ["torch", "torchvision", "timm", "open_clip", "transformers", "openvino", "nncf", "onnxruntime"]
 # dbt and networkx come with dagster-dbt unless it is imported by way of `defs/resources/dbt.py`, pandas with
@@ -25,11 +23,6 @@ importlib.import_module(imported)
 print(json.dumps([name for name in unwanted if name in sys.modules]))
 """
 WHO = "run it with `python -X importtime -c 'import {}'` to see by whom"
-
-
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    return built_graph(tmp_path_factory.mktemp("graph"))
 
 
 def found_after_import(imported: str, unwanted: list[str], home: Path) -> list[str]:

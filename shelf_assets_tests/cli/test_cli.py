@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -163,13 +164,13 @@ class Worked:
 
 
 @pytest.fixture(scope="module")
-def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
+def worked(parsed_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
     """land, land again, plan, run (without the marts), plan, status; with fake models, on an instance of its own."""
     from shelf_assets import build
     from shelf_assets_tests.stories.fakes import ColourModels, fakes
 
     place = tmp_path_factory.mktemp("worked")
-    settings = load_settings({}, home=place / "home")
+    settings = load_settings({}, home=shutil.copytree(parsed_home, place / "home"))
     folder = place / "photos"
     folder.mkdir()
     files = {**photos(range(3)), "again": photos([0])["photo-0"], "cut": truncated()}

@@ -19,18 +19,13 @@ import pytest
 
 from shelf_assets.defs.settings import DagsterSettings
 from shelf_assets.settings import SettingsError, load_settings
-from shelf_assets_tests.graph import Graph, built_graph
+from shelf_assets_tests.graph import Graph
 
 SNAPSHOT = Path(__file__).with_name("graph_snapshot.json")
 
 
 def no_work(days: Sequence[date]) -> int:
     return 0
-
-
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    return built_graph(tmp_path_factory.mktemp("graph"))
 
 
 def test_code_location_loads(graph: Graph) -> None:

@@ -1,4 +1,4 @@
-"""A platform for every story, and processes to run it in. dbt's manifest is made once: parsing costs more than most stories."""
+"""A platform for every story, and processes to run it in."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shelf_assets.build import build_dbt_project
 from shelf_assets.settings import Settings, load_settings
 from shelf_assets_tests.stories.processes import Runs
 from shelf_assets_tests.stories.support import Platform
-
-
-@pytest.fixture(scope="session")
-def parsed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder that holds nothing but dbt's manifest."""
-    home = tmp_path_factory.mktemp("parsed")
-    build_dbt_project(load_settings({}, home=home)).manifest_path()
-    return home
 
 
 @pytest.fixture

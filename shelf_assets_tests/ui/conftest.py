@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shelf_assets.build import build_dbt_project, open_lake
+from shelf_assets.build import open_lake
 from shelf_assets.days import days_between, today_utc
 from shelf_assets.demo.shipped_photos import shipped_photos_of
 from shelf_assets.intake.put_photos import land
@@ -60,8 +60,8 @@ class Materialized:
 
 
 @pytest.fixture(scope="session")
-def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materialized]:
-    home = tmp_path_factory.mktemp("ui")
+def materialized(parsed_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materialized]:
+    home = shutil.copytree(parsed_home, tmp_path_factory.mktemp("ui") / "home")
     # In one process: the test is of the way from a button to the tables, and each process costs ten seconds.
     settings = load_settings(
         {}, home=home, models__set="embedded", dagster__executor="in_process", dagster__arrivals_interval_seconds=10
@@ -71,7 +71,6 @@ def materialized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Materiali
     nobodys = days[0] - timedelta(days=2)
     for position, day in enumerate([nobodys, *days]):
         list(land(lake.objects, day, shipped_photos_of(position, len(days) + 1)[:PHOTOS_PER_DAY]))
-    build_dbt_project(settings).manifest_path()  # else webserver and daemon parse dbt's project at the same time
     with dagster_ui(settings, home / "logs") as ui:
         run = ui.launch(ui.assets(), whole_day)
         backfill = ui.backfill(["raw_images", "image_tensors"], backfilled)

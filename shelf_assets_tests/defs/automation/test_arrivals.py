@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -53,9 +54,10 @@ class Sensor:
             self.instance.report_runless_asset_event(event)
         return events
 
-    def run(self, day: date) -> None:
+    def run(self, day: date, home: Path) -> None:
         """A run of the day, which somebody started without waiting for the sensor."""
-        defs = build_defs(self._settings, fakes(self._settings))
+        settings = self._settings.replace(home=home)
+        defs = build_defs(settings, fakes(settings))
         assert run_days(defs, self.instance, [day], {dg.AssetKey("raw_images")})
 
     def reported(self) -> dict[str, str]:
@@ -139,14 +141,14 @@ def test_days_before_the_lookback_are_not_listed(sensor: Sensor) -> None:
     assert isinstance(sensor.look(), str)
 
 
-def test_sensor_ignores_objects_that_a_run_already_listed(sensor: Sensor) -> None:
+def test_sensor_ignores_objects_that_a_run_already_listed(sensor: Sensor, parsed_home: Path) -> None:
     """Opening the UI after `shelf run` would run every day again, for nothing."""
     sensor.land(OLD_DAY, "a")
-    sensor.run(OLD_DAY)
+    sensor.run(OLD_DAY, parsed_home)
     assert isinstance(sensor.look(), str)
     sensor.land(OLD_DAY, "late")
     assert list(sensor.reported()) == [OLD_DAY.isoformat()]
-    sensor.run(OLD_DAY)
+    sensor.run(OLD_DAY, parsed_home)
     assert isinstance(sensor.look(), str)
 
 
