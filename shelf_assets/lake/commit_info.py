@@ -7,8 +7,9 @@ from datetime import date
 
 from shelf_assets.lake.delta import LakeTable
 
-# The day is found among the newest commits or not at all: a whole history would be read for a day that lost its log.
-_NEWEST_COMMITS = 1_000
+# How many of the newest commits are read, one request each, until the day is found. The last number ends the search: a
+# whole history would be read for a day that lost its log.
+_NEWEST_COMMITS = (20, 200, 1_000)
 
 
 def commit_info(day: date, **facts: object) -> dict[str, str]:
@@ -19,5 +20,11 @@ def commit_info(day: date, **facts: object) -> dict[str, str]:
 def newest_commit_info(table: LakeTable, day: date) -> Mapping[str, str] | None:
     """What the newest commit of `day` recorded; None where none did, or its log entry has expired."""
     opened = table.open()
-    history = [] if opened is None else opened.history(_NEWEST_COMMITS)
-    return next((entry for entry in history if entry.get("day") == day.isoformat()), None)
+    if opened is None:
+        return None
+    for count in _NEWEST_COMMITS:
+        history = opened.history(count)
+        found = next((entry for entry in history if entry.get("day") == day.isoformat()), None)
+        if found is not None or len(history) < count:
+            return found
+    return None

@@ -72,7 +72,10 @@ class Ingest:
                     frames.append(pl.DataFrame(rows, schema=RAW_IMAGES.schema))
                     rows = []
                 progress.advance()
-        return pl.concat([*frames, pl.DataFrame(rows, schema=RAW_IMAGES.schema)])
+        found = pl.concat([*frames, pl.DataFrame(rows, schema=RAW_IMAGES.schema)])
+        if found.height != unread.height:
+            raise RuntimeError(f"{unread.height:,} objects of {day} were listed as unread, and {found.height:,} were read")
+        return found
 
 
 def _row(day: date, stored: StoredObject, validated: ValidatedObject, uploader: str | None) -> dict[str, object]:

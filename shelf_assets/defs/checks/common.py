@@ -60,9 +60,15 @@ def build_checks(name: str, checks: Sequence[DeclaredCheck], op_tags: Mapping[st
         pipeline: dg.ResourceParam[PipelineSettings],
     ) -> Iterator[dg.AssetCheckResult]:
         day = DayUnderCheck(ingest.lake, partition_day(context.partition_key), ingest, predict, pipeline)
+        failures: list[Exception] = []
         for key in sorted(context.selected_asset_check_keys):
             declared = by_key[key.asset_key.to_user_string(), key.name]
-            passed, description, metadata = declared.check(day)
+            try:
+                passed, description, metadata = declared.check(day)
+            except Exception as error:  # noqa: BLE001 - raised below: one check that cannot ask does not silence the others
+                error.add_note(f"while asking {key.name} of {key.asset_key.to_user_string()}")
+                failures.append(error)
+                continue
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,
                 check_name=key.name,
@@ -71,6 +77,8 @@ def build_checks(name: str, checks: Sequence[DeclaredCheck], op_tags: Mapping[st
                 description=description,
                 metadata=metadata,
             )
+        if failures:
+            raise failures[0] if len(failures) == 1 else ExceptionGroup(f"{len(failures)} checks failed", failures)
 
     return check_day
 

@@ -14,14 +14,16 @@ def every_object_has_a_row(day: DayUnderCheck) -> Result:
     counts = {status: rows.filter(status=status).height for status in (ACCEPTED, DUPLICATE, REJECTED)}
     listed = day.lake.listing(day.day)
     missing = listed.join(rows, on="key", how="anti").height
-    recorded = newest_commit_info(day.lake.table(RAW_IMAGES.name), day.day) or {}
-    if missing and recorded.get("listing_digest") != digest(listed):
-        # The listing has changed since the commit: objects that came later are the next run's, however old their time.
-        missing = max(0, int(recorded.get("landed", 0)) - sum(counts.values()))
+    if missing:
+        recorded = newest_commit_info(day.lake.table(RAW_IMAGES.name), day.day)
+        if recorded and "landed" in recorded and recorded.get("listing_digest") != digest(listed):
+            # The listing has changed since the commit: objects that came later are the next run's, however old their time.
+            missing = max(0, int(recorded["landed"]) - sum(counts.values()))
     unknown = rows.height - sum(counts.values())
+    lost = f"{missing} of {listed.height} landed objects have no row{': materialize raw_images' if missing else ''}"
     return (
         not missing and not unknown,
-        f"{missing} of {listed.height} landed objects have no row, {unknown} rows have no known status",
+        f"{lost}, {unknown} rows have no known status",
         {"landed": listed.height, **counts},
     )
 
