@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.meters import machine
-from benchmarks.photos import REPO_ROOT, Kind, photo_set
+from benchmarks.photos import REPO_ROOT, Kind, photo_set, with_comment
 from benchmarks.place import DAY
 from benchmarks.tables import KINDS, table
 
@@ -123,7 +123,9 @@ def measure(sides: Mapping[str, Checkout], kind: Kind, count: int, rounds: int, 
     """Every step of every round: `steps` by name, each a list of rounds with the costs of both sides."""
     photos = photo_set(kind, count)
     _write(photos.files, folder / "photos")
-    _write(photo_set("small", _WARM_UP_PHOTOS).files, folder / "warm-up")
+    # Bytes of their own: a photo of the measured day with the same bytes would be a duplicate.
+    warm_up = photo_set("small", _WARM_UP_PHOTOS).files
+    _write([(name, with_comment(data, b"warm-up")) for name, data in warm_up], folder / "warm-up")
     for name, side in sides.items():
         _prepare(side, folder, folder / name)
         print(f"{count} photos of {KINDS[kind]}: {name} is prepared", flush=True)
@@ -133,7 +135,10 @@ def measure(sides: Mapping[str, Checkout], kind: Kind, count: int, rounds: int, 
         for step in STEPS:
             # Alternating order: neither side always runs first.
             order = list(sides)[:: 1 if number % 2 == 0 else -1]
-            steps[step.name].append({name: sides[name].run(homes[name], *_DAYS, *step.arguments) for name in order})
+            measured = {name: sides[name].run(homes[name], *_DAYS, *step.arguments) for name in order}
+            if any(found["images"] != count for found in measured.values()):
+                raise RuntimeError(f"{step.name}: not every one of {count} photos was processed: {measured}")
+            steps[step.name].append(measured)
         for home in homes.values():
             shutil.rmtree(home)
         print(f"{count} photos of {KINDS[kind]}: round {number + 1} of {rounds}", flush=True)

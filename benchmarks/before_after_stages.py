@@ -50,7 +50,7 @@ def _run(platform: Any, day: date, stages: Sequence[str]) -> dict[str, float]:
     spent = _cpu_seconds() - before
     rows = platform.rows("stage_runs").filter(run_id=run.run_id)
     return {
-        "images": int(rows["images"].max()),
+        "images": int(rows["images"].max() or 0),
         "stages_cpu_seconds": float(rows["cpu_seconds"].sum()),
         "run_cpu_seconds": spent,
     }
