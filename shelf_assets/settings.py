@@ -31,8 +31,8 @@ from shelf_assets.vision.settings import VisionSettings
 PREFIX = "SHELF_"
 
 
-# Read by libraries when they are imported, so set before any of them is: by whoever reads the settings, the first thing that
-# every process does. Retries: seven with growing pauses, MLflow's default, would hold a GPU for minutes while a server is down.
+# Libraries read these when they are imported, so they are set when a process reads its settings, which it does first.
+# Retries: seven with growing pauses, MLflow's default, would hold a GPU for minutes while a server is down.
 _QUIET_LIBRARIES = {
     "DO_NOT_TRACK": "1",
     "DAGSTER_DISABLE_TELEMETRY": "1",
@@ -76,25 +76,18 @@ class Settings(BaseModel):
     def _absolute_home(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _cluster_by_executor(cls, values: dict[str, Any]) -> dict[str, Any]:
-        dagster = values.get("dagster")
-        executor = dagster.get("executor") if isinstance(dagster, Mapping) else getattr(dagster, "executor", None)
-        return {"on_cluster": True} | values if executor == "k8s" else values
-
     @model_validator(mode="after")
-    def _places_below_home(self) -> Self:
-        # Frozen for everybody else; these defaults are known only once the home is.
+    def _derived_defaults(self) -> Self:
         if not self.lake.url:
-            self._set("lake", self.lake.model_copy(update={"url": (self.home / "lake").as_uri()}))
+            self._derive("lake", url=(self.home / "lake").as_uri())
         if self.bi.marts_path == Path():
-            self._set("bi", self.bi.model_copy(update={"marts_path": self.home / "marts.duckdb"}))
+            self._derive("bi", marts_path=self.home / "marts.duckdb")
         if not self.tracking.uri:
-            uri = f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
-            self._set("tracking", self.tracking.model_copy(update={"uri": uri}))
+            self._derive("tracking", uri=f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}")
         if self.dagster.home == Path():
-            self._set("dagster", self.dagster.model_copy(update={"home": self.home / "dagster"}))
+            self._derive("dagster", home=self.home / "dagster")
+        if self.dagster.executor == "k8s" and "on_cluster" not in self.model_fields_set:
+            self.__dict__["on_cluster"] = True
         return self
 
     @model_validator(mode="after")
@@ -105,17 +98,25 @@ class Settings(BaseModel):
             raise ValueError("a folder is lost with its pod: on a cluster set SHELF_LAKE_URL to s3://bucket/prefix")
         return self
 
-    def _set(self, group: str, value: BaseModel) -> None:
-        object.__setattr__(self, group, value)
+    def _derive(self, group: str, **values: Any) -> None:
+        """Fill in defaults that follow from other settings. They do not count as given, so that `replace` derives them anew."""
+        derived = getattr(self, group).model_copy(update=values)
+        derived.model_fields_set.difference_update(values)
+        self.__dict__[group] = derived
 
     def replace(self, **values: Any) -> Settings:
         """A copy with some values changed, named as in `load_settings`, and validated like the rest."""
-        return _validated(_merged(self.model_dump(), _nested(values)))
+        return _validated(_merged(self.model_dump(exclude_unset=True), _nested(values)))
 
     def environment(self) -> dict[str, str]:
         """The variables from which another process reads these settings; secrets in plain text."""
         values = ((each, each.value_in(self)) for each in leaves())
         return {leaf.variable: _text(value) for leaf, value in values if value is not None}
+
+    def child_environment(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """`environ` for a process that reads these settings, and no variable of a setting beside them."""
+        variables = {name for leaf in leaves() for name in leaf.variables}
+        return {name: value for name, value in environ.items() if name not in variables} | self.environment()
 
     def masked(self) -> dict[str, str]:
         """Every setting by its variable's name as it takes effect, secrets masked, for people to read."""
@@ -172,8 +173,9 @@ def load_settings(environ: Mapping[str, str] = os.environ, /, **values: Any) -> 
     Raises SettingsError that names the setting and its allowed values, for wrong, unknown and former names.
     """
     _refuse_unknown_variables(environ)
-    for name, value in _QUIET_LIBRARIES.items():
-        os.environ.setdefault(name, value)
+    if environ is os.environ:
+        for name, value in _QUIET_LIBRARIES.items():
+            os.environ.setdefault(name, value)
     return _validated(_merged(_read(environ), _nested(values)))
 
 
@@ -206,14 +208,14 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """{"lake": {"url": …}} of {"lake__url": …}"""
+    """{"lake": {"url": …}} of {"lake__url": …}; a group given whole is one of its values that were given."""
     nested: dict[str, Any] = {}
     for name, value in values.items():
         *groups, field = name.split("__")
         inside = nested
         for group in groups:
             inside = inside.setdefault(group, {})
-        inside[field] = value
+        inside[field] = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
     return nested
 
 

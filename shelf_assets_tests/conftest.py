@@ -68,7 +68,7 @@ class LakeUnderTest:
     @property
     def environment(self) -> dict[str, str]:
         """For a process of its own."""
-        return os.environ | self.settings.environment()
+        return self.settings.child_environment()
 
 
 @pytest.fixture

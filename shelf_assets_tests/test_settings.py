@@ -93,6 +93,35 @@ def test_a_process_reads_back_the_settings_that_it_was_given(settings: Settings)
     assert load_settings(changed.environment()) == changed
 
 
+def test_a_child_process_finds_no_setting_of_its_parents_environment(settings: Settings) -> None:
+    parent = {"PATH": "/bin", "AWS_ENDPOINT_URL": "http://other", "SHELF_MODELS_TOP_K": "9"}
+    found = settings.child_environment(parent)
+    assert found["PATH"] == "/bin" and "AWS_ENDPOINT_URL" not in found and found["SHELF_MODELS_TOP_K"] == "5"
+
+
+def test_dbt_finds_no_access_to_another_store(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://other")  # of the person, not a setting
+    on_s3 = settings.replace(lake__url="s3://bucket/prefix", lake__s3__access_key_id="key")
+    environment = build_dbt_project(on_s3).environment()
+    assert environment["AWS_ACCESS_KEY_ID"] == "key" and "AWS_ENDPOINT_URL" not in environment
+
+
+def test_what_follows_from_other_settings_follows_when_those_are_replaced(tmp_path: Path) -> None:
+    moved = load_settings({}, home=tmp_path / "a", lake__small_file_bytes=5_000).replace(home=tmp_path / "b")
+    assert moved == load_settings({}, home=tmp_path / "b", lake__small_file_bytes=5_000)
+    assert moved.dagster.home == tmp_path / "b" / "dagster"
+    kept = load_settings({}, home=tmp_path / "a", bi__marts_path=tmp_path / "m.duckdb").replace(home=tmp_path / "b")
+    assert kept.bi.marts_path == tmp_path / "m.duckdb"
+    with pytest.raises(SettingsError, match="is refused on a cluster"):
+        load_settings({}).replace(dagster__executor="k8s")
+
+
+@pytest.mark.parametrize("variable", ["SHELF_HOME", "SHELF_BI_MARTS_PATH", "DAGSTER_HOME"])
+def test_a_relative_path_is_of_the_folder_in_which_the_process_started(variable: str) -> None:
+    settings = load_settings({variable: "somewhere/else"})
+    assert settings.masked()[variable] == str(Path("somewhere/else").resolve())
+
+
 @pytest.mark.parametrize("variables", [{"SHELF_ON_CLUSTER": "true"}, {"SHELF_DAGSTER_EXECUTOR": "k8s"}])
 def test_k8s_executor_refuses_auto_models(variables: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"models\.set=auto is refused on a cluster: set SHELF_MODELS_SET"):

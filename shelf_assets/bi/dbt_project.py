@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from shelf_assets.bi.settings import BiSettings
-from shelf_assets.lake.settings import LakeSettings
+from shelf_assets.lake.settings import AWS_VARIABLES, LakeSettings
 from shelf_assets.pipeline.prices import eur_per_hour
 from shelf_assets.project_files import dbt_project_dir
 
@@ -45,7 +45,7 @@ class DbtProjectHere:
     def environment(self) -> dict[str, str]:
         """The environment of a dbt process: this one's, the places of lake and marts, and no telemetry."""
         return {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in AWS_VARIABLES},
             **self.lake.aws_environment(),
             "SHELF_LAKE_URL": self.lake.url,
             "SHELF_BI_MARTS_PATH": str(self.settings.marts_path),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class BiSettings(BaseModel):
@@ -16,3 +16,8 @@ class BiSettings(BaseModel):
     low_confidence: float = Field(
         0.35, ge=0, le=1, description="Predictions below count as of low confidence in the marts."
     )
+
+    @field_validator("marts_path")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path if path == Path() else path.expanduser().resolve()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -78,7 +77,7 @@ CODE_LOCATION = ("-m", "shelf_assets.definitions")
 
 def serve_ui(settings: Settings, port: int) -> int:
     """Run webserver and daemon until one ends or a signal comes; returns the exit code."""
-    environment = os.environ | settings.environment() | {"DAGSTER_HOME": str(ensure_instance(settings))}
+    environment = settings.child_environment() | {"DAGSTER_HOME": str(ensure_instance(settings))}
     beside = Path(sys.executable).parent
     commands = [
         [str(beside / "dagster-webserver"), *CODE_LOCATION, "-h", "127.0.0.1", "-p", str(port)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class DagsterSettings(BaseModel):
@@ -34,6 +34,11 @@ class DagsterSettings(BaseModel):
     arrivals_lookback_days: int = Field(
         35, ge=1, le=3660, description="Days whose prefixes the arrivals sensor watches for late photos."
     )
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path if path == Path() else path.expanduser().resolve()
 
     @property
     def most_photos_in_process(self) -> int:

@@ -7,6 +7,16 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+# All that AWS's tools read of what the settings say; a child process must not find values of another place there.
+AWS_VARIABLES = (
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+
 
 class S3Settings(BaseModel):
     """Access to an S3 server, read from the usual AWS variables. Without keys, the pod's role is used."""

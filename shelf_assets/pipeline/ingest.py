@@ -74,7 +74,9 @@ class Ingest:
                 progress.advance()
         found = pl.concat([*frames, pl.DataFrame(rows, schema=RAW_IMAGES.schema)])
         if found.height != unread.height:
-            raise RuntimeError(f"{unread.height:,} objects of {day} were listed as unread, and {found.height:,} were read")
+            raise RuntimeError(
+                f"{unread.height:,} objects of {day} were listed as unread, and {found.height:,} were read"
+            )
         return found
 
 

@@ -7,7 +7,10 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from shelf_assets.models.errors import ModelError
 from shelf_assets.registry import table_stages
+from shelf_assets_tests.lake import rows as ledger_rows
+from shelf_assets_tests.stories.fakes import ColourModels
 from shelf_assets_tests.stories.photos import photo, photos
 from shelf_assets_tests.stories.support import DAY, NEXT_DAY, PREDICTIONS, Platform
 
@@ -48,6 +51,35 @@ def test_object_without_a_row_fails_its_check(shop: Platform, keys: list[str]) -
     passed, said = checked(shop, "raw_images", "every_object_has_a_row")
     assert not passed
     assert "1 of 3 landed objects have no row" in said
+
+
+def test_object_without_a_row_fails_its_check_where_no_commit_says_what_was_listed(shop: Platform) -> None:
+    """As version 1e6d190 leaves a day: its commits record nothing of the listing."""
+    first, _ = shop.land(DAY, photos(range(2)))
+    assert "2 of 2 landed objects have no row: materialize" in checked(shop, "raw_images", "every_object_has_a_row")[1]
+    shop.lake.create_tables()
+    append(shop, "raw_images", ledger_rows.photos([ledger_rows.photo("a", 1, DAY) | {"key": first}]))
+    passed, said = checked(shop, "raw_images", "every_object_has_a_row")
+    assert not passed
+    assert "1 of 2 landed objects have no row: materialize raw_images" in said
+
+
+def test_check_that_cannot_ask_does_not_silence_the_others(
+    shop: Platform, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> None:
+        raise ModelError("the weights are not available")
+
+    monkeypatch.setattr(ColourModels, "predictors", unknown)
+    checks = dg.AssetSelection.checks_for_assets(*PREDICTIONS).resolve_checks(shop.defs.resolve_asset_graph())
+    job = shop.defs.resolve_implicit_global_asset_job_def()
+    result = job.get_subset(asset_selection=set(), asset_check_selection=set(checks)).execute_in_process(
+        instance=shop.instance, partition_key=DAY.isoformat(), raise_on_error=False
+    )
+    asked = {each.check_name for each in result.get_asset_check_evaluations()}
+    assert asked == {key.name for key in checks} - {"every_photo_is_predicted"}
+    (failure,) = result.get_step_failure_events()
+    assert "the weights are not available" in failure.step_failure_data.error_display_string
 
 
 def test_object_landed_after_the_run_passes_the_check(shop: Platform, keys: list[str]) -> None:

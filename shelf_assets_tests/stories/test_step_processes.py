@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -42,7 +41,7 @@ def test_steps_in_separate_processes_share_their_results(
     command = [str(Path(sys.executable).parent / "dagster"), "asset", "materialize", "--select", "*"]
     command += ["--partition", DAY.isoformat(), "-m", "shelf_assets.definitions"]
     done = subprocess.run(
-        command, cwd=repo_root, env=os.environ | settings.environment(), capture_output=True, text=True, check=False
+        command, cwd=repo_root, env=settings.child_environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 

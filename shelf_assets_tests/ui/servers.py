@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -146,7 +145,7 @@ class DagsterUi:
 @contextmanager
 def dagster_ui(settings: Settings, logs: Path) -> Iterator[DagsterUi]:
     """Webserver and daemon on this instance, automation stopped before the daemon sees it; both are stopped by pid."""
-    environment = os.environ | settings.environment() | {"DAGSTER_HOME": str(ensure_instance(settings))}
+    environment = settings.child_environment() | {"DAGSTER_HOME": str(ensure_instance(settings))}
     logs.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
     ui = DagsterUi(f"http://127.0.0.1:{port}", logs)
