@@ -78,7 +78,9 @@ def build_checks(name: str, checks: Sequence[DeclaredCheck], op_tags: Mapping[st
                 metadata=metadata,
             )
         if failures:
-            raise failures[0] if len(failures) == 1 else ExceptionGroup(f"{len(failures)} checks failed", failures)
+            # The message has all of them: the UI shows no more of a group.
+            causes = "; ".join(sorted({str(error) for error in failures}))
+            raise ExceptionGroup(f"{len(failures)} of {len(by_key)} checks could not be made: {causes}", failures)
 
     return check_day
 
