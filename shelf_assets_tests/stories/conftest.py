@@ -1,4 +1,4 @@
-"""A platform for every story, and processes to run it in. dbt's manifest is made once: parsing costs more than most stories."""
+"""Fixtures of the stories: a platform, and processes to run it in. dbt's manifest is parsed once, because parsing is slow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shelf_assets_tests.stories.support import Platform
 
 @pytest.fixture(scope="session")
 def parsed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder that holds nothing but dbt's manifest."""
+    """A home folder that contains only dbt's manifest."""
     home = tmp_path_factory.mktemp("parsed")
     build_dbt_project(load_settings({}, home=home)).manifest_path()
     return home
