@@ -1,4 +1,4 @@
-"""The graph for every test of this room: built once, since dbt's project is parsed for it."""
+"""The graph for the tests in this folder, built once because it needs dbt's project to be parsed."""
 
 from __future__ import annotations
 
