@@ -1,4 +1,4 @@
-"""All settings: the groups of the rooms, composed. The environment is read here and nowhere else, once, at the edge.
+"""All settings: the groups of the rooms, composed. Only this module reads the environment, once per process.
 
 A setting `field` of the group `group` is the variable SHELF_<GROUP>_<FIELD>; access to S3 has AWS's own names. Rooms get
 their group, or values of it, as plain objects: nothing below imports this module.
@@ -31,8 +31,8 @@ from shelf_assets.vision.settings import VisionSettings
 PREFIX = "SHELF_"
 
 
-# Read by libraries when they are imported, so set before any of them is: by whoever reads the settings, the first thing that
-# every process does. Retries: seven with growing pauses, MLflow's default, would hold a GPU for minutes while a server is down.
+# Libraries read these when they are imported, so they are set with the settings, which every process reads first. MLflow's
+# default of seven retries with growing pauses would occupy a GPU for minutes while a server is down.
 _QUIET_LIBRARIES = {
     "DO_NOT_TRACK": "1",
     "DAGSTER_DISABLE_TELEMETRY": "1",
@@ -85,7 +85,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _places_below_home(self) -> Self:
-        # Frozen for everybody else; these defaults are known only once the home is.
+        # The object is frozen; these defaults depend on the home folder, so they are set here.
         if not self.lake.url:
             self._set("lake", self.lake.model_copy(update={"url": (self.home / "lake").as_uri()}))
         if self.bi.marts_path == Path():
