@@ -1,6 +1,6 @@
-"""Assembly: the settings in, the parts of the platform out; `build_defs` hands them to Dagster.
+"""Assembly: makes the parts of the platform from the settings; `build_defs` passes them to Dagster.
 
-The only module beside the `shelf` command and the servers that sees all settings: each part gets its own group.
+Only this module, the `shelf` command and the servers see all settings. Each part gets its own group.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The calendar of the platform: UTC receipt days. A leaf: imports nothing of ours."""
+"""The calendar of the platform: UTC receipt days. A leaf: imports no other module of this package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def today_utc() -> date:
 
 
 def require_known_day(day: date) -> date:
-    """Return the day, or say why no partition can exist for it."""
+    """Return the day. Raises ValueError if it cannot have a partition."""
     if day > today_utc():
         raise ValueError(f"{day} lies in the future (today is {today_utc()} UTC): its photos cannot have arrived")
     if day < FIRST_DAY:

@@ -36,7 +36,7 @@ INCLUDED: dict[str, tuple[str, ...]] = {
 
 
 class MissingExtra(RuntimeError):
-    """What was asked for needs packages that are not installed; the message says which extra has them."""
+    """Required packages are not installed; the message names the extra that has them."""
 
 
 def missing_modules(extra: str) -> list[str]:

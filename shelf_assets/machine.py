@@ -1,4 +1,4 @@
-"""What this machine has. A leaf: imports nothing of ours."""
+"""Resources of this machine. A leaf: imports no other module of this package."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def cores() -> int:
-    """Cores that this process may use: those of its affinity mask, where the system has one."""
+    """Cores that this process may use, by its affinity mask if the system has one."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,7 +8,7 @@ import shelf_assets
 
 
 def dbt_project_dir() -> Path:
-    """The folder of dbt_bi; it may be read-only. Raises FileNotFoundError where an installation lacks it."""
+    """The folder of dbt_bi; it may be read-only. Raises FileNotFoundError if it is not installed."""
     package = Path(shelf_assets.__file__).resolve().parent
     for folder in (package / "dbt_bi", package.parent / "dbt_bi"):
         if (folder / "dbt_project.yml").is_file():

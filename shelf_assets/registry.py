@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shelf_assets.lake.schemas import TableSpec
     from shelf_assets.pipeline.stage import PredictionStage, Stage
 
-# One line adds a stage: its module declares STAGE, named like the module. A stage stands after those whose output it reads.
+# One line adds a stage. The stage's module has the same name and declares STAGE. A stage comes after those that it reads.
 _STAGE_MODULES = (
     "shelf_assets.pipeline.stages.raw_images",
     "shelf_assets.pipeline.stages.image_tensors",

@@ -1,4 +1,4 @@
-"""All settings: the groups of the rooms, composed. The environment is read here and nowhere else, once, at the edge.
+"""All settings: the groups of the rooms, composed. Only this module reads the environment, once per process.
 
 A setting `field` of the group `group` is the variable SHELF_<GROUP>_<FIELD>; access to S3 has AWS's own names. Rooms get
 their group, or values of it, as plain objects: nothing below imports this module.

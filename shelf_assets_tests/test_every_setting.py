@@ -1,7 +1,7 @@
-"""`build_defs(load_settings(anything=…))` holds for every setting: a value given as an argument reaches the part that uses it.
+"""A value that is passed to `load_settings(…)` as an argument reaches the part that uses it, for every setting.
 
-No variable is set here. Graph, upload API and servers are assembled from settings in which every value is changed; a line
-for each setting says where its value must be found. A setting without a line fails.
+No environment variable is set here. Graph, upload API and servers are assembled from settings in which every value differs
+from its default. A line for each setting says where its value must be found; a setting without a line fails.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from shelf_assets.settings import Settings, leaves, load_settings
 
 @dataclass(frozen=True)
 class Assembled:
-    """What is built from one settings object, each part when a setting asks for it."""
+    """The parts that are built from one settings object, each on first use."""
 
     settings: Settings
     patched: pytest.MonkeyPatch
@@ -78,7 +78,7 @@ class Assembled:
 
     @property
     def step_image(self) -> str:
-        """On Kubernetes; the same settings with that executor."""
+        """The image of step pods, by the same settings with the executor for Kubernetes."""
         on_cluster = Assembled(self.settings.replace(dagster__executor="k8s", models__set="embedded"), self.patched)
         image: str = on_cluster.executor_config["job_image"]
         return image
@@ -102,7 +102,7 @@ class Assembled:
         return form
 
     async def while_it_runs(self) -> tuple[int, int]:
-        """Decoder processes that the running API has, and how often it validates presigned uploads."""
+        """The number of decoder processes of the running API, and how often it validates presigned uploads."""
         counted, intervals = [], []
 
         @contextmanager
@@ -121,7 +121,7 @@ class Assembled:
 
     @property
     def served(self) -> dict[str, Any]:
-        """What the server is started with."""
+        """The arguments with which the server is started."""
         started: dict[str, Any] = {}
         self.patched.setattr(server, "log_in_json", lambda: None)
         self.patched.setattr(server, "start_trimming", lambda: None)
@@ -140,7 +140,7 @@ def model_setting(name: str, assembled: Assembled) -> object:
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 REDIS = "redis://127.0.0.1:1/7"
 
-# By the path of a setting: a value that is not its default, and where it must be found.
+# Path of a setting -> a value that is not its default, and where it must be found.
 EVERYWHERE: dict[str, tuple[object, Callable[[Assembled], object]]] = {
     "on_cluster": (True, lambda it: it.resource("models")._on_cluster),
     "lake__url": ("s3://elsewhere/photos", lambda it: it.resource("lake").url),
@@ -239,8 +239,8 @@ EVERYWHERE: dict[str, tuple[object, Callable[[Assembled], object]]] = {
         lambda it: 11 if "the last 11 days" in str(it.repository.get_sensor_def("arrivals").description) else None,
     ),
 }
-ALONE = "dagster__executor"  # the other settings of the executor hold for another one
-HOMES = {"home", "dagster__home"}  # folders that the graph and its instance write into
+ALONE = "dagster__executor"  # most settings of the executor apply to another kind of executor
+HOMES = {"home", "dagster__home"}  # folders into which the graph and its instance write
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +259,7 @@ def test_every_setting_has_a_line_here_with_a_value_of_its_own() -> None:
     paths = {"__".join(leaf.path): leaf for leaf in leaves()}
     assert set(paths) == set(EVERYWHERE) | HOMES
     for path, (value, _) in EVERYWHERE.items():
-        assert paths[path].value_in(load_settings({})) != value, f"{path} would be found unchanged"
+        assert paths[path].value_in(load_settings({})) != value, f"{path} has its default value here"
 
 
 @pytest.mark.parametrize("path", [path for path in EVERYWHERE if path != ALONE])

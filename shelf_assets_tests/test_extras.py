@@ -1,4 +1,4 @@
-"""Extras: every import of the package is declared by one, and a missing one is named by the error."""
+"""Extras: the core or an extra declares every import of the package, and errors name the missing extra."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from shelf_assets_tests.conftest import repo_root
 
 PROJECT = tomllib.loads((repo_root / "pyproject.toml").read_text())["project"]
 OPTIONAL: dict[str, list[str]] = PROJECT["optional-dependencies"]
-# Imported beside the package that brings it along: pydantic-settings, boto3 and limits[redis].
+# Dependencies of a declared package: pydantic-settings, boto3 and limits[redis].
 BROUGHT_BY = {"pydantic": "pydantic-settings", "botocore": "boto3", "redis": "limits"}
 
 
 def distribution(requirement: str) -> str:
-    """The normalized name in a requirement."""
+    """The normalized name of a requirement."""
     name = requirement
     for mark in "[<>=;~! @":
         name = name.partition(mark)[0]
@@ -30,7 +30,7 @@ def distribution(requirement: str) -> str:
 
 
 def imported_modules() -> set[str]:
-    """Top-level names of every import in the package, at any depth, that is neither the standard library's nor ours."""
+    """Top-level names of all third-party imports in the package, also of those inside functions."""
     names: set[str] = set()
     for path in (repo_root / "shelf_assets").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -45,7 +45,7 @@ providers = cache(packages_distributions)
 
 
 def distributions_of(module: str) -> set[str]:
-    """Every installed distribution that provides a top-level module, normalized."""
+    """The normalized names of the installed distributions that provide a top-level module."""
     return {distribution(name) for name in providers().get(module, [module])}
 
 
@@ -81,7 +81,7 @@ def test_all_holds_every_extra() -> None:
 
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Modules that count as not installed; a test adds to them."""
+    """Modules that are treated as not installed; tests add names."""
     absent: set[str] = set()
     find = extras.find_spec
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name in absent else find(name))

@@ -1,4 +1,4 @@
-"""Which module may import which: no circles, Dagster in one room, HTTP as one piece, settings seen at the edge alone."""
+"""Which module may import which: no cycles, Dagster only in `defs`, HTTP on its own, all settings only at the entry points."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from shelf_assets_tests.test_startup import found_after_import
 from tools.import_graph import Import, circles, imports, modules, room_of
 
-# Entry points and the assembly of the graph; the rooms `cli` and `defs` see the settings as well.
+# Entry points and the assembly of the graph; the packages `cli` and `defs` see the settings as well.
 EDGE = {"shelf_assets.build", "shelf_assets.definitions", "shelf_assets.intake.lambda_function"}
-# What no server of photos needs, and its image must not have to hold.
+# Packages that an upload server does not need, so that its image need not contain them.
 NOT_FOR_SERVERS = ["torch", "torchvision", "dagster", "dbt", "mlflow", "polars", "deltalake"]
 
 

@@ -1,4 +1,4 @@
-"""Lanes: every test that starts a server, a browser, a killed process or a training carries the marker that says so."""
+"""Lanes: every test that starts a server or a browser, kills a process or trains a model has the marker of its lane."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def test_lane_follows_fixtures_markers_and_place(
 
 @pytest.mark.parametrize("place", LANE_BY_PLACE)
 def test_every_place_with_a_lane_exists(place: str) -> None:
-    assert (ROOT / place).exists(), f"{place} was moved: lanes.py names the new place"
+    assert (ROOT / place).exists(), f"{place} was moved: change its place in lanes.py"
 
 
 @pytest.mark.parametrize("store", [pytest.param("s3", marks=pytest.mark.s3)])
 def test_collection_adds_the_lanes(store: str, request: pytest.FixtureRequest) -> None:
-    assert request.node.get_closest_marker("server"), f"conftest.py imports the hook of lanes.py for {store}"
+    assert request.node.get_closest_marker("server"), f"conftest.py does not import the hook of lanes.py for {store}"
 
 
 def test_every_collected_test_has_its_lanes(request: pytest.FixtureRequest) -> None:

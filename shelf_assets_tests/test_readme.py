@@ -1,4 +1,4 @@
-"""The examples of README.md run as they are printed, in a folder that looks like the repository after `make demo`."""
+"""The examples of README.md run as printed, in a folder like the repository after `make demo`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry: every stage and table is declared once, in the order of the graph, and reading its names costs nothing."""
+"""The registry: every stage and table is declared once, in the order of the graph, and reading names imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wrong setting stops at the start, by name; a former name says the new one; no secret is shown."""
+"""A wrong setting is an error at start that names it; an error for a former name gives the new one; no secret is shown."""
 
 from __future__ import annotations
 
@@ -76,14 +76,16 @@ def test_no_secret_is_shown() -> None:
 def test_no_password_in_a_url_is_shown() -> None:
     shown = load_settings({"SHELF_TRACKING_URI": "https://shelf:s3cr3t@mlflow.example/path"}).masked()
     assert "s3cr3t" not in shown["SHELF_TRACKING_URI"] and "mlflow.example/path" in shown["SHELF_TRACKING_URI"]
-    assert "cd" not in without_password("postgresql://mlflow:aB/cd+e@db/mlflow"), "not one with a slash either"
+    assert "cd" not in without_password("postgresql://mlflow:aB/cd+e@db/mlflow"), (
+        "a password with a slash must be masked too"
+    )
     assert without_password("s3://bucket/prefix") == "s3://bucket/prefix"
 
 
 def test_every_setting_is_shown_by_its_variable() -> None:
     masked = load_settings({}).masked()
     assert list(masked) == [leaf.variable for leaf in leaves()]
-    assert all(leaf.field.description for leaf in leaves()), "every setting is described"
+    assert all(leaf.field.description for leaf in leaves()), "every setting needs a description"
 
 
 def test_a_process_reads_back_the_settings_that_it_was_given(settings: Settings) -> None:
@@ -167,7 +169,7 @@ def test_credentials_reach_the_clients(settings: Settings) -> None:
         "endpoint": "http://127.0.0.1:9",
         "allow_http": "true",
     }
-    assert not open_lake(settings).storage_options, "none for a folder"
+    assert not open_lake(settings).storage_options, "a folder needs no S3 access"
 
 
 def test_the_environment_of_dbt_holds_readable_settings(settings: Settings) -> None:

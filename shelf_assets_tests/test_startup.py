@@ -1,4 +1,4 @@
-"""What a process pays before its first work. Seconds belong in `bench/startup.py`; here are the imports that cost them."""
+"""Imports at the start of processes: no heavy library. Times are measured in `benchmarks/startup.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.graph import Graph
 
 MODELS = ["torch", "torchvision", "timm", "open_clip", "transformers", "openvino", "nncf", "onnxruntime"]
-# dbt and networkx come with dagster-dbt unless it is imported by way of `defs/resources/dbt.py`, pandas with
+# dagster-dbt imports dbt and networkx unless it is imported through `defs/resources/dbt.py`; pandas comes with
 # dagster-deltalake and pyarrow.dataset, boto3 with dagster-aws. sqlglot and requests are dagster-dbt's own.
 CLIENTS = ["mlflow", "kubernetes", "boto3", "botocore", "pandas", "pyarrow.dataset", "dbt", "networkx", "scipy", "cv2"]
 DOOR = ["fastapi", "limits", "pebble", "pillow_heif", "prometheus_client", "redis"]
@@ -26,7 +26,7 @@ WHO = "run it with `python -X importtime -c 'import {}'` to see by whom"
 
 
 def found_after_import(imported: str, unwanted: list[str], home: Path) -> list[str]:
-    """Which of `unwanted` a fresh process holds once it has imported `imported`."""
+    """The modules of `unwanted` that are loaded in a new process after importing `imported`."""
     done = subprocess.run(
         [sys.executable, "-c", FIND, json.dumps([imported, unwanted])],
         cwd=repo_root,
@@ -40,7 +40,7 @@ def found_after_import(imported: str, unwanted: list[str], home: Path) -> list[s
 
 
 def test_code_location_imports_no_heavy_library(graph: Graph) -> None:
-    """Every step's process, every sensor and the code server pay for this import."""
+    """Every step process, every sensor and the code server import this."""
     location = "shelf_assets.definitions"
     found = found_after_import(location, MODELS + CLIENTS + DOOR, graph.settings.home)
     assert not found, f"importing {location} imports {', '.join(found)}; {WHO.format(location)}"
@@ -53,7 +53,7 @@ def test_help_imports_no_heavy_library(tmp_path: Path) -> None:
 
 
 def test_fork_server_preloads_no_threaded_library(graph: Graph) -> None:
-    """A lock that a thread holds at the fork is held for ever in the child: polars must not be there."""
+    """A lock that a thread holds during the fork is never released in the child, so polars must not be loaded."""
     from shelf_assets.defs.executor import build_executor
     from shelf_assets.defs.settings import DagsterSettings
 

@@ -1,4 +1,4 @@
-"""The threat model names a test for each promise, and each of these tests is there."""
+"""The threat model names a test for each promise, and each of these tests exists."""
 
 from __future__ import annotations
 

@@ -25,9 +25,9 @@ from shelf_assets.project_files import dbt_project_dir
 
 @dataclass(frozen=True)
 class DbtProjectHere:
-    """dbt_bi with the state that dbt keeps below `home`, over one lake.
+    """dbt_bi over one lake, with dbt's state below `home`.
 
-    `prices` are the settings' prices of an hour of stages; the others cost what their stage declares.
+    `prices` are the settings' hourly prices of stages; other stages have the price that they declare.
     """
 
     home: Path
@@ -43,7 +43,7 @@ class DbtProjectHere:
         return self.home / "dbt" / "target"
 
     def environment(self) -> dict[str, str]:
-        """The environment of a dbt process: this one's, the places of lake and marts, and no telemetry."""
+        """The environment of a dbt process: this process's, with the URLs of lake and marts, and without telemetry."""
         return {
             **{name: value for name, value in os.environ.items() if name not in AWS_VARIABLES},
             **self.lake.aws_environment(),
@@ -58,17 +58,17 @@ class DbtProjectHere:
 
     @property
     def variables(self) -> str:
-        """dbt's --vars as JSON, the same for the parse and for every run: another text makes dbt parse the project again,
-        for 5 s of CPU. The days of a run are in its environment."""
+        """dbt's --vars as JSON, equal for the parse and every run: a changed text makes dbt parse the project again,
+        which takes 5 CPU-s. The days of a run are passed in its environment."""
         return json.dumps({"low_confidence": self.settings.low_confidence, "eur_per_hour": eur_per_hour(self.prices)})
 
     def manifest_path(self) -> Path:
-        """The manifest of dbt_bi, made by `dbt parse` unless it was made of the project as it is now."""
+        """The manifest of dbt_bi, made by `dbt parse` unless it exists for the project's current state."""
         made_of, inputs = self.target_path / "made_of.sha256", self.manifest_inputs()
         if not _holds(made_of, inputs):
             with _one_at_a_time(self.target_path):
                 if not _holds(made_of, inputs):
-                    # Removed first, written last: a parse that is killed leaves no manifest that looks finished.
+                    # Removed first, written last, so that a killed parse does not leave a manifest that looks complete.
                     made_of.unlink(missing_ok=True)
                     self._parse()
                     made_of.write_text(inputs)
@@ -77,7 +77,7 @@ class DbtProjectHere:
     def manifest_inputs(self) -> str:
         """Digest of the inputs of the manifest: the project's files, dbt's version, and the name of the marts' database.
 
-        Not the files' times: a checkout renews them all, and a deleted model leaves none behind.
+        File times are not part of it: a checkout changes all of them, and they do not show a deletion.
         """
         marts = self.settings.marts_path.stem
         digest = hashlib.sha256(f"{version('dbt-core')} {version('dbt-duckdb')} {marts}".encode())
@@ -99,12 +99,12 @@ class DbtProjectHere:
 
 
 def dbt_executable() -> str:
-    """dbt beside this interpreter: a code server is often started without an activated environment."""
+    """dbt beside this interpreter, because a code server is often started without an activated environment."""
     return str(Path(sys.executable).parent / "dbt")
 
 
 def project_files(folder: Path) -> list[Path]:
-    """The files that decide the manifest."""
+    """The files from which the manifest is made."""
     endings = {".sql", ".yml", ".csv"}
     return [p for p in folder.rglob("*") if p.suffix in endings and "target" not in p.relative_to(folder).parts]
 
@@ -115,7 +115,7 @@ def _holds(file: Path, text: str) -> bool:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """The UI and the daemon start together and both load the graph: one parses, the other finds the result."""
+    """A lock: the UI and the daemon start together and both load the graph; one parses, the other uses the result."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "parse.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

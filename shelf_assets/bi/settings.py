@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class BiSettings(BaseModel):
-    """Where the marts are, and what they count as doubtful. `Settings` sets `marts_path` where nobody names one."""
+    """Location of the marts, and their thresholds. `Settings` sets `marts_path` by default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,8 +1,8 @@
-"""Pod shapes, pool names and owners: what a step needs from the machine. A leaf: imports nothing of ours."""
+"""Pod shapes, pool names and owners: the resources of a step. A leaf: imports no other module of this package."""
 
 from typing import Any
 
-POOL_GPU = "gpu"  # limit = number of GPUs the cluster lends
+POOL_GPU = "gpu"  # limit = number of GPUs that the cluster provides
 POOL_DUCKDB = "duckdb"  # a DuckDB file has one writer: limit 1
 
 OWNERS_ML = ["team:ml-platform"]
@@ -13,7 +13,7 @@ def _pod(container_config: dict[str, Any], pod_spec_config: dict[str, Any]) -> d
     return {"dagster-k8s/config": {"container_config": container_config, "pod_spec_config": pod_spec_config}}
 
 
-# Decode is bound by cores, never by memory: objects in flight are bounded to 256 MiB (settings.vision.in_flight_bytes).
+# Decoding is bound by cores, not by memory: objects in flight are bounded to 256 MiB (settings.vision.in_flight_bytes).
 CPU_POD: dict[str, Any] = _pod(
     container_config={
         "resources": {"requests": {"cpu": "2", "memory": "2Gi"}, "limits": {"memory": "4Gi"}},

@@ -1,6 +1,6 @@
-"""How the steps of a run are started: a small day's in the run's own process, others each in a process or pod of its own.
+"""How the steps of a run are started: in the run's process for small runs, otherwise each in a separate process or pod.
 
-Shapes of pods and pools are in `compute`.
+Pod sizes and pools are in `compute`.
 """
 
 import logging
@@ -19,7 +19,7 @@ from shelf_assets.models.errors import ModelError
 
 log = logging.getLogger(__name__)
 
-# Photos that a run of these days would work on.
+# Returns the number of photos that a run of these days would process.
 PhotosOfWork = Callable[[Sequence[date]], int]
 
 
@@ -44,12 +44,12 @@ def build_executor(settings: DagsterSettings, photos_of_work: PhotosOfWork) -> d
 
 
 def _created(executor: dg.ExecutorDefinition, context: dg.InitExecutorContext) -> dg.Executor:
-    assert executor.executor_creation_fn is not None  # both are Dagster's own, which have one
+    assert executor.executor_creation_fn is not None  # both executors are Dagster's and have one
     return executor.executor_creation_fn(context)
 
 
 class _BySize(dg.Executor):
-    """Chooses for each run. One late photo would otherwise start a process for every step of its day."""
+    """Chooses the executor for each run: one late photo should not start a process for every step of its day."""
 
     def __init__(
         self, together: dg.Executor, apart: dg.Executor, most_photos: int, photos_of_work: PhotosOfWork
@@ -75,7 +75,7 @@ class _BySize(dg.Executor):
         try:
             return self._photos_of_work(days) <= self._most_photos
         except (StoreUnavailable, ModelError) as error:
-            # The steps meet the same error, and report it with their own words.
+            # The steps get the same error and report it.
             log.warning("the size of the run is unknown: %s", error)
             return False
 
@@ -96,10 +96,10 @@ def _one_process_a_step(settings: DagsterSettings) -> dg.ExecutorDefinition:
         return k8s_job_executor.configured(config)
     preloaded = "shelf_assets.defs.resources.dbt" if is_installed("marts") else "dagster"
     multiprocess: dict[str, object] = {
-        # Unset, it counts the node's cores; two steps hold two models in memory at most.
+        # The default is the node's number of cores. Each step holds a model in memory.
         "max_concurrent": settings.max_concurrent_steps,
-        # Steps fork from one process that has imported Dagster and dagster-dbt, else each step does so anew. No more may be
-        # imported there: polars starts threads as it is imported, and a fork does not carry those over.
+        # Steps fork from a process that has imported Dagster and dagster-dbt, so that they need not import them again. It may
+        # import nothing else: polars starts threads when it is imported, and a fork loses threads.
         "start_method": {"forkserver": {"preload_modules": [preloaded]}},
     }
     return dg.multiprocess_executor.configured(multiprocess)

@@ -26,15 +26,15 @@ def instance_config(settings: Settings) -> dict[str, object]:
             # writer, and this machine has one device.
             "pools": {"granularity": "op", "default_limit": 1},
         },
-        # A code server that is not up by then costs every queued run: the daemon drops them. The default is 180.
+        # If the code server is not up by then, the daemon drops every queued run. The default is 180.
         "code_servers": {"local_startup_timeout": 600},
         "run_monitoring": {
             "enabled": True,
             "start_timeout_seconds": 300,
-            # Unset, a killed run would keep its pool slot for ever.
+            # By default, a killed run would keep its pool slot for ever.
             "free_slots_after_run_end_seconds": 60,
         },
-        # A run whose pod or process died is run again; a step that failed is a person's question.
+        # A run whose pod or process died is run again; failed steps are left to people.
         "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
         "freshness": {"enabled": True},
     }
@@ -49,7 +49,7 @@ def instance_config(settings: Settings) -> dict[str, object]:
                 "local_dir": str(settings.dagster.home / "compute-logs"),
                 "region": settings.lake.s3.region,
                 "skip_empty_files": True,
-                # An interval makes logs readable while a step runs, and keeps what a killed one had said.
+                # With an interval, logs are readable while a step runs, and the log of a killed step is kept.
                 "upload_interval": 30,
                 **({"endpoint_url": settings.lake.s3.endpoint_url} if settings.lake.s3.endpoint_url else {}),
             },
@@ -58,7 +58,7 @@ def instance_config(settings: Settings) -> dict[str, object]:
 
 
 def ensure_instance(settings: Settings) -> Path:
-    """Make the instance's home and write its dagster.yaml; a home that DAGSTER_HOME names is somebody's own, and kept."""
+    """Make the instance's home and write its dagster.yaml. A home that DAGSTER_HOME names is not changed."""
     home = settings.dagster.home
     if home == settings.home / "dagster":
         home.mkdir(parents=True, exist_ok=True)
@@ -67,11 +67,11 @@ def ensure_instance(settings: Settings) -> Path:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The instance of this machine, made if need be. Use it as a context manager."""
+    """The instance of this machine, created if it does not exist. Use it as a context manager."""
     return dg.DagsterInstance.from_config(str(ensure_instance(settings)))
 
 
-# The code location by its module: an installed package has no workspace.yaml to point at.
+# The code location by its module, because an installed package has no workspace.yaml.
 CODE_LOCATION = ("-m", "shelf_assets.definitions")
 
 

@@ -11,7 +11,7 @@ NO_PHOTOS = "empty"
 
 
 def digest(listed: pl.DataFrame) -> str:
-    """SHA-256 of a listing (key, etag, size_bytes, …), whatever its order and however its client quotes entity tags."""
+    """SHA-256 of a listing (key, etag, size_bytes, …); independent of its order and of quotes around entity tags."""
     rows = listed.select("key", "etag", "size_bytes").iter_rows()
     return hashlib.sha256(
         json.dumps(sorted((key, etag.strip('"'), size) for key, etag, size in rows)).encode()
@@ -19,7 +19,7 @@ def digest(listed: pl.DataFrame) -> str:
 
 
 def landing_report(day: object, listed: pl.DataFrame) -> dg.AssetMaterialization:
-    """The day's landing as it was listed; its data version is the listing's digest, NO_PHOTOS without any."""
+    """The report of a day's listing; its data version is the listing's digest, or NO_PHOTOS if it is empty."""
     return dg.AssetMaterialization(
         LANDING,
         partition=str(day),
@@ -31,7 +31,7 @@ def landing_report(day: object, listed: pl.DataFrame) -> dg.AssetMaterialization
 def is_reported(instance: dg.DagsterInstance, report: dg.AssetMaterialization) -> bool:
     """Whether the newest report of that day is of the same listing.
 
-    A run that lists a day reports it too; without that the sensor would take a finished day for changed and run it again.
+    Runs report the days that they list, too; otherwise the sensor would treat a finished day as changed and run it again.
     """
     records = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=LANDING, asset_partitions=[report.partition or ""]), limit=1

@@ -6,8 +6,8 @@ import dagster as dg
 
 from shelf_assets.days import FIRST_DAY
 
-# end_offset=1: today's partition exists while the day is still filling, so that early photos can be looked at;
-# the nightly schedule materializes yesterday, which is complete.
+# end_offset=1: today's partition exists before the day is over, so that early photos can be processed. The nightly
+# schedule materializes yesterday, which is complete.
 daily = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone="UTC", end_offset=1)
 
 

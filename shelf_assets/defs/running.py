@@ -1,4 +1,4 @@
-"""Running days through Dagster from a process of ours, on the instance that the UI opens. The graph itself is in `assets`."""
+"""Runs days through Dagster in this process, on the instance that the UI opens. The graph itself is in `assets`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-# The event log keeps everything; a terminal gets progress bars and what went wrong.
+# The event log has everything; the terminal shows progress bars and errors only.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -42,8 +42,8 @@ def run_days(
 ) -> list[FinishedRun]:
     """Materialize the chosen assets for the days: one run a day, then one run over the days for the marts.
 
-    The same policy as a backfill from the UI: a dbt call costs more to start than its SQL, a day of photos the reverse; and
-    a day that fails holds no other day. Raises RunFailed at the end, with what each failed run said.
+    The same policy as a backfill from the UI: starting dbt costs more than its SQL, so all days share one call; a day of
+    photos takes long, and a failed day must not stop others. Raises RunFailed at the end, with the message of each failed run.
     """
     marts = keys & marts_keys(defs)
     runs: list[FinishedRun] = []
@@ -59,7 +59,7 @@ def run_days(
 
     stages = keys - marts
     good = [day for day in days if not stages or succeeded(stages, [day])]
-    # A day that a blocking check has stopped is in no mart: its numbers would mislead.
+    # A day that a blocking check has stopped is left out of the marts, because its numbers would be wrong.
     for stretch in _stretches(good) if marts else []:
         succeeded(marts, stretch)
     if failures:
@@ -115,7 +115,7 @@ def root_cause(error: object) -> str:
         error = error.cause  # type: ignore[attr-defined]
     message = str(getattr(error, "message", error)).strip()
     below = getattr(error, "cause", None)
-    # Most of our errors quote what they were raised from; saying it twice helps nobody.
+    # Most errors quote their cause already.
     if below and (why := str(below.message).strip()).partition(": ")[2] not in message:
         return f"{message}, because of {why}"
     return message

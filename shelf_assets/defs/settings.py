@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class DagsterSettings(BaseModel):
-    """How and when Dagster runs the graph. `Settings` sets `home` where nobody names one."""
+    """How and when Dagster runs the graph. `Settings` sets `home` by default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

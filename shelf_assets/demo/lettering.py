@@ -1,4 +1,4 @@
-"""Text on pictures: the one font, its missing signs, fitting and shortening. What is written does not belong here.
+"""Draws text on pictures: the font, its missing characters, fitting and shortening. Callers choose the text.
 
 Pillow's built-in font draws the same letters on every machine, whatever fonts the system has. It has no euro sign
 and no accents: the euro is drawn as a C with two bars, the umlaut's dots are set by hand, other accents are dropped.
@@ -14,7 +14,7 @@ from PIL import ImageDraw, ImageFont
 Colour = tuple[int, int, int]
 
 _SPELT = str.maketrans({"ß": "ss", "–": "-", "—": "-", "−": "-", "•": "·", "×": "x", "→": ">", "æ": "ae", "ø": "o"})
-_DRAWN_SIGNS = frozenset("…·°“”‘’")  # beyond ASCII, the font has these
+_DRAWN_SIGNS = frozenset("…·°“”‘’")  # characters beyond ASCII that the font has
 _DIAERESIS = "\u0308"
 
 
@@ -28,7 +28,7 @@ def font(size_px: int) -> ImageFont.FreeTypeFont:
 
 
 def _plain(text: str) -> tuple[str, list[tuple[int, str]]]:
-    """The text in letters that the font has, and the signs to add by hand: place of the letter, sign."""
+    """The text in characters that the font has, and the accents to draw by hand: position of the letter, accent."""
     letters: list[str] = []
     signs: list[tuple[int, str]] = []
     for sign in unicodedata.normalize("NFD", text.translate(_SPELT)):
@@ -47,7 +47,7 @@ def _plain(text: str) -> tuple[str, list[tuple[int, str]]]:
 
 
 def text_width_px(text: str, size_px: int) -> float:
-    """How wide the line will be."""
+    """The width of the line in pixels."""
     return font(size_px).getlength(_plain(text)[0])
 
 

@@ -16,7 +16,7 @@ from shelf_assets.http.problems import INTERNAL, Problem
 from shelf_assets.http.request_context import begin_request_context
 
 _SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-# The client disconnected before an answer; the number that nginx logs for it.
+# The client disconnected before the answer; nginx logs the same number.
 _NO_ANSWER = 499
 _METHODS = frozenset(("GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"))
 

@@ -37,6 +37,6 @@ class HttpSettings(BaseModel):
     @classmethod
     def _is_a_limit(cls, text: str, field: ValidationInfo) -> str:
         if text == cls.model_fields[str(field.field_name)].default:
-            return text  # saves the import of the library in processes that count nothing
+            return text  # avoids the import of the library in processes that count nothing
         parse_limits(text)
         return text

@@ -1,4 +1,4 @@
-"""Facts that a commit recorded about the day it wrote, read back from the table's log."""
+"""Metadata that a commit records about its day, read back from the table's log."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NEWEST_COMMITS = (20, 200, 1_000)
 
 
 def commit_info(day: date, **facts: object) -> dict[str, str]:
-    """Custom metadata of a commit of `day` that records facts of it."""
+    """Custom metadata for a commit of `day`."""
     return {"day": day.isoformat(), **{name: str(value) for name, value in facts.items()}}
 
 
 def newest_commit_info(table: LakeTable, day: date) -> Mapping[str, str] | None:
-    """What the newest commit of `day` recorded; None where none did, or its log entry has expired."""
+    """The metadata of the newest commit of `day`; None if there is none, or if its log entry has expired."""
     opened = table.open()
     if opened is None:
         return None

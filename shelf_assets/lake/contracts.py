@@ -1,4 +1,4 @@
-"""Whether a table's rows hold what its declared schema promises, asked without collecting them."""
+"""Check the rows of a table against its declared schema, without collecting them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shelf_assets.lake.schemas import TableSpec
 
 
 class Contract(NamedTuple):
-    """How many rows were looked at, and the first promise that they break; None where they keep all."""
+    """The number of checked rows, and the first violation; None if there is none."""
 
     rows: int
     violation: str | None

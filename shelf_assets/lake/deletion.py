@@ -14,7 +14,7 @@ def delete_objects(objects: ObjectStore, keys: Sequence[str]) -> None:
         try:
             return objects.delete(keys)
         except StoreUnavailable:
-            # In a folder an object that is gone is an error, and the rest may not be deleted.
+            # In a folder a missing object is an error, and the remaining objects may not be deleted.
             left = [key for key in keys if objects.exists(key)]
             if len(left) == len(keys):
                 raise

@@ -132,7 +132,7 @@ class LakeTable:
         return valid_at(self._scan(opened or self.open()), pl.lit(moment.astimezone(UTC)))
 
     def known_rows(self, opened: DeltaTable | None = None) -> KnownRows:
-        """The rows of the version that is `opened`, by default the newest, for the questions of rules and checks."""
+        """The rows of the version that is `opened`, by default the newest, for the queries of rules and checks."""
         opened = opened or self.open()
         frame = self._scan(opened)
         return IndexedRows(opened, frame, self.objects) if opened and self.is_indexed else ScannedRows(frame)
@@ -143,7 +143,7 @@ class LakeTable:
 
     @property
     def is_indexed(self) -> bool:
-        """Whether a hash index answers the questions over all days; the other rules ask for their own days only."""
+        """Whether a hash index answers the queries over all days; other rules query their own days only."""
         return self.spec.rule is Rule.MERGE_OBJECTS
 
     def commit(self, rows: pl.DataFrame, *, days: Sequence[date] = (), info: Mapping[str, str] | None = None) -> Commit:

@@ -1,7 +1,7 @@
-"""Questions that a rule asks of a table, and their plain answer: a scan of the whole table.
+"""Queries of the rules on a table, and their simple implementation: a scan of the whole table.
 
-Answers are lazy frames in the table's declared columns, of one version of the table. `hash_index.rows` answers the
-questions over all days without a look at all days.
+Results are lazy frames in the table's declared columns, at one version of the table. `hash_index.rows` implements the
+queries over all days without reading all days.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shelf_assets.lake.schemas import ACCEPTED, DUPLICATE
 
 
 class KnownRows(Protocol):
-    """The rows of a table at one version. The last three questions are raw_images' own."""
+    """The rows of a table at one version. The last three queries are for raw_images only."""
 
     def all_rows(self) -> pl.LazyFrame:
         """All rows of the table."""
@@ -38,7 +38,7 @@ class KnownRows(Protocol):
 
 
 class ScannedRows:
-    """Every question is a filter of `frame`, the whole table."""
+    """Every query is a filter of `frame`, the whole table."""
 
     def __init__(self, frame: pl.LazyFrame) -> None:
         self._frame = frame

@@ -46,7 +46,7 @@ class Lake:
         return LakeTable(spec, f"{self.url}/tables/{name}", self.storage_options, self.rules[spec.rule])
 
     def create_tables(self) -> None:
-        """Create the declared tables that are not there yet, empty, so that whoever reads all of them finds each."""
+        """Create the declared tables that do not exist yet, empty, for readers of all tables."""
         for name, spec in tables().items():
             self.table(name).commit(spec.empty())
 

@@ -1,4 +1,4 @@
-"""Queries on raw_images and predictions: what is still to be read or predicted, and what is accepted twice.
+"""Queries on raw_images and predictions: unread objects, missing predictions, bytes that are accepted twice.
 
 Which rows a commit writes belongs in `rules`.
 """
@@ -15,7 +15,7 @@ from shelf_assets.lake.schemas import DUPLICATE as DUPLICATE
 from shelf_assets.lake.schemas import NEAR_DUPLICATE as NEAR_DUPLICATE
 from shelf_assets.lake.schemas import REJECTED as REJECTED
 
-# Reasons that describe a moment and not the bytes: the object is read again when it is listed again.
+# Reasons that do not depend on the bytes: the object is read again if it is listed again.
 TRANSIENT_REASONS = ("gone",)
 
 

@@ -22,7 +22,7 @@ from shelf_assets.lake.object_store import StoredObject
 from shelf_assets.lake.settings import LakeSettings
 from shelf_assets.lake.table_files import count_log_entries, log_objects, unneeded_files
 
-# Writers must not wait for maintenance more often than this; a busy day is packed the next time.
+# Attempts to pack a partition. A day that is still busy is packed by the next maintenance.
 PACK_ATTEMPTS = 5
 
 # A day, or None: the one partition of a table without days.

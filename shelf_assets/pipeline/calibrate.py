@@ -1,4 +1,4 @@
-"""Calibrating int8 models on a day's own photos, tested on others of that day and on labelled ones. How: `models.backends`."""
+"""Calibrate int8 models on photos of a day, tested on other photos of that day and on labelled ones. See `models.backends`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shelf_assets.pipeline.pixels import pixels_of_day
 from shelf_assets.vision.engine import decode_each
 from shelf_assets.vision.preprocess import Geometry
 
-# Fewer say little of what activations a model will see, and a share of equal labels of fewer is mostly chance.
+# Fewer photos represent a model's activations poorly, and make the share of equal labels a matter of chance.
 FEWEST_PHOTOS = 48
 _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -30,8 +30,8 @@ def calibrate_day(
 ) -> list[Calibrated]:
     """Calibrate both models on up to `most_photos` of the day's accepted photos; a third as many others are the proof.
 
-    `labelled` is a folder whose photos lie in folders named by their class, at any depth. Raises ValueError for a day of too
-    few photos, BackendRefused for a model below the limits; what was in force before stays so.
+    `labelled` is a folder whose photos lie in folders named by their class, at any depth. Raises ValueError for a day with
+    too few photos, and BackendRefused for a model below the limits; the previous calibration then stays valid.
     """
     photos = _photos(ingest, day, most_photos + most_photos // 3)
     share = len(photos) * 3 // 4
@@ -46,7 +46,7 @@ def calibrate_day(
 
 
 def _photos(ingest: Ingest, day: date, most: int) -> np.ndarray:
-    # By sha256: no order of day or sender, and the same photos when it is done again.
+    # By sha256: independent of time and sender, and the same photos if the calibration is repeated.
     accepted = ingest.lake.accepted(day).sort("sha256").head(most)
     tensors = ingest.tensors.day(day)
     stream = pixels_of_day(ingest.reader, ingest.tensors, tensors, tensors.index(), accepted)

@@ -1,4 +1,4 @@
-"""A day's objects become rows of `raw_images`: each is read once, validated, and its tensor cut from the same decode."""
+"""Make rows of `raw_images` from a day's objects: each is read once and validated, and the same decode gives its tensor."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from shelf_assets.pipeline.photo_reader import PhotoReader
 from shelf_assets.pipeline.tensors import Tensors
 from shelf_assets.vision.engine import StageTimer
 
-# A row as Python objects takes ten times the memory of one in a frame.
+# A row of Python objects takes ten times the memory of a row in a frame.
 _ROWS_AS_OBJECTS = 4096
 
 
 @dataclass(frozen=True)
 class Ingest:
-    """Validates what landed on a day."""
+    """Validates the objects of a day."""
 
     lake: Lake
     reader: PhotoReader
@@ -37,15 +37,15 @@ class Ingest:
     limits: Limits
 
     def unread(self, listed: pl.DataFrame, day: date) -> pl.DataFrame:
-        """The listed objects that are new, overwritten, or were gone at the last look."""
+        """The listed objects that are new, overwritten, or could not be read because they were gone."""
         return unread_objects(listed, self.lake.table(RAW_IMAGES.name).scan(day, day).collect())
 
     def rows(self, day: date, unread: pl.DataFrame, progress: Progress, timer: StageTimer) -> pl.DataFrame:
         """Rows of `raw_images`, one per unread object, before the merge looks for duplicates.
 
-        Where tensors are made ahead, those of good photos are cut from the decode that validates them: one decode a photo
-        (docs/decisions/009). They are keyed by the photo's bytes, so a run that is killed, or whose rows the merge rejects,
-        leaves at worst a tensor that nothing reads.
+        If tensors are made ahead, the decode that validates a photo also gives its tensor: one decode per photo
+        (docs/decisions/009). Tensors are keyed by the photo's bytes, so a killed run, or rows that the merge does not accept,
+        leave at worst tensors that are never read.
         """
         tensors = self.tensors.day(day)
         geometry = self.tensors.geometry if self.tensors.made_ahead else None

@@ -1,4 +1,4 @@
-"""The models of a run: which set runs, and how a model is opened. What a stage makes of its model is in `stages`."""
+"""The models of a run: which set runs, and how a model is opened. How a stage uses its model is in `stages`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class PredictionModels:
-    """The models that the settings name, resolved to files and digests when first asked for; loaded for the first photo.
+    """The models of the settings, resolved to files and digests on first use, and loaded with the first photo.
 
-    `home` keeps this machine's weights and compiled models, the lake those that machines share.
+    `home` has this machine's weights and compiled models, the lake has those that machines share.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class PredictionModels:
         self._home, self._lake, self._on_cluster = home, lake, on_cluster
 
     def with_settings(self, **changes: object) -> PredictionModels:
-        """The same place with other settings of the models."""
+        """The same home and lake with other settings of the models."""
         changed = self.settings.model_copy(update=changes)
         return PredictionModels(changed, self.geometry, self._home, self._lake, self._on_cluster)
 
     @cached_property
     def compiled(self) -> CompiledModels:
-        """Compiled models: on this machine, the quantized ones in the lake too."""
+        """Compiled models on this machine; quantized ones are in the lake as well."""
         from shelf_assets.models.backends.store import CompiledModels
 
         return CompiledModels(self._home / "compiled", self._lake.objects)
@@ -59,7 +59,7 @@ class PredictionModels:
 
     @cached_property
     def resolved(self) -> ResolvedModels:
-        """Raises NotCalibrated where int8 is asked for and was never made."""
+        """The models that run. Raises NotCalibrated if int8 is configured but was not calibrated."""
         from shelf_assets.models.catalogue import resolve_models
 
         settings = self.settings
@@ -81,7 +81,7 @@ class PredictionModels:
 
     @cached_property
     def _predictors(self) -> dict[str, Predictor]:
-        return {}  # by stage, as far as made: a model opened for one day serves the next one of the same process
+        return {}  # by stage, made on first use: a model that is open for one day is used for the next days of this process
 
     def predictors(self, stages: Sequence[str]) -> Sequence[Predictor]:
         """The predictors of these prediction stages, in the order of the graph. Loads no model."""

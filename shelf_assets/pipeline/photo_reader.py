@@ -1,4 +1,4 @@
-"""Reading a day's photos: many objects in flight, bounded by the settings. What is done with the bytes is the caller's."""
+"""Read a day's photos, many at a time, within the bounds of the settings. Callers process the bytes."""
 
 from __future__ import annotations
 

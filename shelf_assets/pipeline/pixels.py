@@ -1,6 +1,6 @@
-"""The pixels of a day's photos: from the tensor store where they rest, otherwise decoded in the same stream.
+"""The pixels of a day's photos: stored tensors, and decoded ones for photos without, in one stream.
 
-What is decoded on the way is stored, unless the settings say that tensors are not kept.
+Tensors that are decoded here are stored, unless the settings say that tensors are not kept.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from shelf_assets.vision.photo_pixels import pixels_of, unchanged
 from shelf_assets.vision.preprocess import Geometry, Undecodable
 from shelf_assets.vision.reasons import Reason
 
-# An accepted photo whose bytes are those that were accepted.
+# The bytes of an accepted photo, unchanged since it was accepted.
 Fetched = tuple[str, str, bytes]
 
 
@@ -33,7 +33,7 @@ def pixels_of_day(
 ) -> Iterator[Tensor]:
     """Tensors of accepted photos (image_id, sha256, key, size_bytes, etag, received_at): stored ones first, then the others.
 
-    `index` is the day's, as the caller has read it. A photo that cannot be decoded is recorded as a failure of the day and
+    `index` is the day's tensor index. A photo that cannot be decoded is recorded as a failure of the day and
     yields nothing.
     """
     existing = index.ready(photos)
@@ -43,7 +43,7 @@ def pixels_of_day(
         return
     with day.writer(tensors.shard_images) as store:
         for item in decoded_photos(reader, missing, tensors.geometry, timer):
-            # A vanished object says something of this moment: the next run looks again.
+            # A vanished object may come back: the next run tries again.
             if tensors.kept or (isinstance(item, TensorFailure) and item.reason != Reason.gone):
                 store.add(item)
             if isinstance(item, Tensor):
@@ -72,7 +72,7 @@ def decoded_photos(
 def tensor_maker(
     photos: pl.DataFrame, geometry: Geometry
 ) -> Callable[[StoredObject, bytes | None], Tensor | TensorFailure]:
-    """What makes the tensor of each of the photos (key, image_id, sha256), or says why there is none."""
+    """A function that makes the tensor of one of the photos (key, image_id, sha256), or the reason why there is none."""
     identities = _identities(photos)
 
     def tensor_of(stored: StoredObject, data: bytes | None) -> Tensor | TensorFailure:

@@ -1,4 +1,4 @@
-"""What a run would compute, before it runs: rows by cause, minutes from measured speed, euros. Changes nothing."""
+"""The plan of a run: photos by cause, minutes at the measured speed, euros. Changes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shelf_assets.pipeline.settings import PipelineSettings
 from shelf_assets.pipeline.tensors import Tensors
 from shelf_assets.registry import STAGE_NAMES, stages
 
-# Before anything was measured here: images/s of two old cores, for the models as docs/benchmarks measured them.
+# Used until speeds are measured here: images/s on two old cores, from docs/benchmarks.
 ASSUMED_BY_MODELS = {"embedded": 25.0, "production": 12.0}
 
 
@@ -56,7 +56,7 @@ def plan_days(
 
 
 def photos_of_work(tensors: Tensors, models: PredictionModels, days: Sequence[date]) -> int:
-    """Photos that a run of the days would work on: the sum over the days of their busiest stage's."""
+    """Photos that a run of the days would process: the sum over the days of the photos of the busiest stage."""
     return sum(max((images for *_, images in _work_of(tensors, models, day)), default=0) for day in days)
 
 
@@ -82,10 +82,10 @@ def _work_of(tensors: Tensors, models: PredictionModels, day: date) -> list[tupl
         ("raw_images", None, "overwritten, or gone before", overwritten),
     ]
 
-    # How many of the unread photos will be accepted is not known before they are read: at most all of them.
+    # The number of unread photos that will be accepted is unknown before they are read: at most all of them.
     accepted = rows.filter(status=ACCEPTED)
     index = tensors.day(day).index()
-    # Tensors of new objects are cut where those are validated.
+    # Tensors of new objects are made during validation.
     without_tensor = index.missing(accepted).height if tensors.made_ahead else 0
     predictable = index.not_failed(accepted)
     work.append(("image_tensors", None, "accepted, without tensor", without_tensor))

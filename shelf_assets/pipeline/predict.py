@@ -1,4 +1,4 @@
-"""One pass over a day's photos for every model asked for: only missing keys are inferred, and a photo is decoded once."""
+"""One pass over a day's photos for all requested models: only missing rows are inferred, and a photo is decoded once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shelf_assets.vision.engine import StageTimer, Task, batched, run_tasks
 
 @dataclass(frozen=True)
 class Predict:
-    """Infers days. `commit_images` rows are held before they are committed: a killed run loses at most these."""
+    """Infers days. Rows are committed in chunks of `commit_images`: a killed run loses at most one chunk per model."""
 
     lake: Lake
     reader: PhotoReader
@@ -41,9 +41,9 @@ class Predict:
         info: Mapping[str, str],
         log: Callable[[str], None],
     ) -> tuple[list[ModelPass], StageTimer]:
-        """Infer what the day's accepted photos lack for each of the assets; `info` goes into the commits' metadata."""
+        """Infer the missing predictions of the day's accepted photos for each asset; `info` is added to the commits' metadata."""
         index = tensors.index()
-        # A photo that cannot be decoded is excluded here: it would have the models loaded in vain, run after run.
+        # Photos that cannot be decoded are excluded here; otherwise every run would load the models for them.
         photos = index.not_failed(raw_images.filter(status=ACCEPTED))
         timer = StageTimer()
         passes = [
@@ -54,7 +54,7 @@ class Predict:
         if due:
             wanted = photos.join(pl.concat([each.missing for each in due]), on=["image_id", "sha256"], how="semi")
             progress = Progress(f"predictions {day}", wanted.height, log)
-            # One batch size for all: a photo is read and decoded once, however many models it misses.
+            # One batch size for all models, so that a photo is read and decoded once.
             batch_images = shared_batch_images([each.predictor for each in due])
             pixels = pixels_of_day(self.reader, self.tensors, tensors, index, wanted, timer)
             with ExitStack() as opened:
@@ -65,7 +65,7 @@ class Predict:
 
 
 class ModelPass:
-    """One model over one day: the photos it lacks, the task that infers them, and what came of it."""
+    """One model on one day: the missing photos, the task that infers them, and the results."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class ModelPass:
         self.meter.images += rows.height
 
     def confidences(self) -> list[float]:
-        """Confidences of the whole day by this model; none for an embedder, and none where nothing was inferred now."""
+        """Confidences of the whole day by this model; none for an embedder, or if nothing was inferred now."""
         if "confidence" not in self.table.spec.columns or not self.meter.images:
             return []
         rows = self.table.scan(self.day, self.day).filter(
@@ -127,7 +127,7 @@ class ModelPass:
         return rows.select("confidence").collect()["confidence"].to_list()
 
     def metadata(self) -> dict[str, object]:
-        """What ran, for the catalogue."""
+        """Metadata of the pass, for the catalogue."""
         spec = self.predictor.spec
         return {
             "inferred_now": self.meter.images,

@@ -1,4 +1,4 @@
-"""The predictor of a stage that uses one of the run's models: its identity at once, the model at the first photo."""
+"""The predictor of a stage that uses one of the run's models. The model is loaded with the first photo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ModelPredictor(ABC):
-    """One stage's model. A stage says in `columns_of` which columns it makes of the model's answer."""
+    """The model of a stage. Stages make their columns from the model's outputs in `columns_of`."""
 
     asset: str
     spec: ModelSpec
@@ -41,19 +41,19 @@ class ModelPredictor(ABC):
         return self.model.batch_images
 
     def submit(self, pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
-        """Start on pixels (uint8, N × 3 × H × W); the returned function waits for the columns of their N rows."""
+        """Start a batch of pixels (uint8, N × 3 × H × W); the returned function waits for the columns of their N rows."""
         answer = self.model.submit(pixels)
         return lambda: self.columns_of(answer())
 
     @abstractmethod
     def columns_of(self, answer: np.ndarray) -> pl.DataFrame:
-        """The stage's own columns of the model's answer (float32, N × width)."""
+        """The stage's own columns, from the model's outputs (float32, N × width)."""
 
     def close(self) -> None:
-        """End what opening the model has started beside it."""
+        """End the processes that opening the model has started."""
         self.model.close()
 
     def facts(self) -> dict[str, object]:
-        """What ran, for metadata: the device, and how true the backend is to float32."""
+        """Metadata: the device, and the backend's parity with float32."""
         parity = self.model.card.parity
         return {"device": self.device, **(parity.metrics() if parity else {})}

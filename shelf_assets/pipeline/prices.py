@@ -1,4 +1,4 @@
-"""What an hour of each stage costs: the price that the settings give, else the one that the stage declares."""
+"""The hourly price of each stage: from the settings, else as the stage declares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the daily work: when rows are committed, when a day fails, what an hour of each stage costs."""
+"""Settings of the daily work: chunks of commits, limits of failures, hourly prices of stages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shelf_assets.registry import STAGE_NAMES
 
 
 class PipelineSettings(BaseModel):
-    """How a day is worked on."""
+    """How a day is processed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

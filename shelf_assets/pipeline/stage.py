@@ -1,4 +1,4 @@
-"""How a stage declares itself: its table, its price, its checks, and what people see of it. Which stages exist: `registry`."""
+"""The declaration of a stage: its table, price, checks and descriptions. The list of stages is in `registry`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Facts = dict[str, object]
 
 @dataclass(frozen=True)
 class DayView:
-    """One day of the lake, as a check reads it."""
+    """One day of the lake, for checks."""
 
     lake: Lake
     day: date
@@ -31,7 +31,7 @@ class DayView:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a check found. `description` says what is wrong, for people; empty where nothing is."""
+    """The result of a check. `description` names the error for people; it is empty if the check passed."""
 
     passed: bool
     description: str = ""
@@ -40,9 +40,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class StageCheck:
-    """A question about the content of a day. A blocking one that fails holds what comes after the stage; another warns.
+    """A check of a day's content. If a blocking check fails, downstream stages do not run; other checks only warn.
 
-    Declared beside the stage; that rows fit the schema, and that every photo has its row, is asked of every stage anyway.
+    Declared with the stage. Every stage is also checked for rows that fit the schema, and for a row of every photo.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Stage:
 
 
 class MethodIdentity(Protocol):
-    """What tells the rows of one method from those of another. A `ModelSpec` is one."""
+    """Identifies the method by which rows were made. A `ModelSpec` is one."""
 
     @property
     def model_id(self) -> str: ...
@@ -79,11 +79,11 @@ class MethodIdentity(Protocol):
 
 
 class Predictor(Protocol):
-    """A method that makes one row per photo from its pixels. Its identity is known without loading anything."""
+    """A method that makes one row per photo from its pixels. Its identity is available without loading a model."""
 
     @property
     def asset(self) -> str:
-        """Name of its stage."""
+        """Name of the stage."""
 
     @property
     def spec(self) -> MethodIdentity: ...
@@ -94,27 +94,27 @@ class Predictor(Protocol):
 
     @property
     def batch_images(self) -> int | None:
-        """Photos in a batch; None where any number will do."""
+        """Photos in a batch; None if any number is suitable."""
 
     @property
     def is_single_threaded(self) -> bool:
         """Whether all of its work is done on the thread that calls `submit`."""
 
     def submit(self, pixels: np.ndarray) -> Callable[[], pl.DataFrame]:
-        """Start on pixels (uint8, N × 3 × H × W); the returned function waits for the columns of their N rows."""
+        """Start a batch of pixels (uint8, N × 3 × H × W); the returned function waits for the columns of their N rows."""
 
     def close(self) -> None: ...
 
     def facts(self) -> Facts:
-        """What ran, for metadata."""
+        """Metadata of the method."""
 
 
-# A photo's tensor has 150 kB: ten megabytes a batch.
+# A photo's tensor has 150 kB, so a batch has ten megabytes.
 _BATCH_IMAGES = 64
 
 
 def shared_batch_images(predictors: list[Predictor]) -> int:
-    """Photos in a batch that suits all predictors of a pass: a photo is decoded once for all of them."""
+    """Photos in a batch for all predictors of a pass, because a photo is decoded once for all of them."""
     return min((each.batch_images for each in predictors if each.batch_images is not None), default=_BATCH_IMAGES)
 
 

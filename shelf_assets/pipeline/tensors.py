@@ -1,7 +1,7 @@
-"""The tensors of the platform: one owner of the tensor store, in the geometry of the settings.
+"""The tensors of the platform: the only access to the tensor store, in the geometry of the settings.
 
-Two stages write tensors, both through here: `raw_images`, of the decode that validates a photo, and the predictions, of
-photos that have none yet. How tensors rest is in `lake.tensor_store`.
+`raw_images` stores tensors from the decode that validates a photo; predictions store tensors of photos that have none yet.
+Their format is in `lake.tensor_store`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Tensors:
 
     @property
     def geometry(self) -> Geometry:
-        """The geometry that the settings ask for; the measured default where they are silent."""
+        """The geometry of the settings, or the measured default."""
         return Geometry(fit=self.settings.fit or Geometry.fit, decoder=self.settings.decoder)
 
     @property
     def made_ahead(self) -> bool:
-        """Whether the stages make and store tensors before a model needs them."""
+        """Whether stages make and store tensors before a model needs them."""
         return self.settings.tensors_ahead
 
     @property
     def kept(self) -> bool:
-        """Whether tensors that a prediction had to decode are stored for the next one."""
+        """Whether tensors that a prediction had to decode are stored for later predictions."""
         return self.settings.tensors == "stored"
 
     @property

@@ -1,4 +1,4 @@
-"""The bench from end to end on a few drawn photos; its page, its goals and its statistics."""
+"""The benchmark from end to end on a few drawn photos; its page, its goals and its statistics."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from benchmarks.report import markdown
 from benchmarks.session import Options, run_bench
 from benchmarks.tables import best_rival, overhead_cpu_ms
 
-# The smallest JPEG-like beginning: start, one application segment of 4 bytes, then something else.
+# The start of a JPEG: start marker, an application segment of 4 bytes, then other data.
 _HEAD = b"\xff\xd8\xff\xe1\x00\x04ab\xff\xdb\x00\x02"
 _RIVALS = ("loader", "daft", "ray")
 _MEASURED = ("pipeline torch", "plain", *_RIVALS)
 _PHOTOS = 4
-_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the bench reads CPU and memory from /proc")
+_linux = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the benchmark reads CPU and memory from /proc"
+)
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A bench of one run on four drawn photos, as it comes back from its file."""
+    """The result of one run on four drawn photos, read back from its file."""
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("BENCH_CLIP_RETRIEVAL", raising=False)
         options = Options(
@@ -86,7 +88,7 @@ class TestOneRun:
         page = markdown(result)
         for baseline in _MEASURED:
             assert f"| 348 px, disk | {'**' if baseline == 'pipeline torch' else ''}{BY_NAME[baseline].title}" in page
-        # Two goals depend on the overhead, which is not reported where it is within noise, as it may be with four photos.
+        # Two goals depend on the overhead. With four photos it may be within noise, and is then not reported.
         assert {one.goal.partition(" ")[0] for one in check_goals(result)} >= {"at", "less", "models", "decode"}
         plot(result, tmp_path / "pipeline.png")
         assert (tmp_path / "pipeline.png").read_bytes().startswith(b"\x89PNG")
@@ -120,7 +122,7 @@ def _run(images: int, cpu_seconds: float) -> dict[str, Any]:
 
 def test_fixed_cost_of_a_run_is_separated_from_that_of_a_photo() -> None:
     whole = {"plain": {"whole": _run(10, 5.0), "models_alone": _run(10, 3.0)}}
-    # 0.4 s a run and 10 ms a photo.
+    # 0.4 s per run and 10 ms per photo.
     stub = {"plain": {"many": _run(102, 1.42), "few": _run(2, 0.42)}}
     found = metrics.of_baselines([whole], [stub], {})["plain"]
     assert found["cpu_seconds_per_1000"] == pytest.approx(500)

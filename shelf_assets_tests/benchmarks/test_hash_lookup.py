@@ -1,4 +1,4 @@
-"""The measurement of the look for duplicates runs from end to end with few hashes, and its page contains its values."""
+"""The measurement of the duplicate look-up runs from end to end with few hashes, and its page contains its values."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ def test_every_value_is_measured_and_shown(tmp_path: Path, monkeypatch: pytest.M
     text = page({"hash-lookup": result})
     assert all(f"| {name} |" in text for name in point["metrics"])
     assert "a late photo 1.00× (1.00×)" in summary(result)[-1]
-    assert not list(tmp_path.rglob("*.run")), "what was generated is deleted"
+    assert not list(tmp_path.rglob("*.run")), "the generated files must be deleted"

@@ -1,4 +1,4 @@
-"""Runs `shelf` as people type it: in this process with settings passed as values, or as a process with an environment."""
+"""Runs the `shelf` command: in this process with settings passed as values, or as a process with an environment."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typer.testing import CliRunner, Result
 from shelf_assets.settings import Settings
 from shelf_assets_tests.conftest import repo_root
 
-# Tables fit their terminal: a narrow one would fold the cells that tests look for.
+# Wide enough that no table cell is folded: tests search for whole cells.
 WIDTH = 240
 
 
 def shelf(*words: str, settings: Settings | Callable[[], Settings], width: int = WIDTH) -> Result:
-    """Run `shelf WORDS` in this process; `settings` are the command's, or a function that reads them."""
+    """Run `shelf WORDS` in this process with these settings, or with a function that reads them."""
     from shelf_assets.cli import console
     from shelf_assets.cli.app import app
 
@@ -30,7 +30,7 @@ def shelf(*words: str, settings: Settings | Callable[[], Settings], width: int =
 
 
 def shelf_process(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run `shelf WORDS` as a process of its own, with these variables beside the environment of the tests."""
+    """Run `shelf WORDS` as a process, with these variables in addition to the environment of the tests."""
     command = [sys.executable, "-m", "shelf_assets.cli.app", *words]
     environment = os.environ | {"COLUMNS": str(WIDTH)} | variables
     return subprocess.run(
@@ -39,5 +39,5 @@ def shelf_process(*words: str, **variables: str) -> subprocess.CompletedProcess[
 
 
 def printed(result: Result) -> str:
-    """Everything that was printed, with its line breaks undone."""
+    """The output, with line breaks removed."""
     return " ".join(result.output.split())

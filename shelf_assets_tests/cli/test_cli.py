@@ -1,4 +1,4 @@
-"""The `shelf` command as people type it: what each verb prints, and that a mistake is named, with exit code 2."""
+"""The `shelf` command: the output of each verb, and usage errors, which are named and exit with code 2."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_config_hides_secrets() -> None:
     )
     assert shown.returncode == 0, shown.stderr
     (line,) = (line for line in shown.stdout.splitlines() if "SHELF_MODELS_BATCH_SIZE" in line)
-    assert " 17 " in line, "the environment is not read"
+    assert " 17 " in line, "the environment must not be read"
     assert "AWS_SECRET_ACCESS_KEY" in shown.stdout
     assert "sesame" not in shown.stdout + shown.stderr
 
@@ -148,7 +148,7 @@ def test_show_refuses_unknown_image_id(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Worked:
-    """What each step printed when a user worked through one day."""
+    """The output of each command of a user's day."""
 
     settings: Settings
     good: str

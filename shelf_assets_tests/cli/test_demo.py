@@ -1,4 +1,4 @@
-"""`shelf demo` from its command to its last line: its summary agrees with the tables, and its contact sheet is there."""
+"""`shelf demo` from end to end: its summary agrees with the tables, and its contact sheet exists."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def demo(settings: Settings, *options: str) -> str:
-    """Run `shelf demo OPTIONS`; returns what it printed, with its line breaks undone."""
+    """Run `shelf demo OPTIONS`; returns its output, with line breaks removed."""
     result = shelf("demo", *options, settings=settings, width=80)
     assert result.exit_code == 0, result.output
     return printed(result)
 
 
 def assert_summary_is_true(summary: str, settings: Settings) -> None:
-    """The summary agrees with the marts and the tables, and the files that it names exist."""
+    """Assert that the summary agrees with the marts and the tables, and that the files which it names exist."""
     with Image.open(settings.home / "contact-sheet.png") as sheet:
         assert sheet.width > 500
     with duckdb.connect(settings.bi.marts_path, read_only=True) as marts:
@@ -44,13 +44,13 @@ def test_demo_shows_the_shipped_photos_and_a_second_one_survives_a_cleared_folde
 ) -> None:
     shipped = shipped_photos()
     summary = demo(settings, "--days", "1")
-    assert f"photos landed for {today_utc()}" not in summary, "today's photos are still arriving"
+    assert f"photos landed for {today_utc()}" not in summary, "the demo must not land photos of today"
     assert f"{len(shipped)} photos landed" in summary
     for reason in ("empty", "not_an_image", "too_many_pixels", "truncated", "unsupported_format"):
         assert f"│ {reason} │" in summary, reason
     assert_summary_is_true(summary, settings)
 
-    # Rows outlive objects: the folder was cleared, and the demo is run once more with a few photos.
+    # The folder is cleared, but the rows of its photos stay; then the demo runs again with a few photos.
     shutil.rmtree(settings.lake.folder / "images")
     own = tmp_path / "own"
     own.mkdir()

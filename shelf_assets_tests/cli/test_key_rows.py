@@ -1,4 +1,4 @@
-"""`shelf keys` as people type it: a token is printed once and nowhere else, and a mistake is named, with exit code 2."""
+"""`shelf keys`: a token is printed exactly once, and usage errors are named and exit with code 2."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_created_token_authenticates_with_its_limits(lake: LakeUnderTest) -> Non
         "keys", "create", "--owner", "app-1", "--scope", "upload", "--scope", "read", *limits, settings=lake.settings
     )
     key = Keys(lake.lake.objects).find(created.stdout.strip())
-    assert key is not None, "the output is not the token, whole and alone"
+    assert key is not None, "the output must be the token only"
     assert (key.owner, key.scopes) == ("app-1", {"upload", "read"})
     assert (key.requests, key.bytes_, key.pixels) == ("60/minute", "5000/day;100/minute", "9/day")
 

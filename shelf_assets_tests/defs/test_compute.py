@@ -1,4 +1,4 @@
-"""What Kubernetes is asked for: each asset's pod shape, through the function that makes the step's Job. No cluster."""
+"""The pod of each asset, as the function that makes a step's Kubernetes Job configures it. No cluster."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_predictions_get_one_gpu_and_the_cores_that_feed_it() -> None:
     _, container = pod_of(predictions)
     assert container.resources.limits["nvidia.com/gpu"] == "1"
     assert container.resources.requests["cpu"] == "8"
-    assert "cpu" not in container.resources.limits, "a CPU limit throttles the threads that feed the GPU"
+    assert "cpu" not in container.resources.limits, "a CPU limit would throttle the threads that feed the GPU"
 
 
 def test_predictions_are_scheduled_on_gpu_nodes_only() -> None:
@@ -75,11 +75,11 @@ def test_decoders_get_cores_and_bounded_memory_and_no_gpu(asset: dg.AssetsDefini
 
 
 def test_op_tags_reach_the_pod_and_its_container() -> None:
-    """A shape under a key that dagster-k8s does not know would be no shape at all, without a word."""
+    """dagster-k8s silently ignores pod settings under an unknown key."""
     plain = step_job({}).spec.template.spec
     assert plain.node_selector is None and not plain.containers[0].resources.requests
     for asset in (*DECODERS, predictions):
-        assert pod_of(asset)[1].resources.requests, f"{asset.op.name} asks for nothing"
+        assert pod_of(asset)[1].resources.requests, f"{asset.op.name} requests no resources"
 
 
 @pytest.mark.parametrize("part", ["container_config", "pod_spec_config"])
@@ -96,5 +96,5 @@ def test_unknown_compute_stage_is_refused() -> None:
 
 
 def _gibibytes(quantity: str) -> int:
-    assert quantity.endswith("Gi"), f"{quantity} is no number of Gi"
+    assert quantity.endswith("Gi"), f"{quantity} is not in Gi"
     return int(quantity.removesuffix("Gi"))

@@ -1,6 +1,6 @@
-"""The code location as Dagster sees it: it loads, and every change of the graph shows in review.
+"""The code location loads in Dagster, and a snapshot shows every change of the graph in review.
 
-After a wanted change write the snapshot again, and let it be reviewed with the change:
+After an intended change, write the snapshot again and commit it with the change:
 SHELF_TEST_UPDATE_SNAPSHOTS=1 pytest shelf_assets_tests/defs/test_definitions.py
 """
 
@@ -38,7 +38,7 @@ def test_asset_graph_equals_the_reviewed_graph(graph: Graph) -> None:
         SNAPSHOT.write_text(found)
     kept = SNAPSHOT.read_text()
     changes = "".join(difflib.unified_diff(kept.splitlines(True), found.splitlines(True), "reviewed", "found"))
-    assert not changes, f"the graph changed; if that is wanted, see the top of {Path(__file__).name}\n{changes}"
+    assert not changes, f"the graph changed; if that is intended, see the top of {Path(__file__).name}\n{changes}"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_executor_follows_the_setting(executor: str, expected: str, graph: Graph
 
 
 def test_concurrent_steps_are_bounded(graph: Graph) -> None:
-    """Without a bound the multiprocess executor starts one process per core of the node, each with its own model."""
+    """Unbounded, the multiprocess executor starts one process per core of the node, each with its own model."""
     from shelf_assets.defs.executor import build_executor
 
     configured = build_executor(DagsterSettings(max_concurrent_steps=3), no_work).config_schema
@@ -73,7 +73,7 @@ def test_k8s_executor_refuses_auto_models() -> None:
 
 
 def test_every_blocking_check_is_partitioned_by_day(graph: Graph) -> None:
-    """An unpartitioned check of ours would judge the newest day when an old one is run again."""
+    """An unpartitioned check would check the newest day when an old day is run again."""
     ours = [key for key in graph.assets.asset_check_keys if graph.assets.get(key.asset_key).group_name != "marts"]
     assert ours
     for key in ours:
@@ -102,7 +102,7 @@ def graph_snapshot(graph: Graph) -> dict[str, Any]:
 def _asset(graph: Graph, key: dg.AssetKey) -> dict[str, Any]:
     node = graph.assets.get(key)
     condition = node.automation_condition
-    # dbt's code version is a digest of the model's SQL: it changes where the review sees it anyway.
+    # dbt's code version is a digest of the model's SQL, whose changes are reviewed anyway.
     code_version = "digest of the SQL" if "dbt" in node.kinds else node.code_version
     return {
         "group": node.group_name,

@@ -1,4 +1,4 @@
-"""The Dagster instance that `shelf` makes: what a step prints is found beside the lake, also after its pod is gone."""
+"""The Dagster instance that `shelf` makes: a step's output is stored beside the lake and stays after its pod is deleted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _job() -> dg.JobDefinition:
 
 
 def run_talkative_job() -> None:
-    """In a process whose environment has the keys of the bucket: the compute log manager asks boto3, which reads it."""
+    """Run the job in a process with the bucket's keys in its environment, where boto3 (of the compute log manager) reads them."""
     with open_instance(load_settings()) as instance:
         assert dg.execute_job(dg.reconstructable(_job), instance).success
 

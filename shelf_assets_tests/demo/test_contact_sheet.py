@@ -1,4 +1,4 @@
-"""The contact sheet: it opens, shows its pictures upright, stays small, and names what is wrong with a photo."""
+"""The contact sheet: it is a valid picture, shows photos upright, stays small, and shows the reason of a rejected photo."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_unreadable_photo_becomes_a_grey_tile_with_a_reason(tmp_path: Path, data
     tile = np.asarray(sheet)[92:248, 32:240].astype(int)
     assert _near(tile[10, 10], (222, 221, 218))
     reddish = (tile[..., 0] - tile[..., 1]) > 60
-    assert reddish.sum() > 40, "the reason is written on the tile"
+    assert reddish.sum() > 40, "the tile must show the reason"
 
 
 def test_the_note_replaces_the_reason_on_a_grey_tile(tmp_path: Path) -> None:
@@ -138,6 +138,6 @@ def test_characters_missing_in_the_font_are_not_drawn_as_boxes() -> None:
 
     plain = drawn("u")
     dots = ImageChops.difference(drawn("ü"), plain).getbbox()
-    assert dots is not None and dots[3] < 40, "the dots stand above the letter"
+    assert dots is not None and dots[3] < 40, "the dots must be above the letter"
     assert ImageChops.difference(drawn("é"), drawn("e")).getbbox() is None
     assert ImageChops.difference(drawn("€"), drawn("C")).getbbox() is not None

@@ -1,4 +1,4 @@
-"""The shipped photos: they are what their names say, they are small, and landing them again changes nothing."""
+"""The shipped photos: they have the defects that their names say, they are small, and landing them again changes nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_names_are_those_that_the_command_of_their_readme_draws(shipped: dict[st
 
 @pytest.mark.parametrize("plan", list(PLANS.values())[::7], ids=lambda plan: plan.name)
 def test_pixels_are_those_that_the_command_of_their_readme_draws(shipped: dict[str, bytes], plan: PhotoPlan) -> None:
-    """Bytes may differ by the processor's rounding, pixels by a level."""
+    """Rounding differs between processors: bytes may differ, pixels by one level."""
     drawn, kept = (
         np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), int) for data in (draw_photo(plan), shipped[plan.name])
     )

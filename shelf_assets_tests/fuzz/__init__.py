@@ -1,1 +1,1 @@
-"""Fuzzing of the sanitizer. `make fuzz` runs it; the tests of `photos` replay the corpus that it grew."""
+"""Fuzzing of the sanitizer. `make fuzz` runs it; the tests of `photos` replay the resulting corpus."""

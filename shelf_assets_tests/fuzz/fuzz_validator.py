@@ -32,7 +32,7 @@ def one_input(data: bytes) -> None:
 
 
 def prepared(work: Path) -> list[str]:
-    """Folders of corpus and seeds as libFuzzer's arguments, and the hostile corpus if SHELF_TEST_DATA has it."""
+    """Folders of corpus and seeds as arguments for libFuzzer, with the hostile corpus if SHELF_TEST_DATA has it."""
     corpus, drawn = work / "corpus", work / "seeds"
     for folder in (corpus, drawn):
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def main() -> None:
     folders = [] if any(option.startswith("-merge") for option in options) else prepared(Path(work))
     artifacts = Path(work) / "broken"
     artifacts.mkdir(parents=True, exist_ok=True)
-    # libFuzzer runs this command again, in a shell, after each file that crashes a merge.
+    # After each file that crashes a merge, libFuzzer runs this command again in a shell.
     command = f"{sys.executable} -m shelf_assets_tests.fuzz.fuzz_validator {work}"
     atheris.Setup([command, *OPTIONS, f"-artifact_prefix={artifacts}/", *options, *folders], one_input)
     atheris.Fuzz()

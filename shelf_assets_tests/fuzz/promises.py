@@ -14,7 +14,7 @@ from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto, sanitize
 
 # CPU time for one photo: generous, because the machine is shared and the code may be instrumented.
 MOST_SECONDS = 5.0
-# JFIF's own header (APP0), tables, frame and scan; any other segment would be left over from the upload.
+# JFIF's header (APP0), tables, frame and scan; any other segment would come from the upload.
 _SEGMENTS_OF_A_PICTURE = {0xE0, 0xDB, 0xC0, 0xC4, 0xDA}
 
 

@@ -24,7 +24,7 @@ SHELF_IS_FULL = ProblemKind("shelf_is_full", 409, "The shelf is full.")
 
 
 class ShelfIsFull(Exception):
-    """An exception of the app's own room."""
+    """An exception of this app."""
 
 
 @dataclass

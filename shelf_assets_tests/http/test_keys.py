@@ -1,4 +1,4 @@
-"""API keys: no secret is stored, a revoked or wrong key is refused, made-up keys cost the store little."""
+"""API keys: no secret is stored, revoked and wrong keys are refused, made-up keys cost the store few requests."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def eventually_opens(keys: Keys, token: str, opens: bool = True) -> bool:
 
 
 def everything_at_rest(lake: LakeUnderTest) -> bytes:
-    """Keys and bytes of all objects of the store; on disk those of every file."""
+    """Keys and bytes of all objects in the store; on disk those of all files."""
     store = lake.lake.objects
     if store.folder is not None:
         files = [path for path in store.folder.rglob("*") if path.is_file()]
@@ -71,7 +71,7 @@ def test_secret_is_never_stored(lake: LakeUnderTest) -> None:
     assert keys.find(token) == key
     keys.revoke(key.key_id, NOON)
     at_rest = everything_at_rest(lake)
-    assert b"canary-owner" in at_rest, "the scan does not see what is there"
+    assert b"canary-owner" in at_rest, "the scan must find the stored record"
     for part in (secret, secret[:16], secret[-16:], secret.lower()):
         assert part.encode() not in at_rest
 
@@ -180,7 +180,7 @@ def test_flood_of_unknown_keys_asks_the_store_at_a_bounded_rate(store: CountingS
     seconds = int(time.monotonic() - began) + 2
     assert store.requests["get"] <= LOOKUPS_PER_SECOND * seconds
     assert 1 <= store.requests["list"] <= seconds
-    assert all(keys.find(token) for token in early), "the flood locks out keys that are there"
+    assert all(keys.find(token) for token in early), "a flood of made-up ids must not lock out existing keys"
     assert len(keys._cache) <= LOOKUPS_PER_SECOND * seconds + len(early)
 
 

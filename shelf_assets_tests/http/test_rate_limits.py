@@ -1,4 +1,4 @@
-"""Rate limits: they grant what they say, are shared through Redis, and a refusal says truly when to try again."""
+"""Rate limits: they grant exactly their number, are shared through Redis, and a refusal names the right time to retry."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.servers import free_ports, redis_binary, redis_server, refusing_port
 
 REFUSED_URL = "redis://shelf:open-sesame@127.0.0.1:{port}/0?password=query-sesame"
-# Consumes in a process of its own, and prints how often it was granted.
+# Consumes in a separate process, and prints how often it was granted.
 SPENDER = """
 import asyncio, sys
 from shelf_assets_tests.http.test_rate_limits import a_key, granted, limits_of
@@ -85,7 +85,7 @@ async def refusal(pending: Awaitable[None]) -> RateLimitExceeded:
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
 def counted_in(request: pytest.FixtureRequest) -> str | None:
-    """The place of the counts, in turn: this process, and Redis by its URL."""
+    """The storage of the counts: None for this process, or the URL of a Redis; each test runs with both."""
     return request.getfixturevalue("redis_url") if request.param == "redis" else None
 
 
@@ -95,7 +95,9 @@ def test_limit_grants_exactly_its_number(counted_in: str | None, kind: str) -> N
         rate_limits, key, address = limits_of(counted_in, **{f"key_{kind.strip('_')}": "50/day"}), a_key(), an_address()
         answers = [await granted(rate_limits.consume(key, address, **{kind: 5})) for _ in range(12)]
         assert answers == [True] * 10 + [False] * 2
-        assert await granted(rate_limits.consume(a_key(), address, **{kind: 5})), "another key pays for this one"
+        assert await granted(rate_limits.consume(a_key(), address, **{kind: 5})), (
+            "the limit of one key must not affect another key"
+        )
         await rate_limits.aclose()
 
     done(story())
@@ -111,7 +113,9 @@ def test_address_limit_counts_all_keys_of_an_address(counted_in: str | None) -> 
             True,
             False,
         ]
-        assert await granted(rate_limits.consume(None, address, requests=1)), "requests without a key are counted apart"
+        assert await granted(rate_limits.consume(None, address, requests=1)), (
+            "requests without a key must be counted separately"
+        )
         assert await granted(rate_limits.consume(senders[0], an_address(), requests=1))
         await rate_limits.aclose()
 
@@ -162,7 +166,7 @@ def test_own_limits_of_a_key_replace_the_defaults(counted_in: str | None) -> Non
         for key, wanted in ((small, 1), (large, 8), (plain, 3)):
             assert sum([await granted(rate_limits.consume(key, address, requests=1)) for _ in range(10)]) == wanted
         assert not await granted(rate_limits.consume(large, address, pixels=31)), (
-            "what a key does not set is the setting's"
+            "a limit that the key does not set is that of the settings"
         )
         await rate_limits.aclose()
 
@@ -199,7 +203,7 @@ def test_two_processes_share_one_limit(redis_url: str) -> None:
         replica.stdin.flush()
     counts = [int(replica.communicate(timeout=120)[0]) for replica in replicas]
     assert sum(counts) == 120
-    assert min(counts) > 0, "the two did not run at once, so that this proves nothing"
+    assert min(counts) > 0, "the two processes did not run at the same time, so the test proves nothing"
 
 
 def test_limits_in_memory_need_no_server() -> None:
@@ -229,7 +233,7 @@ def test_request_after_retry_after_is_granted(counted_in: str | None) -> None:
 
 
 def test_retry_after_is_the_first_second_with_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever was consumed when: after `retry_after_seconds` there is room, and more than a second earlier there was none."""
+    """After `retry_after_seconds` there is room; more than a second earlier there is none."""
     refusals = 0
     for seed in range(40):
         chance = random.Random(seed)
@@ -278,7 +282,9 @@ def test_exhausting_one_limit_keeps_the_others(counted_in: str | None) -> None:
         await rate_limits.consume(key, address, pixels=80)
         await rate_limits.exhaust(key, address, pixels=50)
         assert not await granted(rate_limits.consume(key, address, pixels=1))
-        assert await granted(rate_limits.consume(a_key(), address, pixels=100)), "the address has room, and keeps it"
+        assert await granted(rate_limits.consume(a_key(), address, pixels=100)), (
+            "the limit of the address must not be exhausted"
+        )
         await rate_limits.aclose()
 
     done(story())
@@ -335,7 +341,7 @@ def test_rate_limit_memory_is_bounded() -> None:
         for number in range(1_000):
             assert await counts.acquire_sliding_window_entry(f"address/{number}", 5, 60)
             busy = await counts.acquire_sliding_window_entry("busy", 500, 86_400)
-            assert busy is (number < 500), "the flood makes a sender forgotten that is not idle"
+            assert busy is (number < 500), "a flood must not drop the counts of an active sender"
         assert len(counts._windows) == 100
 
     done(story())

@@ -1,4 +1,4 @@
-"""A second, tiny app on the same piece as the upload API: all that `http` promises holds for it without `intake`."""
+"""A second, tiny app on the package `http`: everything that `http` promises holds without `intake`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RunningApp:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., RunningApp]]:
-    """Starts the app with settings of the test's own; ends it with the test."""
+    """Starts the app with the test's settings; stops it after the test."""
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def started(**settings: str) -> RunningApp:
@@ -77,7 +77,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., RunningApp]]:
 
 @contextmanager
 def logged(capfd: pytest.CaptureFixture[str]) -> Iterator[list[dict[str, Any]]]:
-    """The lines of the log that are written meanwhile."""
+    """The log lines that are written while the block runs."""
     capfd.readouterr()
     lines: list[dict[str, Any]] = []
     yield lines
@@ -254,7 +254,7 @@ def test_the_server_bounds_heads_and_stops_at_sigterm(tmp_path: Path) -> None:
         port = int(process.stdout.readline())
         with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(b"GET /hello HTTP/1.1\r\nHost: a")
-            assert connection.recv(1) == b"", "a head that does not end is not waited for"
+            assert connection.recv(1) == b"", "the server must not wait for a head that does not end"
         answer = httpx.get(f"http://127.0.0.1:{port}/hello", timeout=60)
         assert answer.json() == {"hello": "shopper"}
         assert "Server" not in answer.headers

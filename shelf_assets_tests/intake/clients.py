@@ -1,4 +1,4 @@
-"""Photos to send, and a client that writes raw bytes on a socket, as slowly and as oddly as a test wants. No test here."""
+"""Photos to send, and a client that writes raw bytes on a socket. No test here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shelf_assets_tests.vision.pictures import scene
 
 
 def photo(width: int = 64, height: int = 48, mark: int = 0, **options: Any) -> bytes:
-    """A JPEG; another one for every `mark`."""
+    """A JPEG; each `mark` gives different bytes."""
     picture = scene(width, height).copy()
     picture.putpixel((0, 0), (mark % 256, mark // 256 % 256, 128))
     picture.putpixel((9, 9), (128, mark % 251, mark // 251 % 256))
@@ -28,7 +28,7 @@ def photo(width: int = 64, height: int = 48, mark: int = 0, **options: Any) -> b
 
 
 def noise(width: int, height: int, seed: int) -> bytes:
-    """A PNG of random pixels: about as large as its pixels are."""
+    """A PNG of random pixels, which hardly compress."""
     import numpy as np
 
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
@@ -72,7 +72,7 @@ class Raw:
             return Answer(int(status_line.split()[1]), headers, file.read(int(headers.get("content-length", 0))))
 
     def is_closed(self) -> bool:
-        """Whether the server closes the connection; reads until then."""
+        """Read until the server closes the connection; False if it does not."""
         try:
             while self.socket.recv(65_536):
                 pass
@@ -91,7 +91,7 @@ def connected(url: str) -> Iterator[Raw]:
 
 
 def head(token: str, path: str = "/v1/images", **headers: str) -> bytes:
-    """The head of a POST; header names with `_` for `-`."""
+    """The head of a POST request; header names have `_` in place of `-`."""
     all_headers = {"Host": "api", "Authorization": f"Bearer {token}"} | {
         k.replace("_", "-"): v for k, v in headers.items()
     }
@@ -100,7 +100,7 @@ def head(token: str, path: str = "/v1/images", **headers: str) -> bytes:
 
 
 def form(*parts: tuple[str, bytes], end: bytes = b"--b--\r\n", boundary: bytes = b"b") -> bytes:
-    """The bytes of a form; each part is its Content-Disposition's parameters and its data."""
+    """The bytes of a form; each part has the parameters of its Content-Disposition and its data."""
     written = b"".join(
         b"--%b\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n" % (boundary, p.encode(), d) for p, d in parts
     )

@@ -23,7 +23,7 @@ def place_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Place:
 
 @pytest.fixture(scope="module")
 def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApi]:
-    """One running API for all tests of a module, on disk unless the module says otherwise: `indirect` with "s3"."""
+    """A running API for all tests of a module, on disk; on S3 if the module parametrizes it with "s3" (`indirect`)."""
     folder = tmp_path_factory.mktemp("api")
     with running(place_of(getattr(request, "param", "disk"), request, folder), folder) as started:
         yield started
@@ -31,13 +31,13 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.s3)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """A fresh lake for servers that the test starts, on disk and on S3 in turn."""
+    """A new lake for the servers that a test starts; each test runs on disk and on S3."""
     return place_of(request.param, request, tmp_path)
 
 
 @pytest.fixture
 def start_api(tmp_path: Path) -> Iterator[StartApi]:
-    """Starts servers with settings of the test's own; without a place over a fresh lake on disk."""
+    """Starts servers with the test's settings; without a place, over a new lake on disk."""
     with ExitStack() as apis:
 
         def started(settings: Mapping[str, str] | None = None, place: Place | None = None, **_: Any) -> RunningApi:

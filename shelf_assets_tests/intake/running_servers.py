@@ -1,4 +1,4 @@
-"""The running upload API: `shelf serve intake` in a process of its own on loopback, over a lake of the test's own. No test here."""
+"""The running upload API: `shelf serve intake` as a process on loopback, over a lake of the test. No test here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.servers import S3Server
 
 START_SECONDS = 120.0
-# Generous: these machines do other things as well.
+# Generous, because test machines are shared.
 ANSWER_SECONDS = 60.0
 OWNER_HASH_KEY = "0123456789abcdef0123456789abcdef"
 SCOPES = ("upload", "read", "erase")
@@ -33,7 +33,7 @@ SCOPES = ("upload", "read", "erase")
 
 @dataclass
 class Place:
-    """The lake of a server: the environment that names it, and the lake as tests read it."""
+    """The lake of a server: the server's environment, and the lake for the test to read."""
 
     lake: Lake
     environment: dict[str, str]
@@ -45,7 +45,7 @@ def on_disk(folder: Path) -> Place:
 
 
 def on_s3(server: S3Server, prefix: str, folder: Path, endpoint_url: str | None = None) -> Place:
-    """A lake under a prefix of the bucket. The server may reach it by another endpoint than the tests: `endpoint_url`."""
+    """A lake under a prefix of the bucket. `endpoint_url` is the server's endpoint if it differs from the tests'."""
     url = f"s3://{server.bucket}/{prefix}"
     options = {
         "access_key_id": server.access_key_id,
@@ -108,7 +108,7 @@ class RunningApi:
 
 @contextmanager
 def running(place: Place, folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[RunningApi]:
-    """A server that is ready; ended by its process id at the end, if it still runs."""
+    """A server that is ready; it is stopped at the end if it still runs."""
     api = start(place, folder, settings or {})
     try:
         wait_until_ready(api)

@@ -1,4 +1,4 @@
-"""The metrics and the access log of the upload API, and no personal data in either."""
+"""The metrics and the access log of the upload API; neither contains personal data."""
 
 from __future__ import annotations
 

@@ -205,8 +205,8 @@ def test_photo_beyond_the_pixel_limit_is_decoded_once(api: RunningApi) -> None:
         first = client.post("/v1/images", content=photo(mark=33)).json()
         again = client.post("/v1/images", content=photo(mark=33)).json()
     assert first["reason"] == again["reason"] == "over_quota"
-    assert "this alone asks for" in first["detail"], "it was decoded, and its pixels are known"
-    assert "this alone asks for" not in again["detail"], "it was not read: nothing is left"
+    assert "this alone asks for" in first["detail"], "a photo that was decoded must count its pixels"
+    assert "this alone asks for" not in again["detail"], "with an exhausted limit the next photo must not be read"
 
 
 def test_key_beyond_its_limits_is_refused(api: RunningApi) -> None:

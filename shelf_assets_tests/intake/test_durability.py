@@ -1,4 +1,4 @@
-"""Acknowledged photos are in the store, whatever is killed; a photo that cannot be stored is not acknowledged."""
+"""Acknowledged photos are in the store, whichever process is killed; a photo that cannot be stored is not acknowledged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def decoders_of(api: RunningApi) -> list[psutil.Process]:
 
 
 def wait_for_end(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """The processes that still run after a while."""
+    """Wait for the processes to end; returns those that still run."""
     return psutil.wait_procs(processes, timeout=ANSWER_SECONDS)[1]
 
 

@@ -1,4 +1,4 @@
-"""Hostile files through the running API: each is a photo or a named refusal, and a stored photo holds none of their bytes."""
+"""Hostile files sent to the running API: each is accepted or refused with a reason, and a stored photo has none of their bytes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def held_bytes(api: RunningApi) -> int:
 
 
 def send_all(api: RunningApi, files: list[tuple[str, bytes]]) -> dict[str, httpx.Response]:
-    """Send every file by itself, and check what is promised of every answer."""
+    """Send every file in its own request, and check the promises for every answer."""
     answers: dict[str, httpx.Response] = {}
     with api.client(api.token()) as client:
         client.post("/v1/images", content=photo())  # waits for the decoders
@@ -185,7 +185,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def bombs() -> dict[str, tuple[bytes, set[str]]]:
-    """Files that cost more to decode than they weigh, and polyglots, with the reasons that each may end with."""
+    """Decompression bombs and polyglots, with the possible reasons of each."""
     header = png_chunk(b"IHDR", (60_000).to_bytes(4) * 2 + bytes([8, 2, 0, 0, 0]))
     packed = png_chunk(b"IDAT", zlib.compress(bytes(30_000_000), 9))
     png_bomb = b"\x89PNG\r\n\x1a\n" + header + packed + png_chunk(b"IEND", b"")

@@ -1,4 +1,4 @@
-"""Presigned uploads: each becomes a photo or goes to quarantine, whatever is repeated, late or interrupted."""
+"""Presigned uploads: each becomes a photo or goes to quarantine, also if events are repeated, late or interrupted."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_event_of_a_missing_upload_is_reported_as_gone(uploads: UploadStore) -> 
 
 
 class Dies(Exception):
-    """Raised in place of the death of the process."""
+    """Raised to simulate the death of the process."""
 
 
 @pytest.mark.parametrize("data", [from_a_camera(), b"text"], ids=["good", "bad"])
@@ -204,7 +204,7 @@ def test_form_of_a_duplicate_makes_no_second_photo(uploads: UploadStore) -> None
 
 
 class Meanwhile:
-    """A sanitizer that calls a function before it sanitizes."""
+    """A sanitizer that first calls a function."""
 
     def __init__(self, happens: Callable[[], object]) -> None:
         self._happens = happens
@@ -263,7 +263,7 @@ def test_upload_replaced_during_validation_is_validated_again(uploads: UploadSto
 
 
 def test_erased_photo_is_not_accepted_again(uploads: UploadStore) -> None:
-    """Neither a late event nor the same bytes in another form restore it."""
+    """Neither a late event nor an upload of the same bytes by another form restores it."""
     now = datetime.now(UTC)
     unjudged, first = upload(uploads, from_a_camera("blue")), upload(uploads, from_a_camera())
     uploads.ask_erasure(unjudged, OWNER, now)

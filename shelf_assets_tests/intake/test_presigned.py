@@ -87,7 +87,7 @@ def test_form_expires(s3_lake: LakeUnderTest, image_id: str) -> None:
 
 
 def test_aws_bucket_is_addressed_by_its_own_host(image_id: str) -> None:
-    """AWS serves buckets that were made since 2020 by their own host name only."""
+    """AWS serves buckets that were created since 2020 under their own host name only."""
     environ = {
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",

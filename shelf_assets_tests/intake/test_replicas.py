@@ -1,4 +1,4 @@
-"""Replicas of the upload API: one lake, one count of every limit."""
+"""Replicas of the upload API share one lake and the counts of all limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims whose photo is missing: a photo that is sent again is stored under its own day, and an erased one is not stored."""
+"""Claims without a photo: a photo that is sent again is stored under its new day; an erased one is not stored."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def photo_keys(uploads: UploadStore) -> list[str]:
 
 
 def fail_between_claim_and_photo(uploads: UploadStore, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Leave a claim without a photo, as a store does that fails between the two writes."""
+    """Leave a claim without a photo: the store fails between the two writes."""
     image_id = new_image_id(SENT)
 
     def fail(*_: object) -> None:

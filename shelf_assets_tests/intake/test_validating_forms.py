@@ -1,4 +1,4 @@
-"""A server that validates uploads by forms itself, beside another server, on a real S3 server without events or Lambda."""
+"""Two servers that validate presigned uploads themselves, on a real S3 server without events or Lambda."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_server_validates_form_uploads_without_events(s3_place: Place, start_api
         assert api.photo_keys == sorted([photo_key(good), photo_key(later)])
     api.stop()
     assert not [line for line in api.log_lines if line["level"] == "error"], (
-        "a server that stops ends its validation cleanly"
+        "a stopping server must end its validation without an error"
     )
     logged = [line for line in api.log_lines if line["event"] == "uploads validated"]
     assert all(set(line) <= {"event", "level", "at", "accepted", "refused", "repeated", "gone"} for line in logged), (

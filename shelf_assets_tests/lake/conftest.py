@@ -1,4 +1,4 @@
-"""Processes that write at once, started once for a file's tests. No test here."""
+"""Processes for concurrent writes, started once per test file. No test here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shelf_assets_tests.lake.writers import PROCESSES
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[ProcessPoolExecutor]:
-    # Eight interpreters that import everything keep two cores busy for long: one imports, then forks.
+    # Imports in eight interpreters take long on two cores, so one process imports everything and then forks.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["shelf_assets_tests.lake.writers"])
     with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:

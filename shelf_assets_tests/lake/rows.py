@@ -1,4 +1,4 @@
-"""Rows for the tests of the lake, as short as a test needs them. No test here."""
+"""Short constructors of rows for the tests of the lake. No test here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sha(content: object) -> str:
 
 
 def photo(name: str, content: object, day: date = DAY, **changed: object) -> dict[str, object]:
-    """A row of raw_images as `raw_images` would hand it to the ledger."""
+    """A row of raw_images before the merge."""
     key = f"{day_prefix(day)}{name}"
     return {
         "day": day,
@@ -40,7 +40,7 @@ def photo(name: str, content: object, day: date = DAY, **changed: object) -> dic
         "reason": None,
         "reason_detail": None,
         "duplicate_of": None,
-        # Photos of different bytes look different, unless a test says otherwise.
+        # Photos with different bytes have different perceptual hashes by default.
         "perceptual_hash": int.from_bytes(bytes.fromhex(sha(content))[:8], "big", signed=True),
         "near_duplicate_group": None,
         "uploader": None,
@@ -94,7 +94,7 @@ def stage_runs(run_ids: Iterable[str], day: date = DAY) -> pl.DataFrame:
 
 
 def applied(existing: pl.DataFrame, change: Change | None) -> pl.DataFrame:
-    """The table's rows after a change."""
+    """The rows of the table after a change."""
     if change is None:
         return existing
     if change.replaces_table:

@@ -1,4 +1,4 @@
-"""Tables of each kind that the product does not declare yet, with short ways to make their rows. No test here."""
+"""Tables of the kinds that the package does not declare yet, with short constructors of their rows. No test here."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def settings(values: Mapping[str, str]) -> pl.DataFrame:
 
 
 def fact(product: str, name: str | None, start: int, end: int | None = None) -> dict[str, object]:
-    """A fact about a product from hour `start` on, to hour `end` if it has one."""
+    """A fact about a product, valid from hour `start`, and until hour `end` if given."""
     return {
         "product_id": product,
         "name": name,

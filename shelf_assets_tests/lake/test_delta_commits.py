@@ -1,4 +1,4 @@
-"""Commits by many at once, on disk and on S3: nothing lost, nothing twice, and the loser decides again."""
+"""Concurrent commits on disk and on S3: no row is lost or written twice, and a conflicting commit is evaluated again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predict
 from shelf_assets_tests.lake.writers import PROCESSES, commit_grown, commit_rows, commit_runs, together
 
 OTHER_DAY = DAY + timedelta(days=1)
-# The first round already meets seven others; more of them add time and no case.
+# The first commits already conflict with seven others; more commits take longer and cover no further case.
 COMMITS_EACH = 4
 
 
@@ -63,7 +63,7 @@ def test_same_bytes_on_concurrent_days_are_accepted_once(lake: LakeUnderTest, pr
 
 
 class Interloper:
-    """Stands in for a table's rule: whenever a commit has read the table, commits other rows before it can write its own."""
+    """Replaces a table's rule: commits other rows between a commit's read and its write."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, table: LakeTable, rows: list[pl.DataFrame]) -> None:
         self.rule, self.rows, self.decisions = table.rule, rows, 0
@@ -84,7 +84,7 @@ def test_commit_between_read_and_write_is_evaluated_again(lake: LakeUnderTest, m
     meanwhile = photos([photo("a", "same", OTHER_DAY)])
     watch = Interloper(monkeypatch, table, [meanwhile])
     table.commit(photos([photo("a", "same")]))
-    assert watch.decisions == 2, "the loser decides again"
+    assert watch.decisions == 2, "the rule must be called again after a conflict"
     assert dict(table.scan().select("day", "status").collect().iter_rows()) == {DAY: DUPLICATE, OTHER_DAY: ACCEPTED}
 
 
@@ -105,7 +105,7 @@ def test_predictions_of_two_days_do_not_conflict(lake: LakeUnderTest, monkeypatc
     meanwhile = predictions([prediction("a", day=OTHER_DAY)])
     watch = Interloper(monkeypatch, table, [meanwhile])
     assert table.commit(predictions([prediction("a")])).rows_new == 1
-    assert watch.decisions == 1, "another day's commit is no conflict"
+    assert watch.decisions == 1, "a commit of another day must not conflict"
     assert table.scan().collect().height == 2
 
 

@@ -1,4 +1,4 @@
-"""A table when something is wrong: a full disk, a wrong key, no server, an older programme. Loud, and nothing lost."""
+"""Tables under failures: a full disk, a wrong key, no server, an older package. Each raises an error and loses no row."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def test_added_column_keeps_old_rows(lake: LakeUnderTest) -> None:
     old = lake.lake.table("stage_runs")
     new = LakeTable(GROWN, old.uri, old.storage_options)
     old.commit(stage_runs(["before"]))
-    assert new.scan().collect()["energy_joules"].to_list() == [None], "readable before the table has grown"
+    assert new.scan().collect()["energy_joules"].to_list() == [None], (
+        "the table must be readable before the column is added"
+    )
     new.commit(stage_runs(["grown"]).with_columns(energy_joules=pl.lit(2.5)))
     stored = new.scan().select("run_id", "energy_joules").collect()
     assert dict(stored.iter_rows()) == {"before": None, "grown": 2.5}
@@ -80,7 +82,7 @@ def test_older_version_cannot_write_a_newer_table(disk_lake: LakeUnderTest) -> N
     new.commit(stage_runs(["grown"]).with_columns(energy_joules=pl.lit(2.5)))
     with pytest.raises(SchemaError, match=r"has the column.* energy_joules, which .* does not declare.*newer version"):
         old.commit(stage_runs(["by an older programme"]))
-    assert old.scan().collect().columns == list(STAGE_RUNS.columns), "it may still read"
+    assert old.scan().collect().columns == list(STAGE_RUNS.columns), "an older version must still read the table"
     assert new.scan().collect()["energy_joules"].to_list() == [2.5]
 
 
@@ -182,7 +184,7 @@ except StoreUnavailable as told:
 
 
 def commit_too_much(url: str, limit_bytes: int = 0) -> subprocess.CompletedProcess[str]:
-    """4 MB of rows, from a process that may write files of at most `limit_bytes`."""
+    """Commit 4 MB of rows in a process whose files are limited to `limit_bytes`."""
     return subprocess.run(
         [sys.executable, "-c", LARGE_COMMIT, url, str(limit_bytes)],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
@@ -205,7 +207,7 @@ def test_truncated_write_leaves_the_table_untouched(disk_lake: LakeUnderTest) ->
     failed = commit_too_much(disk_lake.url, limit_bytes=100_000)
     assert failed.returncode == 1 and "the disk is full" in failed.stderr, failed.stderr
     assert_untouched(disk_lake.lake, version)
-    assert commit_too_much(disk_lake.url).stdout == "4000\n", "running it again heals"
+    assert commit_too_much(disk_lake.url).stdout == "4000\n", "a repeated commit must succeed"
     assert disk_lake.lake.table("classifications").scan().collect().height == 4001
 
 
@@ -233,5 +235,5 @@ def test_full_disk_keeps_existing_rows(small_disk: Path) -> None:
         lake.objects.put("images/big", b"x" * 2_000_000)
     assert not lake.objects.exists("images/big")
     subprocess.run(["mount", "-o", "remount,size=32m", str(small_disk)], check=True)
-    assert commit_too_much(lake.url).stdout == "4000\n", "running it again heals"
+    assert commit_too_much(lake.url).stdout == "4000\n", "a repeated commit must succeed"
     assert lake.table("classifications").scan().collect().height == 4001

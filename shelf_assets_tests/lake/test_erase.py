@@ -1,4 +1,4 @@
-"""Erasure of rows, on disk and on S3: beside writers, repeated, and down to the last byte of the table's folder."""
+"""Erasure of rows on disk and on S3: beside writers, repeated, and with a search of all bytes of the table's folder."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def test_rows_are_erased_on_every_day_and_counted(lake: LakeUnderTest) -> None:
 
     assert (dict(erased.rows_by_day), erased.rows) == ({DAY: 2, OTHER_DAY: 1}, 3)
     assert sorted(table.scan().collect()["image_id"]) == ["b", "c"]
-    assert files_of(table, third) == before, "a day without the key is not rewritten"
+    assert files_of(table, third) == before, "a day without the key must not be rewritten"
     assert erased.version == table.version()
     again = table.erase(ids("a"))
-    assert again == Erased({}, erased.version), "erasing again makes no version"
+    assert again == Erased({}, erased.version), "a repeated erasure must not create a version"
     opened = table.open()
     assert opened is not None and opened.history(1)[0]["job"] == "j1"
 
@@ -106,7 +106,7 @@ def test_a_row_that_is_committed_while_its_day_is_erased_is_kept(
 
     monkeypatch.setattr(delta, "erase_rows", interrupted)
     assert table.erase(ids("a")).rows == 1
-    assert len(calls) == 2, "the loser reads the day again"
+    assert len(calls) == 2, "the day must be read again after a conflict"
     assert sorted(table.scan().collect()["image_id"]) == ["b", "late"]
 
 
@@ -152,7 +152,7 @@ def _called(work, case: tuple) -> object:  # type: ignore[no-untyped-def]
 
 
 def contents(table: LakeTable) -> dict[str, bytes]:
-    """Every object of the table's folder, raw; Parquet files and their statistics decoded as well."""
+    """The bytes of every object in the table's folder; Parquet files also decoded."""
     found = {}
     for stored in table.objects.list(""):
         data = table.objects.get(stored.key)
@@ -232,7 +232,7 @@ def test_purge_leaves_no_part_of_an_erased_photos_hash_in_the_hash_index(lake: L
     maintain(table, POLICY)
 
     def indexed(row: dict[str, object]) -> list[str]:
-        """Objects of the index that hold the part of a photo's SHA-256 which the index keeps."""
+        """Objects of the index that contain the indexed part of a photo's SHA-256."""
         part = np.uint64(int(str(row["sha256"])[:16], 16))
         parts = [part.tobytes(), part.byteswap().tobytes()]
         runs = {each.key: table.objects.get(each.key) for each in table.objects.list("_hash_index/")}
@@ -245,7 +245,7 @@ def test_purge_leaves_no_part_of_an_erased_photos_hash_in_the_hash_index(lake: L
     assert report is not None and {each.key for each in report.index_files} > set()
     assert indexed(erased) == [] and indexed(kept)
     assert is_known(table, kept) and not is_known(table, erased)
-    assert purge(table) == type(report)((), (), (), ()), "the index is not built again and again"
+    assert purge(table) == type(report)((), (), (), ()), "a second purge must not build the index again"
 
 
 def is_known(table: LakeTable, row: dict[str, object]) -> bool:
@@ -263,7 +263,7 @@ def test_purge_keeps_what_a_running_writer_may_need_and_reports_it(disk_lake: La
     report = purge(table)
 
     assert report is not None
-    assert [stored.key.startswith("day=") for stored in report.data_files] == [True], "replaced by the erasure"
+    assert [stored.key.startswith("day=") for stored in report.data_files] == [True], "expected the replaced file"
     assert unfinished.exists() and report.log_files == ()
     assert {stored.key for stored in report.remaining} == {
         f"day={DAY}/being-written-now.parquet",
@@ -275,4 +275,4 @@ def test_purge_keeps_what_a_running_writer_may_need_and_reports_it(disk_lake: La
     again = purge(table)
     assert again is not None and again.remaining == () and not unfinished.exists()
     assert table.scan().collect()["image_id"].to_list() == ["b"]
-    assert purge(table) == type(again)((), (), (), ()), "nothing is left to do"
+    assert purge(table) == type(again)((), (), (), ()), "a further purge must delete nothing"

@@ -1,4 +1,4 @@
-"""Who may import whom: the lake is used by dbt's process and notebooks, which have no use for Dagster or torch."""
+"""Imports of the lake: dbt's process and notebooks use it, so it must not import Dagster or torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries on raw_images and predictions: what is still to be read or predicted, and what is accepted twice."""
+"""Queries on raw_images and predictions: unread objects, missing predictions, bytes that are accepted twice."""
 
 from __future__ import annotations
 

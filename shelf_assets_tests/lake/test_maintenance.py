@@ -1,4 +1,4 @@
-"""Maintenance of a table, on disk and on S3: fewer files, the same rows, also beside writers and beside another maintenance."""
+"""Table maintenance on disk and on S3: fewer files with the same rows, also beside writers and concurrent maintenance."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from shelf_assets_tests.lake.writers import PROCESSES, commit_rows, commit_runs,
 
 OTHER_DAY = DAY + timedelta(days=1)
 SMALL_FILE_BYTES = 1_000_000
-# No reader of a test outlives its query, so that a file may go at once; people keep one for a day at least.
+# In tests no query is running, so files may be deleted at once; the settings require at least a day.
 AT_ONCE = Policy(SMALL_FILE_BYTES, keep=timedelta(0))
 A_WEEK = Policy(SMALL_FILE_BYTES, keep=timedelta(days=7))
 
 
 def many_appends(table: LakeTable, appends: int = 5) -> pl.DataFrame:
-    """A day in as many files as appends, its neighbour in one; returns what is stored."""
+    """Commit a day in `appends` files and another day in one; returns the stored rows."""
     for number in range(appends):
         table.commit(predictions([prediction(f"a{number}"), prediction(f"b{number}")]))
     table.commit(predictions([prediction("c", day=OTHER_DAY)]))
@@ -68,7 +68,7 @@ def test_packing_keeps_rows_and_touches_small_files_only(lake: LakeUnderTest) ->
     assert (report.after.files, report.after.small_files) == (2, 0)
     assert report.before.rows == report.after.rows == 11
     assert packed.bytes_after < packed.bytes_before
-    assert report.vacuumed == (), "what an hour ago was the table is kept for a week"
+    assert report.vacuumed == (), "replaced files must be kept for a week"
 
 
 def test_second_maintenance_commits_nothing(lake: LakeUnderTest) -> None:
@@ -93,7 +93,7 @@ def test_listing_due_maintenance_changes_nothing(lake: LakeUnderTest) -> None:
     found = due(table, AT_ONCE)
     assert found is not None
     assert found.partitions == (DAY,)
-    assert len(found.unneeded) == 5, "the day's files before it was rewritten for the new bytes"
+    assert len(found.unneeded) == 5, "the five files of the day that were replaced for the new bytes are unneeded"
     assert {stored.key for stored in table.objects.list("")} == objects
 
 
@@ -179,7 +179,7 @@ def test_checkpoint_is_written_once_and_keeps_versions(lake: LakeUnderTest) -> N
     found = health(table, A_WEEK)
     assert found is not None and found.log_entries == table.version() + 1  # type: ignore[operator]
     assert maintenance.write_checkpoint(table)
-    assert not maintenance.write_checkpoint(table), "nothing came since"
+    assert not maintenance.write_checkpoint(table), "without a new commit there must be no new checkpoint"
     table.commit(predictions([prediction("late")]))
     found = health(table, A_WEEK)
     assert found is not None and found.log_entries == 1
@@ -204,7 +204,7 @@ def test_expired_log_is_deleted_only_after_a_checkpoint(disk_lake: LakeUnderTest
 
 
 class Meanwhile:
-    """Stands in for the reading of a day that is to be packed: others commit when it has been read."""
+    """Replaces `same_rows`: runs other commits after a day was read for packing."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, commits: list[Callable[[], object]]) -> None:
         self.commits, self.readings = commits, 0
@@ -226,7 +226,7 @@ def test_row_committed_during_packing_is_kept(lake: LakeUnderTest, monkeypatch: 
     watch = Meanwhile(monkeypatch, [lambda: lake.lake.table("classifications").commit(late)])
     report = maintain(table, AT_ONCE)
     assert report is not None
-    assert watch.readings == 2, "the loser reads the day again"
+    assert watch.readings == 2, "the day must be read again after a conflict"
     assert [(packed.files_before, packed.rows) for packed in report.packed] == [(6, 11)]
     assert rows_of(table).equals(pl.concat([rows, late]).sort("day", "image_id"))
 
@@ -234,7 +234,7 @@ def test_row_committed_during_packing_is_kept(lake: LakeUnderTest, monkeypatch: 
 def test_photo_of_another_day_is_kept_during_packing(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     table = lake.lake.table("raw_images")
     table.commit(photos([photo("a", 1)]))
-    # One file a day is what its rule leaves; two of them can only come of another writer.
+    # The rule of raw_images leaves one file per day, so the second file is written without it.
     arrow = photos([photo("b", 2)]).to_arrow(compat_level=pl.CompatLevel.oldest())
     delta.write_deltalake(table.open(), arrow, mode="append")  # type: ignore[arg-type]
     other = photos([photo("c", 1, OTHER_DAY), photo("d", 4, OTHER_DAY)])
@@ -290,13 +290,13 @@ def test_changed_rows_are_reported_and_old_files_kept(
     with pytest.raises(RowsChanged, match=rf"classifications {DAY}: version {version + 1}.*restore\({version}\)"):  # type: ignore[operator]
         maintain(table, AT_ONCE)
     DeltaTable(table.uri).restore(version)  # type: ignore[arg-type]
-    assert rows_of(table).equals(rows), "nothing was vacuumed, so going back is possible"
+    assert rows_of(table).equals(rows), "no file may be deleted, so that the version can be restored"
 
 
 def test_concurrent_writers_and_maintenance_keep_every_row_once(
     lake: LakeUnderTest, processes: ProcessPoolExecutor
 ) -> None:
-    """Two upkeeps of delta-rs' own at once leave every row twice, and tell nobody."""
+    """Two concurrent OPTIMIZE calls of delta-rs would silently duplicate every row."""
     writers, commits = PROCESSES - 2, 8
     tend_in_turn = [_call(maintain_often, lake.lake, "stage_runs", A_WEEK, 6)] * 2
     write = [_call(commit_runs, lake.lake, f"w{n}", commits, DAY + timedelta(days=n // 3)) for n in range(writers)]

@@ -1,4 +1,4 @@
-"""Objects at rest: listed to the last page, known by their entity tags, named for ever."""
+"""Stored objects: complete listings, entity tags, and stable image_ids."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_overwritten_object_has_a_new_etag(lake: LakeUnderTest) -> None:
 
 def test_image_id_is_stable_and_unique_per_key() -> None:
     assert image_id_of(f"images/2025/03/01/{UUID}") == UUID
-    # What the door would not write could be there twice: two photos of one identity overwrite each other's answers.
+    # Keys that the upload API does not write may contain the same UUID twice, so they must get different image_ids.
     assert (
         len({image_id_of(f"images/2025/03/01/{name}") for name in (UUID, UUID.upper(), f"a/{UUID}", f"b/{UUID}")}) == 4
     )

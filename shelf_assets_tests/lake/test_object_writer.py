@@ -1,4 +1,4 @@
-"""Facts beside bytes: read with them, in one request, and never a reason to lose a photo."""
+"""Objects with metadata: both are durable, and read in one request; no photo is lost because of its metadata."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_metadata_is_stored_with_its_photo(lake: LakeUnderTest) -> None:
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was synced to the disk, in order, by its path."""
+    """The paths that are synced to disk, in order."""
     paths: list[str] = []
     fsync = os.fsync
 
@@ -46,12 +46,12 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return paths
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not tell files by handle")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
 
 
 @needs_proc
 def test_stored_photo_is_synced_with_metadata_and_folders(disk_lake: LakeUnderTest, synced: list[str]) -> None:
-    """Facts, then bytes: each after the folders that lead to it, each of them by the one above, and before its own name."""
+    """Metadata is synced before the photo; each file is synced after its folders and before its directory entry."""
     disk_lake.lake.object_writer.put("images/2026/11/24/photo", b"a photo", OWNER)
     root = f"{disk_lake.lake.objects.folder}"
     folders = ["images", "images/2026", "images/2026/11"]
@@ -80,7 +80,7 @@ def test_existing_folders_are_not_synced_again(disk_lake: LakeUnderTest, synced:
 
 @needs_proc
 def test_claim_made_by_another_is_synced(disk_lake: LakeUnderTest, synced: list[str]) -> None:
-    """Its bytes were synced before it had a name; the name may not be yet, and this one's answer rests on it."""
+    """The other process synced the file's bytes, but perhaps not its folder yet; so this one syncs the folder."""
     disk_lake.lake.objects.put("door/claims/a", b"the other's")
     assert disk_lake.lake.object_writer.create("door/claims/a", b"mine") is False
     root = f"{disk_lake.lake.objects.folder}"
@@ -121,7 +121,7 @@ def test_failing_store_loses_neither_photos_nor_metadata(s3_lake: LakeUnderTest,
     with failing(s3_lake.lake, faults) as store:
         listed = sorted(store.list(day_prefix(DAY)), key=lambda stored: stored.key)
         read = list(read_each(listed, ObjectWriter(store).find, lambda stored, deposit: (stored.key, deposit), BOUNDS))
-    assert faults.met[fault] >= 4, "the store failed too seldom to prove anything"
+    assert faults.met[fault] >= 4, "too few failures for this test"
     assert dict(read) == {key: ObjectWithMetadata(body(n), facts[key]) for n, key in enumerate(facts)}
 
 

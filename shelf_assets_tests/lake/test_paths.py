@@ -1,4 +1,4 @@
-"""Lakes in folders with awkward names: a space is escaped in URLs and not on disk."""
+"""Lakes in folders with unusual names: a space is escaped in URLs but not on disk."""
 
 from datetime import date
 from pathlib import Path

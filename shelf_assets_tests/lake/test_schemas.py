@@ -1,4 +1,4 @@
-"""What may not pass into a table: every refusal names table and column, and nothing is changed in silence."""
+"""Rows that do not fit a schema: every error names table and column, and no value is changed silently."""
 
 from __future__ import annotations
 

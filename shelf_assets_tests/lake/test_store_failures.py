@@ -1,6 +1,6 @@
-"""A store that fails: photos are neither lost nor changed, uploads are whole or not there, and a dead store is told of.
+"""A failing store: photos are not lost or changed, uploads are complete or absent, and a dead store is reported.
 
-The failures are made by a proxy in front of the real S3 server; what a full disk does is in test_delta_failures.
+A proxy in front of a real S3 server makes the failures. A full disk is tested in test_delta_failures.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from shelf_assets_tests.servers import refusing_port
 
 PHOTOS = 48
 BOUNDS = Bounds(in_flight_objects=16, in_flight_bytes=256_000_000, work_slots=2, skip_above_bytes=25_000_000)
-# Waits a test can afford; the number of tries is the product's own.
+# Shorter waits than in production. BRISK tries as often as the default; HASTY gives up soon.
 BRISK = RetryOptions(first_pause_seconds=0.01, longest_pause_seconds=0.1)
 HASTY = RetryOptions(tries_again=2, first_pause_seconds=0.01, longest_pause_seconds=0.02, silence_seconds=0.3)
 SIZE_PX = 128
@@ -50,7 +50,7 @@ def land(store: ObjectStore, count: int, size_bytes: int = 30_000) -> dict[str, 
 
 
 def at(lake: Lake, url: str, patience: RetryOptions = BRISK) -> ObjectStore:
-    """The lake's objects, asked for at another endpoint."""
+    """The lake's objects at another endpoint."""
     return ObjectStore(lake.url, lake.objects.s3_config | {"endpoint": url}, patience)
 
 
@@ -79,7 +79,7 @@ def tensor_lake(lake: Lake, faults: Faults, patience: RetryOptions = BRISK) -> I
 
 @dataclasses.dataclass(frozen=True)
 class ImpatientLake(Lake):
-    """A lake whose store is tried as long as a test can wait."""
+    """A lake whose store waits only briefly between tries."""
 
     patience: RetryOptions = BRISK
 
@@ -103,7 +103,7 @@ def test_photos_are_read_unchanged_through_a_failing_store(s3_lake: LakeUnderTes
             return stored.key, data
 
         read = list(read_each(listed, store.find, pair, BOUNDS))
-    assert faults.met[fault] >= PHOTOS / 8, "the store failed too seldom to prove anything"
+    assert faults.met[fault] >= PHOTOS / 8, "too few failures for this test"
     assert [key for key, _ in read] == sorted(landed) and dict(read) == landed
 
 
@@ -137,7 +137,7 @@ def test_unavailable_store_is_named_after_bounded_retries(s3_lake: LakeUnderTest
             with pytest.raises(StoreUnavailable, match=f"{doing} in {s3_lake.url} failed: ") as raised:
                 attempt()
             if fault != "truncated_body":
-                assert "after 2 retries, max_retries: 2" in str(raised.value), "it does not say what was tried"
+                assert "after 2 retries, max_retries: 2" in str(raised.value), "the message must name the retries"
 
 
 @pytest.mark.s3
@@ -171,11 +171,11 @@ def test_shard_with_a_failed_part_never_appears(s3_lake: LakeUnderTest) -> None:
                 try:
                     writer.add(tensor)
                 except StoreUnavailable:
-                    down = False  # the store is well again when what is left of the shard is closed
+                    down = False  # the store works again when the rest of the shard is closed
                     raise
-        assert not down, "the lost part was not told of while tensors came"
-        assert day.index().entries.is_empty(), "a broken shard counts"
-        assert not list(lake.objects.list(day.prefix)), "half an object appeared"
+        assert not down, "the lost part must raise while tensors are added"
+        assert day.index().entries.is_empty(), "a broken shard must not be in the index"
+        assert not list(lake.objects.list(day.prefix)), "no partial object may appear"
         day.write(made, shard_images=2_000)
         assert sum(len(batch.image_ids) for batch in batched(day.read(wanted(1_000)), 64)) == 1_000
 
@@ -222,19 +222,19 @@ def test_transfers_use_no_files_on_the_local_disk(
 
 
 def open_files() -> set[str]:
-    """Regular files that this process holds open, those that have no name any more included."""
+    """Regular files that this process holds open, deleted ones included."""
     found = set()
     for link in Path("/proc/self/fd").iterdir():
         try:
             target = str(link.readlink())
         except FileNotFoundError:
-            continue  # the descriptor of this very listing
+            continue  # the descriptor of this listing itself
         if target.startswith("/") and not target.startswith(("/dev", "/proc")):
             found.add(target)
     return found
 
 
-# SeaweedFS makes one slash of two and refuses dots, so that the one unsupported key it keeps has a line break.
+# SeaweedFS merges double slashes and refuses dots, so the only unsupported key that it stores has a line break.
 ODD = f"{day_prefix(DAY)}0002\nof two lines.jpg"
 
 
@@ -262,8 +262,10 @@ def test_unsupported_key_is_listed_read_and_deleted(lake: LakeUnderTest) -> None
     before = {stored.key: stored for stored in store.list(day_prefix(DAY))}
     put_odd(lake, b"a photo")
     after = list(store.list(day_prefix(DAY)))
-    assert sorted(stored.key for stored in after) == sorted([*landed, ODD]), "keys are missing or twice there"
-    assert {stored.key: stored for stored in after if stored.key != ODD} == before, "photos seem overwritten"
+    assert sorted(stored.key for stored in after) == sorted([*landed, ODD]), "every key must be listed once"
+    assert {stored.key: stored for stored in after if stored.key != ODD} == before, (
+        "the other objects must be listed as before"
+    )
     assert [stored.size_bytes for stored in after if stored.key == ODD] == [7]
     assert lake.lake.listing(DAY).height == 1_201
 
@@ -277,7 +279,7 @@ def test_an_object_with_an_unsupported_key_is_listed_but_not_read_or_deleted(lak
         store.get(ODD)
     with pytest.raises(UnsupportedKey):
         store.delete([*landed, ODD])
-    assert {stored.key for stored in store.list(day_prefix(DAY))} == {*landed, ODD}, "nothing was deleted"
+    assert {stored.key for stored in store.list(day_prefix(DAY))} == {*landed, ODD}, "no object may be deleted"
 
 
 def test_a_key_that_leads_out_of_the_lake_is_refused(disk_lake: LakeUnderTest, tmp_path: Path) -> None:
@@ -316,11 +318,11 @@ def test_unsupported_keys_are_those_refused_by_obstore(key: str) -> None:
         refused = True
     else:
         refused = False
-    # A slash in front is cut off by obstore, silently: the object would be looked for under another key.
+    # obstore silently removes a leading slash and would look up another key.
     assert is_unsupported(key) == (refused or key.startswith("/"))
 
 
 def test_retry_pauses_are_jittered_and_bounded() -> None:
     waits = [tuple(RetryOptions().pauses_seconds()) for _ in range(20)]
-    assert len({pauses[1] for pauses in waits}) == 20, "without jitter a busy store is hit by all of them at once"
+    assert len({pauses[1] for pauses in waits}) == 20, "without jitter all readers would retry at the same moment"
     assert all(len(pauses) == 7 and max(pauses) <= 5.0 for pauses in waits)

@@ -1,4 +1,4 @@
-"""Tables of every kind, on disk and on S3: partitioned by day, by nothing, with validity; one writer and many."""
+"""Tables of every kind on disk and on S3: by day, without partitions, with validity; one writer and several."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_each_kind_of_table_is_created_committed_once_and_read_by_polars_and_duc
     table, rows = table_of(lake.lake, spec), FIRST_ROWS[spec.name]
     first = table.commit(rows)
     assert (first.committed, first.rows_new) == (True, 2)
-    assert table.commit(rows).version == first.version, "the same rows make no version"
+    assert table.commit(rows).version == first.version, "the same rows must not create a version"
     assert_frame_equal(table.scan().sort(spec.key).collect(), rows.sort(spec.key))
     assert count_by_duckdb(lake, table) == 2
     opened = table.open()

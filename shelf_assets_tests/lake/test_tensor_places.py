@@ -1,4 +1,4 @@
-"""A shard is read where its index says: few photos cost few bytes, and older shards, whose index says nothing, are read too."""
+"""Only the needed record batches of a shard are read; older shards, whose index has no positions, can be read too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shelf_assets_tests.lake.test_tensor_store import SIZE_PX, read_back, tensor
 
 
 class CountingStore(ObjectStore):
-    """Counts what is read of shards."""
+    """Counts the reads of shards."""
 
     def __init__(self, other: ObjectStore) -> None:
         super().__init__(other.root_url, other.s3_config)

@@ -1,4 +1,4 @@
-"""Tensors at rest: what was written comes back, bit for bit, once, and in little memory."""
+"""Stored tensors: they are read back unchanged, once, and in bounded memory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_back(day: TensorDay, photos: pl.DataFrame, batch_size: int = 32) -> dic
     found: dict[str, np.ndarray] = {}
     for batch in batched(day.read(photos), batch_size):
         assert batch.pixels.dtype == np.uint8 and batch.pixels.shape == (len(batch.image_ids), 3, SIZE_PX, SIZE_PX)
-        assert not set(batch.image_ids) & set(found), "a photo is read twice"
+        assert not set(batch.image_ids) & set(found), "no photo may be read twice"
         found |= dict(zip(batch.image_ids, batch.pixels, strict=True))
     return found
 
@@ -114,9 +114,9 @@ def test_permanent_failure_is_final_and_gone_is_retried(disk_lake: LakeUnderTest
     )
     assert day.index().missing(wanted(0, 1, 2, 3))["image_id"].to_list() == ["i1", "i3"]
     day.write([TensorFailure("i1", sha(1), "truncated", "x")], 10)
-    assert day.index().missing(wanted(0, 1, 2, 3))["image_id"].to_list() == ["i3"], "a reason in the bytes settles it"
+    assert day.index().missing(wanted(0, 1, 2, 3))["image_id"].to_list() == ["i3"], "a broken photo is final"
     day.write([tensor(0)], 10)
-    assert set(read_back(day, wanted(0, 1, 2, 3))) == {"i0", "i2"}, "a tensor counts more than a failure"
+    assert set(read_back(day, wanted(0, 1, 2, 3))) == {"i0", "i2"}, "a tensor must replace a failure"
     assert day.index().entries.filter(image_id="i0")["reason"].to_list() == [None]
 
 

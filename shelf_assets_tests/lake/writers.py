@@ -1,4 +1,4 @@
-"""What other processes do in the tests of concurrent commits. No test here."""
+"""Work of the processes in the tests of concurrent commits. No test here."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ GROWN = dataclasses.replace(
 
 
 def together(pool: ProcessPoolExecutor, work: Any, cases: list[tuple]) -> list[Any]:
-    """Call `work(*case)` for every case, each in a process of its own, all at the same moment."""
+    """Call `work(*case)` for every case, each in a separate process, all at the same moment."""
     with TemporaryDirectory() as meeting:
         futures: list[Future] = [pool.submit(_met, Path(meeting), len(cases), work, *case) for case in cases]
         return [future.result(timeout=240) for future in futures]
 
 
 def _met(meeting: Path, processes: int, work: Any, *case: object) -> Any:
-    """Call `work(*case)` once all processes are here: none can take a second case before."""
+    """Call `work(*case)` once all processes have started, so that no process takes two cases."""
     (meeting / str(os.getpid())).touch()
     deadline = time.monotonic() + MEETING_SECONDS
     while sum(1 for _ in meeting.iterdir()) < processes:
@@ -51,7 +51,7 @@ def commit_rows(lake: Lake, table: str, rows: pl.DataFrame) -> int:
 
 
 def commit_copies(lake: Lake, writer: int, commits: int, copies: int) -> int:
-    """Commit photos on days of the writer's own, of bytes that every writer commits, beside one of its own bytes."""
+    """Commit photos on the writer's own days: copies that every writer commits, and one photo with bytes of its own."""
     table, rows_new = lake.table("raw_images"), 0
     for n in range(commits):
         day = DAY + timedelta(days=10 + writer * commits + n)
@@ -61,7 +61,7 @@ def commit_copies(lake: Lake, writer: int, commits: int, copies: int) -> int:
 
 
 def commit_runs(lake: Lake, writer: str, commits: int, day: date) -> int:
-    """Commit one row of stage_runs at a time; returns how many the table said are new."""
+    """Commit one row of stage_runs at a time; returns how many were new."""
     table = lake.table("stage_runs")
     return sum(table.commit(stage_runs([f"{writer}-{n}"], day)).rows_new for n in range(commits))
 

@@ -25,7 +25,7 @@ Marts = dict[str, pl.DataFrame]
 
 @dataclass(frozen=True)
 class Story:
-    """What the marts and the lake held after each run."""
+    """The contents of the marts and the lake after each run."""
 
     runner: DbtRunner
     lake_at_first: dict[str, pl.DataFrame]
@@ -36,7 +36,7 @@ class Story:
 
 @pytest.fixture(scope="session")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> DbtRunner:
-    """The embedded target, parsed once; its state and its lake lie in a folder with a space and a quote."""
+    """The embedded target, parsed once. Its folder name contains a space and a quote."""
     state = tmp_path_factory.mktemp("marts")
     runner = DbtRunner(state, (state / "shopper's la ke").as_uri())
     succeeded(runner.run("parse"))
@@ -52,7 +52,7 @@ def story(parsed: DbtRunner) -> Iterator[Story]:
     succeeded(parsed.build(DAYS[0], DAYS[-1]))
     first = parsed.marts()
 
-    # A late photo, and the last day loses everything, which the run of the late photo's day must not see.
+    # A late photo arrives, and the last day is emptied; the run of the late photo's day must not change the last day.
     lake.append("raw_images", [photo(FULL_DAY, "late")])
     lake.append("classifications", [prediction(FULL_DAY, "late", "tin", 0.77, hour=20)])
     lake.append("stage_runs", [stage_run(FULL_DAY, "run5", "classifications", 1, 0.5, "resnet")])

@@ -1,4 +1,4 @@
-"""Runs dbt as Dagster does: a process of its own, its state outside the project. No expectations here."""
+"""Runs dbt as Dagster does: as a process, with its state outside the project. No test here."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class DbtRunner:
         return json.loads((self.state / "target" / "manifest.json").read_text())
 
     def marts(self) -> dict[str, pl.DataFrame]:
-        """Every relation of the file, read without the extension that made it."""
+        """Every relation of the marts file, read without DuckDB extensions."""
         with duckdb.connect(self.marts_path, read_only=True) as connection:
             connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
             names = [name for (name,) in connection.execute("SHOW TABLES").fetchall()]

@@ -1,4 +1,4 @@
-"""A lake of three days, small enough to count by hand, written with delta-rs. No dbt, no expectations."""
+"""A lake of three days, small enough to count by hand, written with delta-rs. No dbt and no test here."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SmallLake:
         DeltaTable(self._uri(name), storage_options=dict(self.storage_options)).delete(f"day = '{day}'")
 
     def rows(self, name: str) -> pl.DataFrame:
-        # Not by polars: its scan_delta cannot open a folder with a space in its name.
+        # polars' scan_delta cannot open a folder with a space in its name.
         with duckdb.connect() as connection:
             prepare_connection(connection, self.url, self.aws_environment)
             return connection.execute("SELECT * FROM delta_scan(?)", [self._uri(name)]).pl()
@@ -57,7 +57,7 @@ def photo(
     group: str | None = None,
     uploader: str | None = None,
 ) -> dict[str, Any]:
-    """Row of raw_images. Without a `group` as tables held it before there were groups."""
+    """Row of raw_images. No `group` gives null, as in rows that were written before groups existed."""
     seen = status != "rejected"
     return {
         "day": day,
@@ -158,7 +158,7 @@ def stage_run(
 def write_three_days(lake: SmallLake) -> None:
     """A full day (copies, rejects, model versions, two models), an empty day, a day of one photo.
 
-    p2 and p3 look like p0, and all three are of one eager uploader; nobody looked at p5, or knows who sent it.
+    p2 and p3 are near-duplicates of p0 by the same uploader. p5 has neither a group nor an uploader.
     """
     groups = ["p0", "p1", "p0", "p0", "p4", None]
     uploaders = ["eager", "calm", "eager", "eager", "quiet", None]
@@ -189,7 +189,7 @@ def write_three_days(lake: SmallLake) -> None:
             prediction(FULL_DAY, "p3", "bottle", 0.0),
             prediction(FULL_DAY, "p4", "can", 0.55),
             prediction(FULL_DAY, "p5", "can", 0.65),
-            # An overwritten photo's old bytes, and a photo that was rejected after all: neither is popular.
+            # Must not be counted: old bytes of an overwritten photo, and a photo that was rejected later.
             prediction(FULL_DAY, "p5", "ghost", 0.9, digest="d0", sha256="sha-before", hour=23),
             prediction(FULL_DAY, "bad1", "ghost", 0.9),
             # Two photos have a newer prediction: a new model version, and a changed preprocessing only.
@@ -206,7 +206,7 @@ def write_three_days(lake: SmallLake) -> None:
             quality(FULL_DAY, "p1", 120.0),
             quality(FULL_DAY, "p2", 140.5),
             quality(FULL_DAY, "p3", 250.0),
-            # Measured anew by a newer method; and neither an overwritten photo's old bytes nor a rejected photo counts.
+            # A newer method; then two rows that must not count: old bytes of an overwritten photo, and a rejected photo.
             quality(FULL_DAY, "p3", 160.0, blurred=True, digest="m2"),
             quality(FULL_DAY, "p5", 0.0, sha256="sha-before"),
             quality(FULL_DAY, "bad1", 0.0),

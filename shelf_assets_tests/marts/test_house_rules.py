@@ -1,4 +1,4 @@
-"""Rules that every model of dbt_bi keeps, asked of the parsed manifest. No numbers here."""
+"""Rules for every model of dbt_bi, checked on the parsed manifest. No numbers here."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_sources_are_the_tables_that_the_lake_declares(manifest: dict[str, Any])
 
 
 def test_only_assets_are_upstream_of_marts(manifest: dict[str, Any]) -> None:
-    """For a source without an asset Dagster makes a stand-in, and eager conditions wait for it for ever."""
+    """For a source without an asset Dagster creates a placeholder, and eager conditions wait for it for ever."""
     used = {p for n in models(manifest) for p in n["depends_on"]["nodes"] if p.startswith("source.")}
     keys = {manifest["sources"][name]["name"]: manifest["sources"][name]["config"]["meta"] for name in used}
     assert {name: meta["dagster"] for name, meta in keys.items()} == {

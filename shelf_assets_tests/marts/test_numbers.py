@@ -1,4 +1,4 @@
-"""What the marts say of the small lake: against a second computation in polars, and across re-runs."""
+"""The numbers of the marts for the small lake: compared with a second computation in polars, and after re-runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def assert_agrees(mart: pl.DataFrame, expected: pl.DataFrame) -> None:
 
 
 def predictions_of(story: Story) -> pl.DataFrame:
-    """Those of accepted photos, made from the bytes that rest."""
+    """Predictions of accepted photos, made from their current bytes."""
     accepted = story.lake_at_first["raw_images"].filter(status="accepted")
     photos = accepted.select("day", "image_id", "sha256", "near_duplicate_group", "uploader")
     rows = story.lake_at_first["classifications"].join(photos, on=["day", "image_id", "sha256"])
@@ -110,8 +110,8 @@ def test_popularity_counts_only_the_newest_prediction_of_accepted_photos(story: 
 
 def test_repeated_uploads_of_one_uploader_do_not_raise_a_label(story: Story) -> None:
     mart = story.first["daily_label_popularity"].filter(day=FULL_DAY, model_id="resnet").sort("label_rank")
-    # p0 went from jar to bottle with the newer digest; it, p2 and p3 are one picture of one uploader. Of can, nobody knows
-    # who sent p5; both pictures count.
+    # The newer digest changes p0 from jar to bottle; p0, p2 and p3 are one picture of one uploader. Both pictures of can count,
+    # although p5 has no uploader.
     assert mart.select("label", "images", "distinct_pictures", "uploaders").rows() == [
         ("can", 2, 2, 1),
         ("bottle", 3, 1, 1),
@@ -139,7 +139,7 @@ def test_quality_is_separated_by_model_version(story: Story) -> None:
 
 
 def test_a_confidence_on_the_threshold_is_not_low(story: Story) -> None:
-    # Of six confidences 0.34 and 0.0 are below; 0.35 rests as a Float32, which is 0.3499999 as a double.
+    # Of six confidences 0.34 and 0.0 are below; 0.35 is stored as a Float32, which is 0.3499999 as a double.
     [share] = story.first["model_quality_daily"].filter(
         (pl.col("day") == FULL_DAY) & (pl.col("model_digest") == "d1") & (pl.col("preprocess_digest") == "p1")
     )["low_confidence_share"]
@@ -215,7 +215,7 @@ def test_a_day_that_became_empty_loses_its_rows(story: Story) -> None:
 
 
 def test_marts_file_holds_the_mart_tables_only(story: Story) -> None:
-    # A view over delta_scan would dangle for a reader without the extension, and marts() is such a reader.
+    # A view over delta_scan would fail for readers without the extension, such as marts().
     assert set(story.first) == {
         "daily_intake_quality",
         "daily_label_popularity",
@@ -232,7 +232,9 @@ def test_marts_file_without_a_new_column_is_upgraded(story: Story) -> None:
     succeeded(story.runner.build(EMPTY_DAY, EMPTY_DAY))
     grown = story.runner.marts()["daily_label_popularity"]
     assert grown.height == story.after_repeat_and_emptied_day["daily_label_popularity"].height
-    assert grown["distinct_pictures"].null_count() == grown.height, "until their day is run again"
+    assert grown["distinct_pictures"].null_count() == grown.height, (
+        "the new column must be null until a day is run again"
+    )
     succeeded(story.runner.build(FULL_DAY, FULL_DAY))
     again = story.runner.marts()["daily_label_popularity"].select(
         pl.all().exclude("distinct_pictures"), "distinct_pictures"

@@ -22,7 +22,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "it's secret"}
 
 
 def secret_of(environ: dict[str, str]) -> str:
-    """What DuckDB holds after the statement ran, its secret parts redacted."""
+    """The secret in DuckDB after the statement, with its secret parts redacted."""
     with duckdb.connect() as connection:
         prepare_connection(connection, "s3://photos/shelf", environ)
         [row] = connection.execute("SELECT scope, persistent, secret_string FROM duckdb_secrets()").fetchall()

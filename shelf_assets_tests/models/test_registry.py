@@ -43,7 +43,7 @@ def test_default_models_are_registered() -> None:
     )
     assert (classifier.repo, classifier.image_size_px) == ("timm/resnet50.a1_in1k", 224)
     assert (embedder.repo, embedder.image_size_px) == ("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", 224)
-    assert classifier.mean != embedder.mean, "each model's own constants, not one pair for all"
+    assert classifier.mean != embedder.mean, "each model must have its own constants"
 
 
 def test_a_name_without_a_tag_is_completed() -> None:

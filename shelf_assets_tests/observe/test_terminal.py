@@ -1,4 +1,4 @@
-"""The terminal while days run: progress bars, and nothing that belongs in a log."""
+"""The terminal while days run: progress bars, and no log lines."""
 
 from __future__ import annotations
 

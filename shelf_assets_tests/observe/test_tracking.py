@@ -1,4 +1,4 @@
-"""MLflow tracking on a real SQLite file: the metrics of a model's day, and the links to Dagster's run and back."""
+"""MLflow tracking on a real SQLite file: metrics of a model's day, and links between the MLflow run and the Dagster run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPEC = spec("classifier", 1)
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One for the module: MLflow takes seconds to create its tables."""
+    """One database for the module, because MLflow takes seconds to create its tables."""
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
 
 

@@ -17,12 +17,12 @@ from shelf_assets_tests.conftest import repo_root
 
 SOURCES = ("shelf_assets", "dbt_bi", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
 UV = Path(sys.executable).with_name("uv")
-# uv's words where no index answers, as on a machine without a network.
+# Messages of uv if no package index answers.
 UNREACHABLE = ("error sending request", "Failed to fetch", "dns error", "network connectivity is disabled")
 
 
 def build_wheel(folder: Path) -> Path:
-    """A wheel of the sources as they are now. From a copy: setuptools reuses a build/ that an earlier version left behind."""
+    """A wheel of the current sources. Built from a copy, because setuptools reuses files of an earlier build/."""
     source = folder / "source"
     source.mkdir()
     for name in SOURCES:
@@ -37,7 +37,7 @@ def build_wheel(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment that holds the wheel with some extras, and nothing else."""
+    """A virtual environment that contains only the wheel with some extras."""
 
     folder: Path
 
@@ -52,13 +52,13 @@ class Environment:
         return round(sum(stat.st_size for stat in files) / 1e6)
 
     def present(self, modules: Sequence[str]) -> list[str]:
-        """Those of the modules that can be found; none is imported."""
+        """The modules that can be found; none is imported."""
         code = "import sys; from importlib.util import find_spec; print(*filter(find_spec, sys.argv[1:]))"
         command = [self.folder / "bin" / "python", "-I", "-c", code, *modules]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
     def shelf(self, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The `shelf` command of this environment, away from the checkout."""
+        """Run the `shelf` command of this environment, outside the checkout."""
         return subprocess.run(
             self.command(*arguments), cwd=home, env=environment(home), capture_output=True, text=True, timeout=600
         )
@@ -68,25 +68,25 @@ class Environment:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Variables for a process of the wheel: no PYTHONPATH, which would lead back to the checkout."""
+    """Variables for a process of the wheel, without PYTHONPATH, which would point to the checkout."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     return kept | {"SHELF_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
 
 
 @contextmanager
 def installed(wheel: Path, extras: str, folder: Path) -> Iterator[Environment]:
-    """An environment with `shelf-assets[extras]` at the pinned versions. Skips where neither uv's cache nor an index has them."""
+    """An environment with `shelf-assets[extras]` at the pinned versions. Skips if neither uv's cache nor an index has them."""
     _uv("venv", "--python", sys.executable, folder)
     requirement = f"shelf-assets[{extras}] @ {wheel.as_uri()}" if extras else f"shelf-assets @ {wheel.as_uri()}"
     pins = repo_root / "requirements" / "all.txt"
     install = ("pip", "install", "--python", folder / "bin" / "python", "--constraints", pins, requirement)
     try:
-        # The cache first: it answers in seconds, and needs no network.
+        # The cache first: it takes seconds and needs no network.
         if _run_uv(*install, "--offline").returncode:
             _uv(*install)
         yield Environment(folder)
     finally:
-        shutil.rmtree(folder)  # gigabytes, of which a failed run needs none
+        shutil.rmtree(folder)  # gigabytes, which a failed run does not need
 
 
 def _uv(*arguments: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Licences: the code's, and those of the weights and training data that the model cards state."""
+"""Licences of the code, and of the weights and training data as stated in the model cards."""
 
 from __future__ import annotations
 

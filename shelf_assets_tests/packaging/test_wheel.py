@@ -1,4 +1,4 @@
-"""What each extra of the wheel can do in an environment of its own, and how large it is."""
+"""Each extra of the wheel in a separate environment: its commands work, and its size is bounded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shelf_assets.lake.lake import Lake
 from shelf_assets_tests.packaging.environments import Environment, build_wheel, environment, installed
 from shelf_assets_tests.vision.pictures import from_a_camera
 
-# The environments of the models have 7 GB, and their first imports compile thousands of modules.
+# The environments with models take 7 GB, and their first imports compile thousands of modules.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 DAY = date(2026, 11, 20)
@@ -89,7 +89,7 @@ def test_api_takes_photos_without_the_graph_and_models(
 def test_graph_and_models_run_a_day_and_all_adds_its_marts(
     wheel: Path, home: Path, tmp_path: Path, record_property: Recorder
 ) -> None:
-    """One home: the second installation continues what the first has done."""
+    """Both installations use one home folder: the second continues the work of the first."""
     photos = tmp_path / "photos"
     photos.mkdir()
     for colour in ("red", "blue"):
@@ -111,7 +111,9 @@ def test_graph_and_models_run_a_day_and_all_adds_its_marts(
         before = sorted(project.rglob("*"))
         done = env.shelf(home, "run", "--day", f"{DAY}")
         assert done.returncode == 0, done.stderr[-3000:]
-        assert sorted(project.rglob("*")) == before, "dbt writes into the installed package, which may be read-only"
+        assert sorted(project.rglob("*")) == before, (
+            "dbt must not write into the installed package, which may be read-only"
+        )
     for table in ("classifications", "clip_embeddings"):
         assert lake.table(table).scan(DAY, DAY).collect().height == 2
     with duckdb.connect(str(home / "marts.duckdb"), read_only=True) as marts:

@@ -1,4 +1,4 @@
-"""The fuzzer's corpus, grown from the pictures that `fuzz.seeds` draws: every file keeps every promise."""
+"""The fuzzer's corpus, grown from the pictures of `fuzz.seeds`: the promises hold for every file."""
 
 from __future__ import annotations
 

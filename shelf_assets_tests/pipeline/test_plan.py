@@ -1,4 +1,4 @@
-"""What `shelf plan` promises: every photo's work by cause, nothing where nothing is due, speeds as measured."""
+"""`shelf plan`: the work by cause, nothing if nothing is due, and measured speeds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def landed(lake: Lake, numbers: Iterator[int] | range) -> list[str]:
 
 
 def read(lake: Lake) -> pl.DataFrame:
-    """Accept every object of the day, as raw_images does; sha256 is the key's stand-in."""
+    """Accept every object of the day, as raw_images does; the sha256 is made from the key."""
     listed = lake.listing(DAY)
     rows = listed.with_columns(
         day=pl.lit(DAY),

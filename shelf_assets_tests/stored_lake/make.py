@@ -1,11 +1,11 @@
-"""Made the stored lake beside this file: `python -m shelf_assets_tests.stored_lake.make`, in a checkout that has the commit.
+"""Made the stored lake in this folder: `python -m shelf_assets_tests.stored_lake.make`, in a checkout that has the commit.
 
-It exports COMMIT to a neutral folder and runs there with that commit's code, so every import of `shelf_assets` below is by the
-names of that commit: this file must stay as it is when modules or settings are renamed. The libraries are today's.
+It exports COMMIT to a neutral folder and runs there with that commit's code. So all imports of `shelf_assets` below use the
+names of that commit and must not change when modules or settings are renamed. The libraries are the installed ones.
 
-`home_1e6d190.tar.xz` has `home/`, a whole SHELF_HOME, and `sent/`, the bytes that clients sent. `home_1e6d190.json` says what a
-reader must find: the rows of every table, what Dagster's instance holds, the tokens and the answers of the upload API.
-Left out: compute logs, dbt's target, MLflow's database. Models on torch leave no compiled files, only their cards.
+`home_1e6d190.tar.xz` has `home/`, a complete SHELF_HOME, and `sent/`, the bytes that clients sent. `home_1e6d190.json` has the
+expected contents: the rows of every table, the events of Dagster's instance, the tokens and the answers of the upload API.
+Compute logs, dbt's target and MLflow's database are left out. Models on torch have no compiled files, only cards.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 COMMIT = "1e6d190"
-# No path of the machine that made it may rest in the instance.
+# The instance must not contain paths of the machine that made it.
 CODE, PYTHON, HOME = Path("/tmp/shelf_assets"), Path("/tmp/shelf-python"), Path("/tmp/shelf-home")
 SENT = Path("/tmp/shelf-sent")
 SETTINGS = {
@@ -42,7 +42,7 @@ OWNER = "acme"
 
 
 def export_and_run() -> None:
-    """Run `make` with the code of COMMIT, then pack what it left into the folder of this file."""
+    """Run `make` with the code of COMMIT, then pack its results into the folder of this file."""
     here = Path(__file__).resolve().parent
     for folder in (CODE, HOME, SENT):
         shutil.rmtree(folder, ignore_errors=True)
@@ -69,7 +69,7 @@ def export_and_run() -> None:
 
 
 def make() -> None:
-    """Two days: landed by hand and by the upload API, run, tended, one late photo, run again."""
+    """Two days: landed from a folder and by the upload API, run, maintained, one late photo, run again."""
     import dagster as dg
     from shelf_assets.instance import ensure_instance
     from shelf_assets.running import run_days, select_assets
@@ -93,7 +93,7 @@ def make() -> None:
         land(DAY, {"late.jpg": pictures[4]}, 5)
         run_days(defs, instance, [DAY], keys)
         expected = {"tables": tables(), "instance": held(instance), **answers}
-    # The bytes that are yet to come: a photo that arrives late on DAY, after all of this.
+    # For the tests: a photo that arrives late on DAY, after all of this.
     (SENT / "later.jpg").write_bytes(pictures[5])
     SENT.with_suffix(".json").write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n")
 
@@ -110,7 +110,7 @@ def drawn() -> list[bytes]:
 
 
 def recompressed(photo: bytes) -> bytes:
-    """The same picture as other bytes."""
+    """The same picture with other bytes."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -119,7 +119,7 @@ def recompressed(photo: bytes) -> bytes:
 
 
 def land(day: date, files: dict[str, bytes], second: int) -> None:
-    """Put files under the day, received at noon and so many seconds."""
+    """Put files under the day, received so many seconds after noon."""
     from shelf_assets.lake.landing import land as land_objects
     from shelf_assets.resources.lake import lake_of
 
@@ -134,7 +134,7 @@ def land(day: date, files: dict[str, bytes], second: int) -> None:
 
 
 def upload(kept: bytes, erased: bytes) -> dict[str, Any]:
-    """Send photos to the upload API as one owner; returns tokens and answers. The tokens open nothing but this lake."""
+    """Send photos to the upload API as one owner; returns tokens and answers. The tokens are valid for this lake only."""
     from shelf_assets.intake.api.app import build_app
     from shelf_assets.intake.keys import Keys
     from shelf_assets.intake.rebuild import Refused
@@ -161,7 +161,7 @@ def upload(kept: bytes, erased: bytes) -> dict[str, Any]:
         assert first.status_code == second.status_code == 201, (first.text, second.text)
         asked = client.delete(f"/v1/images/{second.json()['image_id']}")
         assert asked.status_code == 202, asked.text
-    # As after presigned uploads: one of bytes that were sent before, one that was refused.
+    # The state after two presigned uploads: one with bytes that were sent before, and a refused one.
     owner = owner_hash(OWNER, owner_hash_key(settings))
     same, refused = new_image_id(moment), new_image_id(moment)
     receipts.note_same(same, first.json()["image_id"])
@@ -200,7 +200,7 @@ def as_json(value: Any) -> Any:
 
 
 def held(instance: Any) -> dict[str, Any]:
-    """What the instance says: its runs, materializations by asset and day, results by check."""
+    """The contents of the instance: its runs, materializations by asset and day, results by check."""
     import dagster as dg
 
     assets, checks = {}, {}
@@ -221,7 +221,7 @@ def held(instance: Any) -> dict[str, Any]:
 
 
 def pack(target: Path) -> None:
-    """HOME and SENT as one archive, the SQLite files without free pages."""
+    """Pack HOME and SENT into one archive, with the SQLite files vacuumed."""
     for folder in (HOME / "dbt", *(HOME / "dagster" / "storage").glob("*/compute_logs")):
         shutil.rmtree(folder)
     for path in sorted(HOME.rglob("*.db")):
@@ -235,7 +235,7 @@ def pack(target: Path) -> None:
         entry.uid, entry.gid, entry.uname, entry.gname = 0, 0, "", ""
         return entry
 
-    # Files keep their times, which are part of an object's entity tag in a folder.
+    # File times are kept: they are part of the entity tag of an object in a folder.
     with tarfile.open(target, "w:xz", preset=9, format=tarfile.PAX_FORMAT) as archive:
         archive.add(HOME, "home", filter=anonymous)
         archive.add(SENT, "sent", filter=anonymous)

@@ -1,4 +1,4 @@
-"""Fakes of models and tracking that cost nothing: real functions of the pixels behind the real interface. No torch."""
+"""Cheap fakes of models and tracking: the real interface with simple functions of the pixels. No torch."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ColourPredictor(ModelPredictor):
         return {"device": self.device}
 
     def close(self) -> None:
-        """There is nothing beside it."""
+        """Nothing to close."""
 
     def columns_of(self, pixels: np.ndarray) -> pl.DataFrame:
         return pl.DataFrame(self._rows(pixels), schema_overrides=_FLOATS)
@@ -87,7 +87,7 @@ class ColourModels(PredictionModels):
         return made
 
     def predictors(self, stages: Sequence[str]) -> Sequence[Predictor]:
-        """Colours where the stage uses a model; arithmetic is the stage's own."""
+        """Colour predictors for stages with a model; the stage's own predictor for the others."""
         return [
             self._colours(stage.name) if stage.uses_models else stage.predictor(self)
             for stage in prediction_stages()
@@ -112,7 +112,7 @@ class ColourModels(PredictionModels):
 
 
 class NoTracking(Tracking):
-    """MLflow has tests of its own, and takes seconds to make its database."""
+    """Replaces MLflow, which has its own tests and takes seconds to create its database."""
 
     def log_day(
         self, spec: MethodIdentity, day: date, dagster_run_id: str, meter: Meter, confidences: Sequence[float]
@@ -121,5 +121,5 @@ class NoTracking(Tracking):
 
 
 def fakes(settings: Settings, version: int = 1) -> dict[str, object]:
-    """For `build_defs(settings, resource_overrides=...)`."""
+    """The argument `resource_overrides` of `build_defs`."""
     return {"models": ColourModels.over(open_lake(settings), settings, version), "tracking": NoTracking("")}

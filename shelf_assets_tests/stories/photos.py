@@ -12,7 +12,7 @@ COLOURS = {"red": (200, 40, 30), "green": (40, 190, 50), "blue": (30, 50, 210)}
 
 
 def photo(number: int, file_format: str = "JPEG", colour: str | None = None) -> bytes:
-    """A photo of 48 × 32 pixels in one main colour; equal numbers give equal bytes, others never."""
+    """A photo of 48 × 32 pixels in one main colour; equal numbers give equal bytes, different numbers different bytes."""
     name = colour or list(COLOURS)[number % 3]
     picture = Image.new("RGB", (48, 32), COLOURS[name])
     for bit in range(16):  # the number as 8 × 8 blocks, so that JPEG keeps it
@@ -30,7 +30,7 @@ def photos(numbers: Iterable[int]) -> dict[str, bytes]:
 
 
 def truncated() -> bytes:
-    """A photo whose upload was cut short."""
+    """A photo whose upload was truncated."""
     picture = Image.effect_noise((160, 120), 90).convert("RGB")
     file = io.BytesIO()
     picture.save(file, "JPEG")
@@ -38,5 +38,5 @@ def truncated() -> bytes:
 
 
 def received(day: date, second: int) -> float:
-    """A moment of the day as a file's time, so that lakes of equal photos have equal rows."""
+    """A fixed time of the day for a file, so that lakes with equal photos have equal rows."""
     return (datetime.combine(day, time(12), UTC) + timedelta(seconds=second)).timestamp()

@@ -1,4 +1,4 @@
-"""What a run needs, imported once in the server that the runs' processes are forked from. Leaves no thread behind."""
+"""Imports everything that a run needs, in the server from which the processes of runs are forked. Starts no thread."""
 
 import threading
 
@@ -6,6 +6,6 @@ import dagster as dg
 
 import shelf_assets_tests.stories.support  # noqa: F401
 
-# Dagster imports the larger part of itself with the first instance.
+# Dagster imports most of its modules with the first instance.
 dg.DagsterInstance.ephemeral().dispose()
-assert threading.active_count() == 1, f"a fork would lose these threads: {threading.enumerate()}"
+assert threading.active_count() == 1, f"a fork loses these threads: {threading.enumerate()}"

@@ -1,5 +1,5 @@
-"""Runs in processes of their own, which can be killed at a named step. They are forked from a server that has imported
-everything once, and has no threads; the faults live in the child alone.
+"""Runs in separate processes, which can be killed at a named step. They are forked from a server that has imported
+everything and has no threads. Faults are injected in the child only.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ JOIN_SECONDS = 240
 
 @dataclass(frozen=True)
 class Fault:
-    """Send `signal_number` to the process at the n-th call of `target` ("module:Class.function") that is about `about`.
+    """Send `signal_number` to the process at the n-th matching call of `target` ("module:Class.function").
 
-    `about` is looked for in the name of the table, or in the object's key, that the call is about.
+    A call matches if its table name or object key contains `about`.
     """
 
     target: str
@@ -69,7 +69,7 @@ def _subject(arguments: tuple[Any, ...]) -> str:
 
 
 class Runs:
-    """Starts runs of days, each in a process of its own."""
+    """Starts runs of days, each in a separate process."""
 
     def __init__(self) -> None:
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")

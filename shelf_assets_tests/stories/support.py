@@ -1,4 +1,4 @@
-"""What stories are told with: a lake, landed photos, days run through Dagster, and what the tables hold afterwards."""
+"""Support for stories: a lake, landed photos, days run through Dagster, and the contents of the tables afterwards."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DAY = date(2026, 3, 1)
 NEXT_DAY = date(2026, 3, 2)
 STAGES = STAGE_NAMES
 PREDICTIONS = tuple(stage.name for stage in prediction_stages())
-# The stages that work on a new photo: its tensor is cut where it is validated, so nothing is left to `image_tensors`.
+# The stages that process a new photo. `image_tensors` is missing, because validation already makes the tensor.
 WORKING = ("raw_images", *PREDICTIONS)
 Snapshot = dict[str, pl.DataFrame]
 
@@ -61,7 +61,7 @@ class Platform:
         return build_defs(self.settings, dict(fakes(self.settings) if self.overrides is None else self.overrides))
 
     def land(self, day: date, files: Mapping[str, bytes]) -> list[str]:
-        """Put files under the day's prefix, one second after the other; returns their keys."""
+        """Put files under the day's prefix, received one second apart; returns their keys."""
         keys = list(land(self.lake.objects, day, files.items()))
         for key in keys:
             self._received(day, key)
@@ -80,11 +80,11 @@ class Platform:
         return run_days(self.defs, self.instance, days, stage_keys(*stages))
 
     def with_models(self, version: int) -> Platform:
-        """The same lake, run by other models."""
+        """The same lake with another version of the models."""
         return Platform(self.settings, fakes(self.settings, version), self.instance, self._landed)
 
     def with_settings(self, **values: Any) -> Platform:
-        """The same lake and instance, with some settings changed; `Settings.replace` says how they are named."""
+        """The same lake and instance with some settings changed; names as in `Settings.replace`."""
         return Platform(self.settings.replace(**values), None, self.instance, self._landed)
 
     def rows(self, table: str, day: date | None = None) -> pl.DataFrame:
@@ -101,7 +101,7 @@ class Platform:
         return self._tensor_day(day).index().entries
 
     def drop_tensors(self, day: date) -> None:
-        """The tensors' lifecycle has ended them: they are cut again when somebody asks."""
+        """Delete the day's tensors, as a lifecycle rule does; they are made again when needed."""
         prefix = self._tensor_day(day).prefix
         self.lake.objects.delete([stored.key for stored in self.lake.objects.list(prefix)])
 
@@ -118,7 +118,7 @@ class Platform:
         return {name: self.lake.table(name).version() for name in tables()}
 
     def snapshot(self, *days: date) -> Snapshot:
-        """All that a run makes, without what differs from lake to lake: when it was inferred, and the files' entity tags."""
+        """Everything that a run writes, except values that differ between lakes: inference times and entity tags of files."""
         held = {name: self.rows(name) for name in table_stages()}
         for day in days:
             held[f"tensors of {day}"] = self.tensors(day).select("image_id", "sha256", "reason", "detail")
@@ -137,7 +137,7 @@ def assert_same(found: Snapshot, expected: Snapshot) -> None:
 
 
 def undecodable(monkeypatch: pytest.MonkeyPatch, *photos_of_it: bytes) -> None:
-    """The decoder fails on these photos, though they were accepted: a new version of it, say."""
+    """Let the decoder fail on these accepted photos, as a new version of it might."""
     hashes = {hashlib.sha256(data).hexdigest() for data in photos_of_it}
 
     def validated_only(*arguments: Any) -> ValidatedObject:

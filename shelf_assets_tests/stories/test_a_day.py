@@ -1,4 +1,4 @@
-"""A day of photos: it arrives, it is run again, more arrive late, one is overwritten, a model changes, a column is added."""
+"""One day: photos arrive, the day is run again, photos arrive late, one is overwritten, a model changes, a column is added."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_overwritten_object_gets_new_predictions(shop: Platform) -> None:
 
 
 def test_day_with_a_promoted_duplicate_is_reported(shop: Platform) -> None:
-    """Its photo has no predictions, and no object of that day changed: only this run knows."""
+    """The promoted photo has no predictions, but no object of its day has changed. So this run must report the day."""
     (first,) = shop.land(DAY, {"front": photo(1)})
     shop.land(NEXT_DAY, {"copy": photo(1)})
     shop.run(DAY, NEXT_DAY)

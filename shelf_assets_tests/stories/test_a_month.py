@@ -1,4 +1,4 @@
-"""The real embedded models and the marts: days backfilled in one process, and one day from photo to mart."""
+"""The embedded models and the marts: a backfill of several days in one process, and single days up to the marts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from shelf_assets_tests.stories.fakes import NoTracking
 from shelf_assets_tests.stories.photos import photo, photos, truncated
 from shelf_assets_tests.stories.support import DAY, NEXT_DAY, PREDICTIONS, Platform, undecodable
 
-# Across the end of a month; a run a day, so that more days add time and no case.
+# Six days across the end of a month. More days would take longer and cover no further case.
 DAYS = [DAY + timedelta(days=offset) for offset in range(-3, 3)]
 
 
 @pytest.fixture
 def real_shop(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """The shop with the models that come with the package, and everything that `shelf run` has."""
+    """The platform with the packaged models instead of fakes."""
     return Platform(shop.settings.replace(models__set="embedded"), {"tracking": NoTracking("")}, shop.instance)
 
 
@@ -37,7 +37,7 @@ def test_one_process_backfills_a_month(real_shop: Platform) -> None:
 
     runs = run_days(real_shop.defs, real_shop.instance, DAYS, keys)
 
-    # One run a day, and one for the marts of all days.
+    # One run per day, and one run for the marts of all days.
     assert [run.days for run in runs] == [*((day,) for day in DAYS), tuple(DAYS)]
     predicted = real_shop.rows("classifications").group_by("day").len().sort("day")
     assert predicted["len"].to_list() == [2 + number % 2 for number in range(len(DAYS))]
@@ -48,7 +48,7 @@ def test_one_process_backfills_a_month(real_shop: Platform) -> None:
 
 @pytest.mark.slow
 def test_first_day_of_an_empty_lake_succeeds(real_shop: Platform) -> None:
-    """The nightly run of a lake to which nobody has sent anything yet: no table rests, and the marts read them."""
+    """A run without any photo or table must still build the marts, which read all tables."""
     run_days(real_shop.defs, real_shop.instance, [DAY], select_assets(real_shop.defs, None))
     (intake,) = mart(real_shop, "daily_intake_quality").iter_rows(named=True)
     assert (intake["day"], intake["photos_in"]) == (DAY, 0)
@@ -57,7 +57,7 @@ def test_first_day_of_an_empty_lake_succeeds(real_shop: Platform) -> None:
 
 @pytest.mark.slow
 def test_marts_of_a_lake_without_the_table_of_a_stage_are_built(real_shop: Platform) -> None:
-    """As a lake is that a version before left, of before the stage."""
+    """Like a lake that was written by an earlier version, which did not have the stage."""
     real_shop.land(DAY, photos(range(2)))
     run_days(real_shop.defs, real_shop.instance, [DAY], select_assets(real_shop.defs, "key:raw_images"))
     run_days(real_shop.defs, real_shop.instance, [DAY], select_assets(real_shop.defs, "group:marts"))

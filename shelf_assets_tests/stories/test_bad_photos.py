@@ -1,4 +1,4 @@
-"""Photos that go wrong: a bad one is a row with a reason, too many of them stop the day before anybody is misled."""
+"""Bad photos: each becomes a row with a reason; too many of them stop the day before it reaches the marts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_an_object_with_an_unsupported_key_is_a_rejected_row_and_its_day_goes_on
     assert shop.rows("classifications").height == 1
     version = shop.lake.table("raw_images").version()
     shop.run(DAY)
-    assert shop.lake.table("raw_images").version() == version, "the object is not read again"
+    assert shop.lake.table("raw_images").version() == version, "the object must not be read again"
 
 
 def test_vanished_photo_is_recorded_and_does_not_stop_its_day(shop: Platform) -> None:

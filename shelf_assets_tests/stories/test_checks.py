@@ -1,4 +1,4 @@
-"""Somebody tampers with the tables behind our back: each blocking check finds it, says what, and holds its day."""
+"""Tables are changed outside the pipeline: each blocking check fails, names the error, and stops the day."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shelf_assets_tests.stories.support import DAY, NEXT_DAY, PREDICTIONS, Platf
 
 
 def checked(shop: Platform, asset: str, check: str) -> tuple[bool, str]:
-    """Run one check alone over the day: whether it passed, and its words."""
+    """Run one check of the day; returns whether it passed, and its description."""
     key = dg.AssetCheckKey(dg.AssetKey(asset), check)
     whole = shop.defs.resolve_implicit_global_asset_job_def()
     result = whole.get_subset(asset_selection=set(), asset_check_selection={key}).execute_in_process(
@@ -37,7 +37,7 @@ def append(shop: Platform, table: str, rows: pl.DataFrame) -> None:
 
 @pytest.fixture
 def keys(shop: Platform) -> list[str]:
-    """Three photos of a finished day."""
+    """The keys of three photos of a finished day."""
     landed = shop.land(DAY, photos(range(3)))
     shop.run(DAY)
     for asset in table_stages():
@@ -130,5 +130,5 @@ def test_rollback_from_an_unfinished_model_passes_the_check(shop: Platform, keys
         delete(shop, "classifications", f"image_id = '{image_id}' and model_id = 'colour-classifier-2'")
     assert not checked(other, "classifications", "every_photo_is_predicted")[0]
     assert checked(shop, "classifications", "every_photo_is_predicted")[0], (
-        "the model that is configured now is complete"
+        "all photos are predicted by the configured model"
     )

@@ -1,4 +1,4 @@
-"""A day that was finished before photos were measured: the next run measures it from its tensors, the one after does nothing."""
+"""A day that was finished without `image_quality`: the next run computes it from stored tensors, a further run does nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_finished_day_is_measured_once_from_its_tensors(shop: Platform, monkey
         .sort("image_id")
         .equals(shop.rows("raw_images", DAY).select("image_id", "sha256").sort("image_id"))
     )
-    assert not set(read) & set(keys), "photos are measured from what was decoded before"
+    assert not set(read) & set(keys), "photos must be measured from stored tensors, without reading them again"
 
     (again,) = shop.run(DAY)
     assert shop.work(again) == {}

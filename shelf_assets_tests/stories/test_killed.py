@@ -1,6 +1,6 @@
-"""Runs that are killed, interrupted or run at the same time: the tables end as if nothing had happened.
+"""Killed, interrupted or concurrent runs: after a further run the tables are the same as without the disturbance.
 
-The run that is killed has a process of its own; the run that repairs it has the test's process, which knows nothing of it.
+The killed run has a separate process. The run that repairs it has the test's process, which shares no state with the other.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FAULTS = [
     Fault(WRITE, "classifications", nth=2, after=True),
     Fault(WRITE, "clip_embeddings"),
     Fault(WRITE, "clip_embeddings", after=True),
-    # The cost of the first and of the last stage: before anything, and after everything, is committed.
+    # The cost of the first stage and of the third one.
     Fault(WRITE, "stage_runs", nth=1, after=True),
     Fault(WRITE, "stage_runs", nth=3),
 ]
@@ -45,7 +45,7 @@ FAULTS = [
 
 @pytest.fixture(scope="module")
 def undisturbed(parsed_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    """What the tables hold when nobody is killed."""
+    """The contents of the tables after a run that was not killed."""
     home = tmp_path_factory.mktemp("undisturbed") / "home"
     shutil.copytree(parsed_home, home)
     shop = Platform(load_settings({}, home=home))
@@ -72,7 +72,7 @@ def test_rerun_after_a_kill_gives_the_undisturbed_tables(
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
 def test_interrupted_run_keeps_inferred_photos(shop: Platform, runs: Runs, stop: signal.Signals) -> None:
-    # Nothing is due for a commit when the signal comes.
+    # Chunks so large that no commit is due when the signal arrives.
     patient = shop.settings.replace(pipeline__commit_images=1000)
     shop.land(DAY, FILES)
 

@@ -1,4 +1,4 @@
-"""Pictures that come twice in other bytes, and who sent them: from the door to the ledger, and no further than the settings say."""
+"""Near-duplicates and uploaders: from the upload to the rows of raw_images, and whether near-duplicates are predicted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_recompressed_picture_joins_its_group(shop: Platform, picture: bytes) ->
     assert other["near_duplicate_group"] == other["image_id"]
     assert [row["status"] for row in (first, other, again, same_bytes)] == ["accepted"] * 3 + ["duplicate"]
     assert shop.rows("classifications").height == 3
-    assert rows["uploader"].null_count() == 4, "no door took them in"
+    assert rows["uploader"].null_count() == 4, "photos that did not come through the upload API have no uploader"
 
 
 def test_skipped_picture_reaches_no_model(shop: Platform, picture: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,10 +56,10 @@ def test_skipped_picture_reaches_no_model(shop: Platform, picture: bytes, monkey
         assert shop.rows(table).height == 2
     versions = shop.versions()
     shop.run(DAY, NEXT_DAY)
-    assert shop.versions() == versions, "a skipped photo is read again every day"
+    assert shop.versions() == versions, "a skipped photo must not be read again"
     (first,) = shop.rows("raw_images", DAY)["image_id"]
     titles = [title for title, _ in photo_history(shop.lake, first)]
-    assert f"a near duplicate was sent on {NEXT_DAY}" in titles, "it is listed as the same bytes"
+    assert f"a near duplicate was sent on {NEXT_DAY}" in titles, "the photo's history must list its near-duplicate"
 
 
 def test_perceptual_hash_is_independent_of_stored_tensors(
@@ -87,4 +87,6 @@ def test_uploader_hash_reaches_raw_images(shop: Platform, picture: bytes) -> Non
 
     rows = shop.rows("raw_images", DAY)
     assert set(rows["uploader"]) == {*owners, None}
-    assert rows.filter(pl.col("uploader").is_null())["key"].to_list() == [key], "a name is no hash and stays out"
+    assert rows.filter(pl.col("uploader").is_null())["key"].to_list() == [key], (
+        "an owner that is not a hash must not be stored"
+    )

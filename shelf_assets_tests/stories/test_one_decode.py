@@ -1,4 +1,4 @@
-"""One decode, every model: how often a photo is read and decoded, whatever stage asks first and wherever tensors rest."""
+"""One decode for all models: how often a photo is read and decoded, with and without stored tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shelf_assets_tests.stories.support import DAY, PREDICTIONS, STAGES, WORKING
 
 
 class Work:
-    """Counts reads and decodes of each photo, by its bytes, and reads of each index of tensors."""
+    """Counts reads and decodes of each photo, and reads of each tensor index."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reads: Counter[str] = Counter()
@@ -85,7 +85,7 @@ def test_shard_index_is_read_a_fixed_number_of_times(shop: Platform, work: Work)
 
     shop.with_models(2).run(DAY, stages=PREDICTIONS)
 
-    # The pass over all predictions once, and the check of each once.
+    # One read for the predictions of all models, and one for each table's check.
     assert set(work.index_reads.values()) == {1 + len(PREDICTIONS)} and len(work.index_reads) == 3
 
 
@@ -98,7 +98,7 @@ def test_two_models_share_one_decode_without_stored_tensors(shop: Platform, work
     shop.run(DAY, stages=PREDICTIONS)
 
     assert set(work.decodes.values()) == {1} and len(work.decodes) == 4
-    assert shop.tensors(DAY)["reason"].null_count() == 4, "what was decoded on the way is handed on to be stored"
+    assert shop.tensors(DAY)["reason"].null_count() == 4, "tensors that the predictions have decoded must be stored"
     assert shop.rows("classifications").height == shop.rows("clip_embeddings").height == 4
 
 
@@ -114,7 +114,7 @@ def test_predictions_are_equal_from_stored_and_decoded_pixels(shop: Platform, mo
     again.run(DAY)
 
     assert_same(again.snapshot(), stored)
-    assert again.tensors(DAY).is_empty(), "no tensors rest where the settings say so"
+    assert again.tensors(DAY).is_empty(), "the settings say that no tensors are stored"
 
 
 def test_day_without_stored_tensors_passes_its_checks(
@@ -125,7 +125,7 @@ def test_day_without_stored_tensors_passes_its_checks(
     (run,) = shop.run(DAY)
 
     assert shop.work(run) == dict.fromkeys(WORKING, 4)
-    # Once to judge it and to hash what it looks like, and once for both models.
+    # One decode for validation and perceptual hash, and one for both models.
     assert set(work.decodes.values()) == {2}
     work.clear()
     (again,) = shop.run(DAY, stages=STAGES)
@@ -133,7 +133,7 @@ def test_day_without_stored_tensors_passes_its_checks(
 
 
 def test_photo_that_vanished_after_validation_is_predicted(shop: Platform) -> None:
-    """Its tensor was cut from the bytes that were judged."""
+    """Its tensor was made during validation."""
     keys = shop.land(DAY, photos(range(3)))
     shop.run(DAY, stages=["raw_images"])
     shop.lake.objects.delete(keys[:1])

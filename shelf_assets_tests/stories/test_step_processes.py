@@ -1,4 +1,4 @@
-"""The whole graph as `make dev` runs it, one process for every step and check, on a lake in S3 with the real models."""
+"""The whole graph as `make dev` runs it: a process for each step and check, a lake on S3, and the embedded models."""
 
 from __future__ import annotations
 

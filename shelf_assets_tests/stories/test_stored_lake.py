@@ -1,10 +1,10 @@
-"""A home that version 1e6d190 left behind (lake, Dagster's instance, keys) is read and continued by the code of today.
+"""The current code reads and continues a home (lake, Dagster instance, keys) that version 1e6d190 wrote.
 
-The stored files are in `stored_lake/`: `home_1e6d190.tar.xz` and, as JSON, what it holds. To make them anew, from any checkout
-whose history has that commit: `python -m shelf_assets_tests.stored_lake.make`. Where the layout changes on purpose, this test
-stays and the code migrates; a later version's home is stored beside it.
+The stored files are in `stored_lake/`: `home_1e6d190.tar.xz` and, as JSON, what it holds. To make them again, in any checkout
+whose history has that commit: `python -m shelf_assets_tests.stored_lake.make`. If the layout changes intentionally, this test
+stays, the code migrates the old layout, and the home of a later version is stored as well.
 
-Its tokens and its owner-hash key are throw-aways: they open nothing but this lake.
+The tokens and the owner-hash key are valid for this lake only.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ STORED = repo_root / "shelf_assets_tests" / "stored_lake"
 DAY, NEXT_DAY, NEW_DAY = date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)
 PREDICTIONS = ("classifications", "clip_embeddings")
 CONTINUED = ("raw_images", *PREDICTIONS)
-# Stages that the stored version did not have: they make up for it once, from the stored tensors.
+# Stages that the stored version did not have: the first run computes them from the stored tensors.
 ADDED = {stage.name for stage in prediction_stages()} - set(PREDICTIONS)
-# The models are the real embedded ones, so that their digests are those of the stored predictions on every machine.
+# The embedded models have the same digests as the stored predictions on every machine.
 SETTINGS = {
     "models__set": "embedded",
     "models__backend": "torch",
     "models__precision": "fp32",
     "models__device": "cpu",
 }
-# A mart's stage is checked against the registry (`is_a_stage_…`), no longer against a list of values.
+# The stage column of a mart is now checked against the registry (`is_a_stage_…`) instead of a list of values.
 REPLACED_CHECKS = {
     "pipeline_cost_daily:accepted_values_pipeline_cost_daily_stage__"
     "raw_images__image_tensors__classifications__clip_embeddings"
@@ -63,7 +63,7 @@ REPLACED_CHECKS = {
 
 @dataclass
 class StoredHome:
-    """The unpacked home and what was noted of it when it was made; every call of our code that a story needs."""
+    """The unpacked home, its recorded contents, and the calls that the tests need."""
 
     folder: Path
     sent: Path
@@ -77,12 +77,12 @@ class StoredHome:
         return self.keys().find(self.expected["tokens"][name])
 
     def client(self, token: str = "in_force") -> TestClient:
-        """The upload API over this home, asked on the day after the last stored one."""
+        """A client of the upload API over this home, on the day after the last stored one."""
         app = build_app(self.shop.settings, now=lambda: datetime(2026, 3, 3, 10, tzinfo=UTC))
         return TestClient(app, headers={"Authorization": f"Bearer {self.expected['tokens'][token]}"})
 
     def run_with_marts(self, day: date) -> FinishedRun:
-        """All assets of a day; the run of its stages."""
+        """Run all assets of a day; returns the run of the stages."""
         defs = self.shop.defs
         return run_days(defs, self.shop.instance, [day], stage_keys() | marts_keys(defs))[0]
 
@@ -94,7 +94,7 @@ class StoredHome:
         return self.expected["tables"][table]["rows"]
 
     def found_rows(self, table: str) -> list[dict[str, Any]]:
-        """The table's rows as they were noted: the columns of then, a vector as the SHA-256 of its float32 bytes."""
+        """The table's rows in the recorded form: the columns of that version, and vectors as the SHA-256 of their float32 bytes."""
         columns = list(self.stored_rows(table)[0])
         rows = self.shop.rows(table).sort(self.expected["tables"][table]["key"]).select(columns).to_dicts()
         return [{name: as_json(row[name]) for name in columns} for row in rows]
@@ -110,13 +110,13 @@ class StoredHome:
         return sorted(path for path in (self.folder / "lake" / "images").rglob("*") if path.is_file())
 
     def materializations(self, asset: str) -> dict[str, int]:
-        """How many the instance holds, by day."""
+        """The number of materializations in the instance, by day."""
         found = self.shop.instance.fetch_materializations(dg.AssetRecordsFilter(dg.AssetKey(asset)), limit=1000)
         days = pl.Series([record.partition_key for record in found.records], dtype=pl.String)
         return dict(days.value_counts().iter_rows())
 
     def passed_checks(self, run_ids: list[str]) -> dict[str, int]:
-        """How many passing results the instance holds of these runs, by check."""
+        """The number of passed results of these runs in the instance, by check."""
         of_type = dg.DagsterEventType.ASSET_CHECK_EVALUATION
         results = [
             record.asset_check_evaluation
@@ -135,7 +135,7 @@ def as_json(value: Any) -> Any:
 
 @pytest.fixture
 def unpacked(parsed_home: Path, tmp_path: Path) -> Iterator[StoredHome]:
-    """The stored home as it was packed, opened by the code of today. In a folder an entity tag names the inode: see `home`."""
+    """The stored home as packed, opened by the current code. Its entity tags are out of date, see `home`."""
     with tarfile.open(STORED / "home_1e6d190.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     folder = tmp_path / "home"
@@ -149,9 +149,10 @@ def unpacked(parsed_home: Path, tmp_path: Path) -> Iterator[StoredHome]:
 
 @pytest.fixture
 def home(unpacked: StoredHome) -> StoredHome:
-    """As if it lay where it was made: the rows of the photos are given the entity tags that their files have here.
+    """The stored home with the entity tags that the photos' files have here.
 
-    Written by delta-rs alone and not by our code. Without it every photo would be read once more, as after any move of a folder.
+    An entity tag of a file contains its inode, so unpacking changes it, and every photo would be read again. The rows are
+    updated with delta-rs only, without our code.
     """
     lake = unpacked.shop.lake
     listed = pl.concat([lake.listing(DAY), lake.listing(NEXT_DAY)]).select("key", "etag")
@@ -163,7 +164,7 @@ def home(unpacked: StoredHome) -> StoredHome:
 
 
 def blank_photos(home: StoredHome) -> None:
-    """Overwrite each photo's bytes in place: it is listed as before, and a reader of it would find no photo."""
+    """Overwrite the bytes of each photo with zeros and keep its time: the listing is unchanged, but reading a photo would fail."""
     for path in home.photo_files():
         found = path.stat()
         with path.open("r+b") as file:
@@ -172,7 +173,7 @@ def blank_photos(home: StoredHome) -> None:
 
 
 def recompressed(photo: bytes) -> bytes:
-    """The same picture as other bytes."""
+    """The same picture with other bytes."""
     file = io.BytesIO()
     Image.open(io.BytesIO(photo)).save(file, "JPEG", quality=70)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Pages and pictures that are made from the code are in step with it; `make docs` writes them anew."""
+"""Generated pages and pictures are up to date with the code; `make docs` writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The package works without tools/, which no wheel contains."""
+"""The package must not need tools/, which is not in the wheel."""
 
 from __future__ import annotations
 

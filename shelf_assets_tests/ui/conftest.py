@@ -1,4 +1,4 @@
-"""One running UI for the room, with a day and a backfill materialized through it, and one browser to look at it."""
+"""One running UI for these tests, with one day and one backfill materialized through it, and one browser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shelf_assets.settings import load_settings
 from shelf_assets_tests.ui.servers import DagsterUi, dagster_ui
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# Without these, Chromium looks for its maker's hosts at every start.
+# Without these, Chromium requests hosts of its vendor at every start.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -34,7 +34,7 @@ PHOTOS_PER_DAY = 6
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
-    """Chromium from the operating system: playwright's own is downloaded from elsewhere."""
+    """Chromium from the operating system, because playwright's own needs a download."""
     if not CHROMIUM:
         pytest.skip(
             "Chromium is missing: install chromium with the system's package manager (`make test` does, as root)"
@@ -49,7 +49,7 @@ def browser() -> Iterator[object]:
 
 @dataclass(frozen=True)
 class Materialized:
-    """`backfilled` days have tensors; `whole_day`, the newest, went through the whole graph; `nobodys` day only landed."""
+    """`backfilled` days have tensors; `whole_day`, the newest, has run through the whole graph; photos of `nobodys` only landed."""
 
     ui: DagsterUi
     lake: Lake

@@ -1,4 +1,4 @@
-"""Webserver and daemon as `shelf dev` runs them, each by itself, and their GraphQL as a few verbs. No browser here."""
+"""Webserver and daemon as `shelf dev` runs them, and methods for their GraphQL. No browser here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.servers import free_ports
 
 REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "shelf_assets.definitions"}
-# A lone run takes one minute; others may use the machine as well.
+# A single run takes one minute on an idle machine.
 START_SECONDS, RUN_SECONDS = 300.0, 500.0
 
 _ERRORS = "... on PythonError { message } "
@@ -52,13 +52,13 @@ _PARTITIONS = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) 
 
 @dataclass(frozen=True)
 class DagsterUi:
-    """A running webserver, spoken to as the UI does."""
+    """A client of a running webserver that sends the requests of the UI."""
 
     url: str
     logs: Path
 
     def ask(self, document: str, **variables: object) -> dict[str, Any]:
-        """One GraphQL query or mutation; returns its data."""
+        """Send a GraphQL query or mutation; returns its data."""
         body = json.dumps({"query": document, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as response:
@@ -68,7 +68,7 @@ class DagsterUi:
         return data
 
     def assets(self) -> list[str]:
-        """Every asset that the button materializes."""
+        """The assets that the button "Materialize all" selects."""
         return [node["assetKey"]["path"][-1] for node in self.ask(_ASSETS)["assetNodes"] if node["isMaterializable"]]
 
     def launch(self, assets: Sequence[str], day: date) -> str:
@@ -92,7 +92,7 @@ class DagsterUi:
         self._wait_for_success(f"run {run_id}", lambda: self.ask(_RUN, id=run_id)["runOrError"])
 
     def wait_for_backfill(self, backfill_id: str) -> None:
-        """Until every run of the backfill has succeeded and the daemon has seen it."""
+        """Wait until every run of the backfill has succeeded and the daemon has seen it."""
         self._wait_for_success(
             f"backfill {backfill_id}", lambda: self.ask(_BACKFILL_STATE, id=backfill_id)["partitionBackfillOrError"]
         )
@@ -104,7 +104,7 @@ class DagsterUi:
         return [(each["startKey"], each["endKey"]) for each in ranges if each["status"] == "MATERIALIZED"]
 
     def stop_automation(self) -> None:
-        """So that only what a test asks for runs; the arrivals sensor goes on, since it starts nothing."""
+        """Stop automation, so that only the runs of the tests start. The arrivals sensor keeps running: it starts no run."""
         instigators = self.ask(_INSTIGATORS, selector=REPOSITORY)["repositoryOrError"]
         (automation,) = (each for each in instigators["sensors"] if each["name"] == "automation")
         stopped = self.ask(_STOP_SENSOR, id=automation["sensorState"]["id"])["stopSensor"]
@@ -114,8 +114,8 @@ class DagsterUi:
             assert stopped["__typename"] == "ScheduleStateResult", stopped
 
     def start_automation(self) -> None:
-        """From now on the conditions ask for runs, as they do in a deployment. Returns after the first tick: it takes
-        the state of things as it is and requests nothing.
+        """Start automation as in a deployment. Returns after the first tick, which records the current state
+        and requests nothing.
         """
         selector = REPOSITORY | {"sensorName": "automation"}
         started = self.ask(_START_SENSOR, selector=selector)["startSensor"]
@@ -181,7 +181,7 @@ def _start(program: str, *arguments: str, logs: Path, environment: Mapping[str, 
 
 
 def _loaded(ui: DagsterUi) -> bool:
-    """Whether the webserver answers and has loaded the code location; one that cannot be loaded fails here."""
+    """Whether the webserver answers and has loaded the code location. Fails if the code location cannot be loaded."""
     try:
         workspace = ui.ask(_LOCATIONS + "} } } } }")["workspaceOrError"]
     except (urllib.error.URLError, ConnectionError, TimeoutError):

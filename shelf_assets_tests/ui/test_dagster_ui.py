@@ -1,7 +1,7 @@
-"""The Dagster UI with its daemon: days launched by GraphQL, the graph in a browser, and late photos without anybody's help.
+"""The Dagster UI with its daemon: days launched by GraphQL, the graph in a browser, and automatic runs for late photos.
 
-One module, so that `--dist loadfile` gives all of it to one worker and the UI starts once. The order matters: the last
-test adds to the days that the others count. SHELF_TEST_KEEP_PICTURES=docs/pictures keeps the picture of the README.
+One module, so that `--dist loadfile` gives all tests to one worker and the UI starts once. The order matters: the last
+test adds to the days that the others count. SHELF_TEST_KEEP_PICTURES=docs/pictures stores the README's picture.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from shelf_assets_tests.ui.servers import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-KEPT_IN = os.environ.get("SHELF_TEST_KEEP_PICTURES")  # now: the tests' UI runs without any setting of ours
+KEPT_IN = os.environ.get("SHELF_TEST_KEEP_PICTURES")  # read at import, before fixtures change the environment
 SIZE_PX = {"width": 2880, "height": 1440}
 GROUPS = ("intake", "vision", "marts")
-# What the sidebar says of the asset itself stays open; the rest would push the days out of the picture.
+# Only the sidebar's section about the asset stays open; the others would push the days out of the picture.
 FOLDED = ("Metadata plots", "Pool", "Backfill policy", "Automation", "Code Version", "Config", "Required resources")
 FOLDED += ("Metadata", "Type", "Underlying Ops")
 STORED = {f"sidebar-{section}": "false" for section in FOLDED} | {
@@ -66,7 +66,7 @@ def test_a_backfill_makes_every_day_of_its_range(materialized: Materialized) -> 
     assert dict(photos.group_by("day").len().iter_rows()) == dict.fromkeys(materialized.backfilled, PHOTOS_PER_DAY)
     stages = materialized.lake.table("stage_runs").scan(first, last).filter(pl.col("stage") == "raw_images").collect()
     assert sorted(stages["day"]) == materialized.backfilled
-    assert stages["run_id"].n_unique() == len(materialized.backfilled), "a day is the unit that fits one pod"
+    assert stages["run_id"].n_unique() == len(materialized.backfilled), "a backfill must start one run per day"
 
 
 def test_catalogue_shows_the_materialized_days(materialized: Materialized) -> None:
@@ -76,7 +76,7 @@ def test_catalogue_shows_the_materialized_days(materialized: Materialized) -> No
 
 
 def test_daemon_reports_landed_photos(materialized: Materialized) -> None:
-    """The arrivals sensor runs from the first start on; no run has reported that day, since nobody started one."""
+    """The arrivals sensor runs from the start; the day was not run, so only the sensor can have reported it."""
     day = materialized.nobodys.isoformat()
     wait_until(
         f"the report of {day}",
@@ -98,7 +98,7 @@ def test_ui_shows_the_graph_and_materialized_days(materialized: Materialized, br
     for name in ("raw_images", "image_tensors", "classifications", "clip_embeddings", "daily_intake_quality"):
         assert page.get_by_text(name, exact=True).first.is_visible(), name
     page.get_by_text("Loading...").first.wait_for(state="detached", timeout=120_000)
-    page.wait_for_timeout(1_500)  # the graph slides to its place
+    page.wait_for_timeout(1_500)  # the graph is animated at first
 
     picture = tmp_path / "dagster-ui.png"
     page.screenshot(path=picture)
@@ -109,7 +109,7 @@ def test_ui_shows_the_graph_and_materialized_days(materialized: Materialized, br
 
 
 def answer(marts: Path, query: str, day: date) -> int | None:
-    """One number of a mart; None while dbt writes the file."""
+    """One number from a mart; None while dbt writes the file."""
     try:
         with duckdb.connect(str(marts), read_only=True) as connection:
             row = connection.execute(query, [day]).fetchone()
@@ -119,7 +119,7 @@ def answer(marts: Path, query: str, day: date) -> int | None:
 
 
 def test_late_photos_reach_the_marts_unattended(materialized: Materialized) -> None:
-    """One on a finished day, and one on a day of which nothing was ever made: its checks have no history to pass by."""
+    """One on a finished day, and one on a day that was never run, whose checks have no earlier results."""
     ui, lake, marts = materialized.ui, materialized.lake, materialized.marts
     finished, unheard_of = materialized.whole_day, materialized.backfilled[0] - timedelta(days=1)
     accepted = lake.accepted(finished).height
@@ -141,4 +141,6 @@ def test_late_photos_reach_the_marts_unattended(materialized: Materialized) -> N
 
     wait_until("the late photos in the marts", lambda: told() == expected, CHAIN_SECONDS, lambda: f"{told()}")
     inferred = lake.table("stage_runs").scan(finished, finished).filter(stage="clip_embeddings").collect()
-    assert inferred.sort("finished_at")["images"].to_list() == [accepted, 1], "a late photo costs one photo's work"
+    assert inferred.sort("finished_at")["images"].to_list() == [accepted, 1], (
+        "a late photo must cost the work of one photo only"
+    )

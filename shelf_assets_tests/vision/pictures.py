@@ -1,4 +1,4 @@
-"""Pictures that the tests draw, in various encodings; deterministic, with nothing read from disk."""
+"""Test pictures in various encodings; they are drawn deterministically, and nothing is read from disk."""
 
 from __future__ import annotations
 

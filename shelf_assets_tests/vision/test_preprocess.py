@@ -1,4 +1,4 @@
-"""A photo's tensor is the crop, padding or squash of the upright picture, and the same in every way of making it."""
+"""A photo's tensor is the crop, padding or squash of the upright picture, and all ways of making it give the same pixels."""
 
 from __future__ import annotations
 

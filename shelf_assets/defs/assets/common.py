@@ -10,7 +10,7 @@ from shelf_assets.defs.partitions import partition_day
 
 
 def day_of(context: dg.AssetExecutionContext) -> date:
-    """The day of this run; a day in the future, or before the calendar, is refused by name."""
+    """The day of this run; a day in the future or before the calendar is refused."""
     return require_known_day(partition_day(context.partition_key))
 
 

@@ -43,7 +43,7 @@ def image_tensors(
 ) -> dg.MaterializeResult[TensorStream]:
     day, tensors = day_of(context), ingest.tensors
     accepted = raw_images.filter(status=ACCEPTED)
-    # Where tensors are not made ahead, the predictions decode.
+    # If tensors are not made ahead, the predictions decode the photos.
     missing = tensors.day(day).index().missing(accepted) if tensors.made_ahead else accepted.clear()
     progress = Progress(f"image_tensors {day}", missing.height, context.log.info)
     meter = Meter("image_tensors", images=missing.height, bytes_read=int(missing["size_bytes"].sum()))

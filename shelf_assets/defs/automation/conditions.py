@@ -1,4 +1,4 @@
-"""Conditions under which an asset's partition is materialized by itself."""
+"""Conditions under which an asset's partition is materialized automatically."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""What happens when a run fails: one place from which people are told. For now the notifier is the log."""
+"""Notification of failed runs. At present the notifier is the log."""
 
 import logging
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def failure_message(context: dg.RunFailureSensorContext) -> str:
         for event in context.get_step_failure_events()
         if event.step_failure_data.error
     ]
-    # A run that died outside its steps, a killed pod say, has only the run's own message.
+    # A run that ended outside its steps, for example with a killed pod, has only the run's own message.
     where = f"at {'; '.join(causes)}" if causes else f"outside its steps: {context.failure_event.message}"
     return f"run {run.run_id[:8]} of {_days(run.tags)} failed {where}"
 

@@ -1,4 +1,4 @@
-"""The nightly schedule: yesterday through the whole graph, whether or not anything told us that photos arrived."""
+"""The nightly schedule: materializes yesterday through the whole graph, whether or not photos were reported."""
 
 from datetime import timedelta
 

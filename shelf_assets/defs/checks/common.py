@@ -1,4 +1,4 @@
-"""Helpers of the checks: one multi-asset check for each producing op, in a pod of its size, and how results read."""
+"""Helpers of the checks: one multi-asset check for each producing op, in a pod of that op's size."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from shelf_assets.pipeline.stage import DayView
 
 @dataclass(frozen=True)
 class DayUnderCheck(DayView):
-    """One day, and the parts of the platform that a check may ask."""
+    """One day, and the parts of the platform that a check may use."""
 
     ingest: Ingest
     predict: Predict
@@ -29,7 +29,7 @@ Check = Callable[[DayUnderCheck], Result]
 
 @dataclass(frozen=True)
 class DeclaredCheck:
-    """A check of one asset. One that blocks stops the day when it fails; another warns."""
+    """A check of one asset. A failed blocking check stops the day; any other only warns."""
 
     asset: str
     name: str

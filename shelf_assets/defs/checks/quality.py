@@ -37,10 +37,10 @@ def every_photo_is_a_tensor_or_a_reason(day: DayUnderCheck) -> Result:
     tensors, limit = day.ingest.tensors, day.settings.decode_failure_limit
     accepted = day.lake.accepted(day.day)
     index = tensors.day(day.day).index().entries
-    # Where tensors are not made ahead, the predictions decode a photo without one; only failures are recorded.
+    # If tensors are not made ahead, the predictions decode photos without one, and only failures are recorded.
     lost = accepted.join(index, on="sha256", how="anti") if tensors.made_ahead else accepted.clear()
     without = accepted.join(index.filter(pl.col("reason").is_not_null()).drop("image_id"), on="sha256")
-    # An object that was deleted or overwritten says nothing of the decoder, and would hold its day for ever.
+    # Objects that were deleted or overwritten do not count as decoder failures: they would stop their day for ever.
     failed = without.filter(~pl.col("reason").is_in(TRANSIENT_REASONS))
     share = failed.height / accepted.height if accepted.height else 0.0
     return (
@@ -57,7 +57,7 @@ def every_photo_is_a_tensor_or_a_reason(day: DayUnderCheck) -> Result:
 
 
 def every_photo_is_predicted(table: str) -> Check:
-    """By the model that is configured now; rows of others do not count."""
+    """The check for the configured model; rows of other models do not count."""
 
     def predicted(day: DayUnderCheck) -> Result:
         (predictor,) = day.predict.models.predictors([table])

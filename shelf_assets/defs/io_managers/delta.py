@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dagster_deltalake import DeltaTableResource
 
 
-# Metadata of an asset that its commit records as well: the facts that its blocking checks ask for.
+# Metadata of an asset that is also recorded with its commit, for its blocking checks.
 RECORDED = ("landed", "listing_digest")
 
 
@@ -28,7 +28,7 @@ class DeltaIOManager(dg.IOManager):
 
     An output is a polars DataFrame, or a LazyFrame, which is collected by the streaming engine. An input annotated
     `pl.LazyFrame` is not collected; one annotated `deltalake.DeltaTable` is the table itself, by dagster-deltalake's
-    resource, for who needs its history or files.
+    resource, for access to its history or files.
     """
 
     def __init__(self, lake: Lake) -> None:
@@ -45,7 +45,7 @@ class DeltaIOManager(dg.IOManager):
         commit = table.commit(frame, days=days, info=info)
         context.add_output_metadata(commit_metadata(table, commit, days))
         for day in commit.other_days:
-            # What is stored there is news for whoever comes after it, as if that day had been run.
+            # Rows of these days changed, so downstream assets must run as if the day had been run.
             context.log_event(
                 dg.AssetMaterialization(
                     context.asset_key,
@@ -65,14 +65,14 @@ class DeltaIOManager(dg.IOManager):
             frame = table.scan()
         else:
             days = _days(context)
-            # A weekly reader of a daily table gets its whole window, and a set of single days just those.
+            # A weekly reader of a daily table gets all days of its week; a reader of single days gets only these.
             frame = table.scan(min(days), max(days)).filter(pl.col("day").is_in(days))
         return frame if context.dagster_type.typing_type is pl.LazyFrame else frame.collect()
 
 
 def delta_table_resource(lake: Lake, name: str) -> "DeltaTableResource":
     """dagster-deltalake's resource for one of the lake's tables."""
-    # Its package imports pandas, 0.4 CPU-s that no stage should pay: the stages' tables are `lake.table(name)`.
+    # Imported here, because its package imports pandas (0.4 CPU-s), which stages do not need.
     from dagster_deltalake import DeltaTableResource, LocalConfig, S3Config
     from dagster_deltalake.config import ClientConfig
 
@@ -86,7 +86,7 @@ def delta_table_resource(lake: Lake, name: str) -> "DeltaTableResource":
 
 
 def commit_metadata(table: LakeTable, commit: Commit, days: Sequence[date]) -> dict[str, Any]:
-    """What the catalogue shows of a commit. Counts are read back from the table: a claim about what is stored."""
+    """Metadata of a commit for the catalogue. Counts are read back from the table, so that they show what is stored."""
     metadata: dict[str, Any] = {
         "dagster/uri": table.uri,
         "dagster/table_name": table.spec.name,
@@ -103,7 +103,7 @@ def commit_metadata(table: LakeTable, commit: Commit, days: Sequence[date]) -> d
 
 
 def _days(context: dg.InputContext | dg.OutputContext) -> list[date]:
-    """The days of the run's partitions, by the time window of each: coarser ones are read whole, gaps stay gaps."""
+    """The days in the time windows of the run's partitions; gaps between partitions are kept."""
     partitions = context.asset_partitions_def
     if not isinstance(partitions, dg.TimeWindowPartitionsDefinition):
         raise TypeError(f"{context.asset_key.to_user_string()}: tables are partitioned by day, not by {partitions}")

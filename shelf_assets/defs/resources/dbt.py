@@ -1,4 +1,4 @@
-"""dagster-dbt as our processes use it: dbt is a command, its Python stays out. Import dagster-dbt's names from here.
+"""dagster-dbt without importing dbt, which is only called as a command. Import dagster-dbt's names from here.
 
 The project, its manifest and its environment are in `bi.dbt_project`.
 """
@@ -19,7 +19,7 @@ from shelf_assets.bi.dbt_project import DbtProjectHere
 
 @contextmanager
 def not_importable(module: str) -> Iterator[None]:
-    """Within the block `module` cannot be imported: None in `sys.modules` is Python's own mark for that."""
+    """Make `module` not importable within the block: None in `sys.modules` has that effect."""
     if module in sys.modules:
         yield
         return
@@ -30,8 +30,8 @@ def not_importable(module: str) -> Iterator[None]:
         del sys.modules[module]
 
 
-# dbt-core is an extra of dagster-dbt, which works without it. Where it finds it, it imports 1.8 CPU-s of dbt into every
-# process that loads the graph, for enums and a selection of all models. See docs/decisions/007.
+# dagster-dbt works without dbt-core. If dbt-core is importable, dagster-dbt imports it in every process that loads the graph,
+# which takes 1.8 CPU-s and is only needed for enums and a selection of all models. See docs/decisions/007.
 with not_importable("dbt.version"):
     from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtProject, dbt_assets
     from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
@@ -42,9 +42,9 @@ __all__ = ["DagsterDbtTranslator", "Dbt", "DbtProject", "dbt_assets"]
 class Dbt:
     """Runs dbt's command line for Dagster.
 
-    `DbtCliResource` passes on the environment of this process alone, so that days and places would have to be exported to
-    it, and builds dbt's adapter here, for 1.5 CPU-s in every run. Row counts and column metadata by that adapter are not
-    available: the marts' contracts declare the columns, and the tables' own tests count.
+    Replaces `DbtCliResource`, which passes only this process's environment to dbt (so that days and URLs would have to be
+    exported), and builds dbt's adapter in this process, for 1.5 CPU-s in every run. Without that adapter there are no row
+    counts and no column metadata; the marts' contracts declare the columns, and dbt's tests count rows.
     """
 
     def __init__(self, project: DbtProjectHere) -> None:
@@ -83,7 +83,7 @@ class Dbt:
             raise_on_error=True,
             context=context,
             adapter=None,
-            # The installed version: `dbt --version` costs 4 CPU-s in every run, and asks a package registry for news.
+            # The installed version: `dbt --version` takes 4 CPU-s in every run and requests a package registry.
             cli_version=Version(version("dbt-core")),
             dbt_project=chosen.dbt_project,
         )

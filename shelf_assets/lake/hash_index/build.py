@@ -1,10 +1,10 @@
-"""How the index follows the table: new data files become a run, runs are merged, files that nothing names are deleted.
+"""Updates of the index: new data files become a run, runs are merged, files that no manifest names are deleted.
 
-Everything may run beside writers and beside other builders, and may be killed anywhere: the index changes only by a new
-manifest, which is put whole. Of builders at once one wins; the others have worked for nothing and look again.
+Everything may run beside writers and other builders, and may be killed at any point: the index changes only by a new
+manifest, which is written atomically. Of concurrent builders one wins; the others discard their work and start again.
 
-Runs are merged as a log-structured merge tree does (O'Neil et al. 1996): a new run takes in those that are not much
-larger than itself, so that there are few runs, and an entry is written a few times for each tenfold of the table.
+Runs are merged as in a log-structured merge tree (O'Neil et al. 1996): a new run absorbs runs that are not much larger
+than itself. So there are few runs, and an entry is written a few times for each tenfold growth of the table.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from shelf_assets.lake.object_store import ObjectStore, StoredObject
 
 log = logging.getLogger(__name__)
 
-# How far commits let the index fall behind: each look-up reads the hashes of so much.
+# How far the index may fall behind: each look-up also reads the hashes of so many files and rows.
 MOST_UNCOVERED_FILES = 16
 MOST_UNCOVERED_ROWS = 250_000
-# What one step reads: 100 MB of hashes and groups, 50 MB of entries.
+# Most that one step reads: 100 MB of hashes and groups, 50 MB of entries.
 ROWS_AT_ONCE = 1_000_000
-# What a commit may merge, in about 0.2 s; table maintenance merges the larger runs.
+# Most that a commit may merge, which takes about 0.2 s; table maintenance merges larger runs.
 ENTRIES_MERGED_BY_COMMIT = 1_000_000
-# A run takes in another one of up to so many times its size. A look-up reads a block of each run for each hash, so that few
-# runs are worth more than few merges: a week of 5,000 photos a day meets 100 million known ones once a year.
+# A run absorbs runs of up to so many times its size. A look-up reads a block of each run for each hash, so few runs matter more
+# than few merges: at 5,000 photos a day, a week's run is merged with 100 million existing entries once a year.
 _SIZE_RATIO = 64
 
 
 class IndexedTable(Protocol):
-    """What the index asks of raw_images."""
+    """The part of raw_images that the index uses."""
 
     @property
     def objects(self) -> ObjectStore: ...
@@ -55,7 +55,7 @@ class IndexedTable(Protocol):
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What maintenance did to the index, and what the index is now."""
+    """The changes by maintenance, and the index's size afterwards."""
 
     covered_files: int
     covered_rows: int
@@ -69,13 +69,13 @@ class IndexReport:
 
 
 def is_behind(rows: IndexedRows) -> bool:
-    """Whether the index lacks so much of this version that the commit that saw it should help."""
+    """Whether the index lacks so much of this version that a commit should update it."""
     missing = rows.uncovered
     return missing.height > MOST_UNCOVERED_FILES or missing["rows"].sum() > MOST_UNCOVERED_ROWS
 
 
 def help_along(table: IndexedTable) -> None:
-    """Cover some of the files that the index lacks: a bounded amount of work, so that a commit can afford it.
+    """Cover some of the files that the index lacks, with bounded work, after a commit.
 
     A failure is only logged: the commit's rows are written, and the next commit or maintenance catches up.
     """
@@ -88,7 +88,7 @@ def help_along(table: IndexedTable) -> None:
 
 
 def maintain(table: IndexedTable) -> IndexReport:
-    """Cover every data file of the table, merge the runs and delete what is no longer named. Build the index if need be."""
+    """Cover every data file of the table, merge runs and delete unneeded files. Builds the index if there is none."""
     files = rows = 0
     while True:
         _mend(table.objects)
@@ -105,9 +105,9 @@ def maintain(table: IndexedTable) -> IndexReport:
 
 
 def forget_replaced_files(table: IndexedTable) -> tuple[StoredObject, ...]:
-    """Build the index anew if it covers data files that the newest version does not read: they may have held erased rows.
+    """Rebuild the index if it covers data files that the newest version does not read, which may contain erased rows.
 
-    Returns the deleted objects of the index before. What a builder of this moment has written and not named yet is deleted
+    Returns the deleted objects of the old index. Files that a concurrent builder has written but not named yet are deleted
     as unneeded later.
     """
     index, opened = newest(table.objects), table.open()
@@ -116,7 +116,7 @@ def forget_replaced_files(table: IndexedTable) -> tuple[StoredObject, ...]:
     before = list(table.objects.list(FOLDER))
     if put(table.objects, Manifest(index.number + 1, (), frozenset())):
         maintain(table)
-    # Who still reads the index before looks again where a run is gone.
+    # Readers of the old index start again if a run is gone.
     named = {run.key for run in index.runs}
     forgotten = tuple(stored for stored in before if stored.key in named or not stored.key.startswith(RUNS))
     delete_objects(table.objects, [stored.key for stored in forgotten])
@@ -124,7 +124,7 @@ def forget_replaced_files(table: IndexedTable) -> tuple[StoredObject, ...]:
 
 
 def _mend(objects: ObjectStore) -> None:
-    """Empty the index where a run is lost: which files it covered is unknown."""
+    """Empty the index if a run is lost, because the files that it covered are unknown."""
     index = newest(objects)
     if index is not None and (lost := [run.key for run in index.runs if not objects.exists(run.key)]):
         log.warning("raw_images: the hash index lacks %s; it is built anew", ", ".join(lost))
@@ -132,7 +132,7 @@ def _mend(objects: ObjectStore) -> None:
 
 
 def _cover_some(table: IndexedTable, most_merged: int | None = None) -> pl.DataFrame | None:
-    """Cover the next files of the newest version; returns them, or None where another builder came first."""
+    """Cover the next files of the newest version; returns them, or None if another builder was faster."""
     index = newest(table.objects) or Manifest(-1, (), frozenset())
     opened = table.open()
     files = data_files(opened) if opened else None
@@ -156,7 +156,7 @@ def _cover_some(table: IndexedTable, most_merged: int | None = None) -> pl.DataF
 def _with_run(
     objects: ObjectStore, runs: Sequence[Run], rows: pl.DataFrame, most_merged: int | None
 ) -> tuple[Run, ...]:
-    """The runs with the entries of these rows."""
+    """The runs, with a new one for the entries of these rows."""
     entries = entries_of(rows)
     if not entries.keys.size:
         return tuple(runs)
@@ -172,7 +172,7 @@ def _with_run(
 
 
 def merge(objects: ObjectStore, runs: Sequence[Run]) -> Run:
-    """One run with the entries of all of these."""
+    """Merge runs into one."""
     return write_run(objects, _new_key(), merged(runs))
 
 

@@ -1,6 +1,6 @@
-"""What the index holds of a row of raw_images: 8 bytes of a hash, and the day and kind in 4 bytes.
+"""Index entries of a row of raw_images: 8 bytes of a hash, and the day and kind in 4 bytes.
 
-A look-up is asked for keys and finds days. Keys are cut, so that a day found may hold no such row; never the reverse.
+A look-up finds days by keys. Keys are shortened hashes, so a found day may have no such row, but no day is missed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _KEY_HEX_DIGITS = 16
 
 
 class Kind(IntEnum):
-    """Which question an entry answers; the lowest two bits of its value."""
+    """The query for which an entry is; the lowest two bits of its value."""
 
-    ACCEPTED = 0  # the key is of the sha256 of an accepted photo
-    COPY = 1  # the key is of the sha256 of a duplicate
-    MEMBER = 2  # the key is of the near-duplicate group of a row
+    ACCEPTED = 0  # the key is from the sha256 of an accepted photo
+    COPY = 1  # the key is from the sha256 of a duplicate
+    MEMBER = 2  # the key is from the near-duplicate group of a row
 
 
 class Entries(NamedTuple):
-    """Entries sorted by key, then value, none twice: `keys` uint64, `values` int32 (days since 1970-01-01 × 4 + kind)."""
+    """Entries sorted by key, then value, without repetition: `keys` uint64, `values` int32 (days since 1970-01-01 × 4 + kind)."""
 
     keys: np.ndarray
     values: np.ndarray
@@ -39,12 +39,12 @@ def hash_keys(sha256: pl.Series) -> np.ndarray:
 
 
 def group_keys(groups: pl.Series) -> np.ndarray:
-    """The last 8 bytes of each group's UUID as uint64: its first ones may be a time, which many share."""
+    """The last 8 bytes of each group's UUID as uint64; the first ones may be a time that many groups share."""
     return _numbers(groups.str.replace_all("-", "", literal=True).str.tail(_KEY_HEX_DIGITS))
 
 
 def _numbers(digits: pl.Series) -> np.ndarray:
-    # Text that is no number has the key 0 in the index and in a look-up alike: it is found, only less precisely.
+    # Text that is no number has the key 0, in the index and in look-ups, so it is found as well.
     return digits.str.to_integer(base=16, dtype=pl.UInt64, strict=False).fill_null(0).to_numpy()
 
 
@@ -64,12 +64,12 @@ def _of_kind(rows: pl.DataFrame, column: str, kind: Kind) -> Entries:
     return Entries(keys, rows["day"].to_physical().to_numpy() * np.int32(len(_VALUE_KINDS)) + np.int32(kind))
 
 
-# Four numbers for three kinds: a value is split by shifting it.
+# Two bits for three kinds, so that a value is split by shifting.
 _VALUE_KINDS = range(4)
 
 
 def days_of_kind(values: np.ndarray, kind: Kind) -> pl.Series:
-    """The days of those values that are of this kind, each once."""
+    """The days of the values of this kind, each once."""
     mine = values[values % len(_VALUE_KINDS) == kind] // len(_VALUE_KINDS)
     return pl.Series(np.unique(mine).astype(np.int32)).cast(pl.Date)
 

@@ -1,8 +1,8 @@
-"""A manifest: which runs make up the index, and which data files of the table they cover.
+"""A manifest: the runs of the index, and the data files of the table that they cover.
 
-Manifests are numbered. Each is put whole and only where its number is free, so that of two builders one begins again, and
-a reader always finds a complete index. Data files have unique names and never change, so a file is covered or it is not,
-whatever version of the table is read, also after a restore.
+Manifests are numbered. Each is written atomically, and only if its number is free: of two builders one starts again, and
+readers always find a complete index. Data files have unique names and never change, so it is clear for every version of the
+table, also after a restore, which of its files are covered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shelf_assets.lake.hash_index.runs import Run
 from shelf_assets.lake.object_store import ObjectStore, StoredObject
 from shelf_assets.lake.object_writer import ObjectWriter
 
-# Within the table's folder. Delta leaves folders alone whose names begin with an underscore.
+# Within the table's folder. Delta ignores folders whose names begin with an underscore.
 FOLDER = "_hash_index/"
 RUNS = f"{FOLDER}runs/"
 _MANIFESTS = f"{FOLDER}manifests/"
@@ -35,9 +35,9 @@ class Manifest:
 
 
 def newest(objects: ObjectStore) -> Manifest | None:
-    """The index as it is now; None where there is none."""
+    """The newest manifest; None if there is none."""
     while numbers := [_number(stored) for stored in objects.list(_MANIFESTS)]:
-        # Deleted between the listing and the look only where there is a newer one.
+        # If it was deleted after the listing, there is a newer one.
         data = objects.find(_key(max(numbers)))
         if data is not None:
             return _parsed(objects, max(numbers), data)
@@ -45,7 +45,7 @@ def newest(objects: ObjectStore) -> Manifest | None:
 
 
 def put(objects: ObjectStore, manifest: Manifest) -> bool:
-    """Make it the newest manifest; False where another builder has put one with its number."""
+    """Make it the newest manifest; False if another builder has written one with its number."""
     told = {
         "runs": [{"key": run.key, "entries": run.entries} for run in manifest.runs],
         "covered": sorted(manifest.covered),
@@ -54,9 +54,9 @@ def put(objects: ObjectStore, manifest: Manifest) -> bool:
 
 
 def unneeded(objects: ObjectStore, now: datetime) -> list[str]:
-    """Keys of the runs that the newest manifest does not name, and of the other manifests, of more than an hour ago.
+    """Keys of runs that the newest manifest does not name, and of older manifests, if they are more than an hour old.
 
-    Who still reads an older manifest looks again where a run is gone.
+    Readers of an older manifest start again if a run is gone.
     """
     index = newest(objects)
     if index is None:

@@ -1,7 +1,7 @@
-"""The rules' questions of raw_images, answered without looking at all days.
+"""The rules' queries on raw_images, without reading all days.
 
-Days are found by the index, and by name where their data files are not in the index yet; then the rows of these days are
-read and compared. So the index may be behind or hold too much: an answer is always that of `ScannedRows`.
+The index gives the days to read, and days with data files that it does not cover are read as well. The rows of these days
+are then compared. So results equal those of `ScannedRows` even if the index is behind or has too many entries.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from shelf_assets.lake.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 
-# A run disappears only where a newer manifest is there; again and again in one look-up means damage.
+# A run disappears only after a newer manifest was written; several times in one look-up means damage.
 _LOOKS = 3
-# More files than this are a table whose index was lost or never built, which is worth a line in the log.
+# More uncovered files mean that the index was lost or never built, which is logged.
 _MANY_UNCOVERED = 100
 
 
@@ -77,7 +77,7 @@ class IndexedRows:
         return newest(self._objects)
 
     def _among(self, values: pl.Series, keys_of: Callable[[pl.Series], np.ndarray], kind: Kind) -> ScannedRows:
-        """The rows of the days that may hold one of these values."""
+        """The rows of the days that may have one of these values."""
         keys = np.unique(keys_of(values.drop_nulls()))
         return ScannedRows(self._rows.of_days(self._days(keys, kind))) if keys.size else ScannedRows(self.of_days([]))
 

@@ -27,10 +27,10 @@ _KEY, _VALUE = np.dtype("<u8"), np.dtype("<i4")
 _BLOCK = np.dtype([("keys", _KEY, (BLOCK_ENTRIES,)), ("values", _VALUE, (BLOCK_ENTRIES,))])
 _FENCES = np.dtype((_KEY, (_FANOUT,)))
 _LARGEST_KEY = np.iinfo(np.uint64).max
-# A request of S3, and a read of a file, cost about as much time as this many bytes more.
+# An S3 request, or a file read, takes about as long as reading so many more bytes.
 _WORTH_A_REQUEST_BYTES = 32 << 10
 _WORTH_A_CALL_BYTES = 4 << 10
-# 1,024 blocks are 3 MB: what a merge holds of each run.
+# 1,024 blocks are 3 MB, which a merge holds in memory for each run.
 _BLOCKS_AT_ONCE = 1024
 
 
@@ -40,7 +40,7 @@ class RunGone(LookupError):
 
 @dataclass(frozen=True)
 class _Level:
-    """A level of fences: where it lies, and how many keys it has without the padding."""
+    """A level of fences: its position, and its number of keys without the padding."""
 
     offset_bytes: int
     keys: int
@@ -60,7 +60,7 @@ class _Layout:
 
     @cached_property
     def levels(self) -> tuple[_Level, ...]:
-        """From the first keys of blocks up to the few that a look-up reads whole."""
+        """The levels, from the first keys of all blocks up to the level that a look-up reads as a whole."""
         levels = [_Level(self.blocks * _BLOCK.itemsize, self.blocks)]
         while levels[-1].keys > 2 * _FANOUT:
             below = levels[-1]
@@ -70,7 +70,7 @@ class _Layout:
 
 @dataclass(frozen=True)
 class Run:
-    """The run that lies at `key` of the store."""
+    """The run at `key` of the store."""
 
     objects: ObjectStore
     key: str
@@ -100,8 +100,8 @@ class Run:
         return _Layout(self.entries)
 
     def _lower_bounds(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For each key how many entries have smaller ones, and whether one may have it: of the last block that can hold it
-        the next key is the same, or is not seen."""
+        """For each key the number of entries with smaller keys, and whether an entry may have this key: True if the next key
+        in the last possible block is equal, or lies outside that block."""
         top, *lower = reversed(self._layout.levels)
         fences = self._read_range(_FENCES, top.offset_bytes, top.rows).ravel()[: top.keys]
         found = np.searchsorted(fences, keys)
@@ -113,7 +113,7 @@ class Run:
     def _within(
         self, keys: np.ndarray, found: np.ndarray, dtype: np.dtype, offset_bytes: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """One step down: of `found` parts that begin with a smaller key the last one holds the bound."""
+        """One level down: the bound is in the last of the `found` parts that begin with a smaller key."""
         numbers = np.maximum(found - 1, 0)
         parts, rows = self._parts(dtype, offset_bytes, numbers)
         held = parts["keys"] if dtype is _BLOCK else parts
@@ -135,10 +135,10 @@ class Run:
         return blocks["values"][rows, positions % BLOCK_ENTRIES]
 
     def _parts(self, dtype: np.dtype, offset_bytes: int, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Parts of one size by their numbers, which ascend, and the row in which each lies.
+        """Parts of equal size by their ascending numbers, and the row of each in the result.
 
-        Parts that lie close together are read at once. A file on disk is not mapped: for each page that is touched the
-        system would read its neighbours.
+        Neighbouring parts are read at once. A file on disk is not memory-mapped, because the system would also read the
+        neighbours of each touched page.
         """
         if not numbers.size:
             return np.empty(0, dtype), numbers
@@ -162,7 +162,7 @@ class Run:
                 # By system calls: obstore opens the file anew for each range.
                 ranges = list(zip(starts, lengths, strict=True))
                 if sys.platform == "linux":
-                    # The disk may begin all reads at once.
+                    # lets the disk start all reads at once
                     for start, length in ranges:
                         os.posix_fadvise(file.fileno(), start, length, os.POSIX_FADV_WILLNEED)
                 return [os.pread(file.fileno(), length, start) for start, length in ranges]
@@ -175,7 +175,7 @@ class Run:
 
 @contextmanager
 def _reading(run: Run) -> Iterator[None]:
-    """Tell a run that was deleted from a store that does not answer."""
+    """Raise RunGone for a deleted run; other errors of the store are raised as StoreUnavailable."""
     try:
         with store_errors(f"reading {run.key}", run.objects.root_url):
             yield
@@ -186,7 +186,7 @@ def _reading(run: Run) -> Iterator[None]:
 
 
 def write_run(objects: ObjectStore, key: str, parts: Iterator[Entries]) -> Run:
-    """Write a run of these sorted entries; it appears whole, when all of them are written."""
+    """Write a run of these sorted entries; it appears when all of them are written."""
     entries, left, fences = 0, Entries(np.empty(0, _KEY), np.empty(0, _VALUE)), [np.empty(0, _KEY)]
     file = objects.open_writer(key)
     for part in parts:
@@ -203,7 +203,7 @@ def write_run(objects: ObjectStore, key: str, parts: Iterator[Entries]) -> Run:
     for _ in _Layout(entries).levels:
         file.write(np.pad(level, (0, -level.size % _FANOUT), constant_values=_LARGEST_KEY).tobytes())
         level = level[::_FANOUT]
-    # Not in a `with`, which closes after an error as well: half a run must not appear.
+    # Not in a `with`, which would also close it after an error: a partial run must not appear.
     file.close()
     return Run(objects, key, entries)
 
@@ -219,15 +219,15 @@ def _write_blocks(file: Upload, entries: Entries) -> np.ndarray:
 
 
 def merged(runs: Sequence[Run]) -> Iterator[Entries]:
-    """The entries of all runs in order of their keys, some at a time: memory depends on the number of runs only.
+    """The entries of all runs in order of their keys, in parts: memory depends on the number of runs only.
 
-    An entry that several runs hold comes once, unless its key lies where two parts meet.
+    An entry of several runs occurs once, unless its key is at the border of two parts.
     """
     scans = [run.scan() for run in runs]
     heads = [next(scan, None) for scan in scans]
     while any(head is not None for head in heads):
         present = [(number, head) for number, head in enumerate(heads) if head is not None]
-        # Up to here all runs are read.
+        # all runs are read up to this key
         border = min(head.keys[-1] for _, head in present)
         ready: list[Entries] = []
         for number, head in present:

@@ -62,7 +62,7 @@ def predictor(models: PredictionModels) -> LabelPredictor:
 
 
 def facts_of(row: Facts) -> Facts:
-    """The row with its labels and scores side by side."""
+    """The row for people, with each label beside its score."""
     facts = dict(row)
     pairs = zip(facts.pop("labels"), facts.pop("scores"), strict=True)  # type: ignore[call-overload]
     return facts | {"top labels": ", ".join(f"{label} {score:.1%}" for label, score in pairs)}

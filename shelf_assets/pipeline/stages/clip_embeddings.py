@@ -35,7 +35,7 @@ def predictor(models: PredictionModels) -> VectorPredictor:
 
 
 def facts_of(row: Facts) -> Facts:
-    """The row with its vector's length and first numbers."""
+    """The row for people, with the length and the first numbers of its vector."""
     facts = dict(row)
     vector = facts.pop("embedding")
     shown = json.dumps([round(number, 3) for number in vector[:4]])  # type: ignore[index]

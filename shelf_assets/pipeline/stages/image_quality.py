@@ -1,4 +1,4 @@
-"""The stage `image_quality`: how sharp, bright and full of contrast each accepted photo is. Arithmetic on its tensor, no model."""
+"""The stage `image_quality`: sharpness, brightness and contrast of each accepted photo, from its tensor, without a model."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shelf_assets.vision.digests import canonical_digest
 if TYPE_CHECKING:
     from shelf_assets.pipeline.models import PredictionModels
 
-# Any change of the numbers that come out needs a new version: digests must not lie.
+# Increment it with every change of the resulting numbers: it is part of the digest.
 VERSION = 1
 # ITU-R BT.601 in 256ths: eight bits of luminance by integers, the same on every machine.
 RED_256THS, GREEN_256THS, BLUE_256THS = 77, 150, 29
-# Sensors and JPEG leave a level or two beside black and white.
+# With sensors and JPEG, black and white are off by a level or two.
 DARKEST, BRIGHTEST = 2, 253
-# On 22 drawn photos: at least 154 as they are, 37 in the middle when blurred by one pixel of the tensor, 21 at most by two.
+# On 22 drawn photos: at least 154 if unchanged, a median of 37 if blurred by one pixel of the tensor, at most 21 by two.
 BLURRED_BELOW = 60.0
 
 IMAGE_QUALITY = prediction_table(
@@ -43,7 +43,7 @@ IMAGE_QUALITY = prediction_table(
     },
 )
 _HIGHEST = {
-    "laplacian_variance": 1_040_400.0,  # (4 × 255)²: the Laplacian lies in ±1,020
+    "laplacian_variance": 1_040_400.0,  # (4 × 255)², because the Laplacian lies in ±1,020
     "brightness_mean": 255.0,
     "contrast_std": 127.5,
     "clipped_dark_share": 1.0,
@@ -53,7 +53,7 @@ _HIGHEST = {
 
 @dataclass(frozen=True)
 class Method:
-    """The method as its rows name it."""
+    """The identity of the method in its rows."""
 
     model_id: str = f"image-quality-{VERSION}"
     model_digest: str = canonical_digest(
@@ -70,7 +70,7 @@ class Method:
 
 
 class _Scratch:
-    """Arrays that every photo of one size is measured in: fresh ones cost as much as the arithmetic."""
+    """Arrays that are reused for photos of one size: new ones would cost as much as the arithmetic."""
 
     def __init__(self, height_px: int, width_px: int) -> None:
         inside = (height_px - 2, width_px - 2)
@@ -80,7 +80,7 @@ class _Scratch:
 
 
 def measured(pixels: np.ndarray, scratch: _Scratch | None = None) -> tuple[float, bool, float, float, float, float]:
-    """The table's own columns of one photo (uint8, 3 × H × W, RGB; at least 3 × 3 pixels), in their order."""
+    """The table's own columns for one photo (uint8, 3 × H × W, RGB; at least 3 × 3 pixels), in order."""
     work = scratch or _Scratch(*pixels.shape[1:])
     red, green, blue = pixels
     luminance = np.multiply(red, np.uint16(RED_256THS), out=work.luminance)
@@ -108,7 +108,7 @@ def _mean_and_variance(values: np.ndarray, floats: np.ndarray) -> tuple[float, f
 
 @dataclass
 class QualityPredictor:
-    """Measures photos on the thread that asks, 0.13 CPU-ms each at 224 px."""
+    """Measures photos on the calling thread, 0.13 CPU-ms each at 224 px."""
 
     preprocess_digest: str
     asset: str = IMAGE_QUALITY.name
@@ -125,7 +125,7 @@ class QualityPredictor:
         return lambda: rows
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
     def facts(self) -> dict[str, object]:
         return {"device": self.device}
@@ -144,7 +144,7 @@ def _is_plausible(view: DayView) -> Answer:
     return Answer(odd.is_empty(), f"{odd.height} rows outside the possible range: {named}" if odd.height else "")
 
 
-# A day is compared with the month before it, by days of enough photos for a median to mean something.
+# A day is compared with days of the month before it that have enough photos for a meaningful median.
 _DAYS_BEFORE, _LEAST_DAYS, _LEAST_PHOTOS = 28, 7, 20
 _BRIGHTNESS_LEVELS, _BLURRED_SHARE = 40.0, 0.25
 

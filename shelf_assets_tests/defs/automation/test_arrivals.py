@@ -1,4 +1,4 @@
-"""The arrivals sensor over a lake on disk and on S3: which days it reports, and when it stays silent."""
+"""The arrivals sensor over a lake on disk and on S3: which days it reports, and when it reports none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEW_DAY = TODAY - timedelta(days=1)
 
 
 class Sensor:
-    """The sensor of one lake; keeps the cursor from look to look."""
+    """The sensor of one lake; keeps the cursor between evaluations."""
 
     def __init__(self, lake: LakeUnderTest) -> None:
         self.objects, self.url = lake.lake.objects, lake.url
@@ -70,7 +70,7 @@ class Sensor:
 
 @pytest.fixture(autouse=True)
 def _today(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The day on which this module was imported, also after midnight: OLD_DAY lies on the edge of the look-back."""
+    """Fix today to the day of the import, because OLD_DAY is at the edge of the look-back and tests may run past midnight."""
     monkeypatch.setattr(arrivals, "today_utc", lambda: TODAY)
 
 
@@ -110,7 +110,7 @@ def test_a_late_photo_in_an_old_day_is_reported(sensor: Sensor) -> None:
 
 
 def test_new_key_that_sorts_first_is_reported(sensor: Sensor) -> None:
-    """A cursor that holds the last key would miss it."""
+    """A cursor that stores the last key would miss it."""
     sensor.objects.put(f"images/{OLD_DAY:%Y/%m/%d}/zzz", b"z")
     sensor.look()
     sensor.objects.put(f"images/{OLD_DAY:%Y/%m/%d}/aaa", b"a")
@@ -136,7 +136,7 @@ def test_a_deleted_photo_is_reported_and_an_emptied_day_once(sensor: Sensor) -> 
 
 
 def test_days_before_the_lookback_are_not_listed(sensor: Sensor) -> None:
-    """The look costs one listing per day: its number is bounded, and the backfill is for older days."""
+    """Each day costs one listing, so the number of days is bounded; backfills are for older days."""
     sensor.land(OLD_DAY - timedelta(days=1), "a")
     assert isinstance(sensor.look(), str)
 
@@ -164,7 +164,7 @@ def test_reported_arrival_requests_its_day(disk_lake: LakeUnderTest, graph: Grap
 
 
 def test_s3_client_keeps_the_session_token() -> None:
-    """The lake would work and the sensor be refused, so that no late photo were ever seen."""
+    """Without it the lake works, but the sensor is refused and never sees a late photo."""
     access = {"access_key_id": "key", "secret_access_key": "secret", "session_token": "token"}
     settings = LakeSettings.model_validate({"url": "s3://photos", "s3": access})
     credentials = s3_client(settings)._request_signer._credentials

@@ -1,4 +1,4 @@
-"""Freshness: whatever a nightly run makes has a due time, and the landing has none."""
+"""Freshness: every asset that a nightly run makes has a due time; `landing` has none."""
 
 from __future__ import annotations
 

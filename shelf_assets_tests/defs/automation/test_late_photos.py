@@ -1,4 +1,4 @@
-"""A photo that arrives months late: its day goes through the whole graph again, and no other day does."""
+"""A photo that arrives months late: its day runs through the whole graph again, and no other day does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREDICTIONS = tuple(stage.name for stage in prediction_stages())
 
 @pytest.fixture
 def ticks(graph: Graph) -> Ticks:
-    """The graph as deployed some ticks ago."""
+    """The graph, one tick after its deployment."""
     deployed = Ticks(graph.defs)
     deployed.tick()
     return deployed
@@ -23,12 +23,12 @@ def ticks(graph: Graph) -> Ticks:
 
 @pytest.fixture
 def marts_of_intake(graph: Graph) -> tuple[str, ...]:
-    """The marts that read nothing but `raw_images`."""
+    """The marts that read `raw_images` only."""
     return completed_by("raw_images", graph)
 
 
 def completed_by(stage: str, graph: Graph) -> tuple[str, ...]:
-    """The marts whose tables are all there once `stage`, and every stage before it, has been made."""
+    """The marts whose last upstream stage is `stage`."""
     found = []
     for key in graph.assets.materializable_asset_keys:
         if graph.assets.get(key).group_name == "marts":
@@ -39,7 +39,7 @@ def completed_by(stage: str, graph: Graph) -> tuple[str, ...]:
 
 
 def test_first_ticks_after_deploy_request_nothing(graph: Graph) -> None:
-    """Seven hundred days are missing at first; asking for all of them is a person's decision."""
+    """At first hundreds of days are missing. Running all of them is a decision for people."""
     fresh = Ticks(graph.defs)
     assert fresh.tick() == {}
     assert fresh.tick() == {}
@@ -71,11 +71,11 @@ def test_second_late_photo_reruns_the_day(ticks: Ticks, marts_of_intake: tuple[s
 def test_pending_request_of_a_day_is_not_repeated(ticks: Ticks) -> None:
     ticks.landed(OLD_DAY)
     ticks.tick()
-    assert ticks.tick() == {}, "a request without an answer yet is no reason for another one"
+    assert ticks.tick() == {}, "a pending request must not be repeated"
 
 
 def test_raw_images_run_does_not_request_itself_again(ticks: Ticks, marts_of_intake: tuple[str, ...]) -> None:
-    """`raw_images` reports the landing that it lists, and then makes its rows: that is no news for anybody but those after it."""
+    """A run of `raw_images` reports the landing that it has listed. Only downstream assets may react to it."""
     ticks.landed(OLD_DAY)
     ticks.made("raw_images", OLD_DAY)
     assert ticks.tick() == only(OLD_DAY, "image_tensors", *marts_of_intake)
@@ -91,7 +91,7 @@ def test_failed_blocking_check_stops_downstream_requests(ticks: Ticks, marts_of_
 
 
 def test_eager_condition_misses_a_late_photo(graph: Graph) -> None:
-    """Why the conditions are not `eager()`: should this fail, `late_safe` can go."""
+    """The reason for `late_safe`: if this test fails, `eager()` can replace it."""
     eager = graph.defs.map_asset_specs(
         func=lambda spec: spec.replace_attributes(
             automation_condition=dg.AutomationCondition.eager() if spec.automation_condition else None
@@ -104,6 +104,6 @@ def test_eager_condition_misses_a_late_photo(graph: Graph) -> None:
 
 
 def test_every_asset_uses_the_late_safe_condition(graph: Graph) -> None:
-    """One plain `eager()` in the chain stops the wave there."""
+    """With a plain `eager()`, a late photo would stop at that asset."""
     for key in graph.assets.materializable_asset_keys:
         assert graph.assets.get(key).automation_condition == late_safe, key

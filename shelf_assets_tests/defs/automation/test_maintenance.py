@@ -1,4 +1,4 @@
-"""The maintenance job, its schedule and `shelf maintain`: reports are where people look for them, and no day is re-opened."""
+"""The maintenance job, its schedule and `shelf maintain`: their reports, and that no day is requested again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shelf_assets_tests.lake.rows import DAY, photo, photos, prediction, predict
 
 
 def used(lake: Lake) -> Lake:
-    """The lake with one day of predictions in three files; two of its tables do not exist yet."""
+    """A lake with one day of predictions in three files; two of its tables do not exist yet."""
     lake.table("raw_images").commit(photos([photo("a", 1)]))
     for number in range(3):
         lake.table("classifications").commit(predictions([prediction(f"a{number}")]))
@@ -69,7 +69,7 @@ def test_maintenance_requests_no_day_again(graph: Graph, disk_lake: LakeUnderTes
     ticks.tick()
     for name in ("raw_images", "image_tensors", "classifications", "clip_embeddings"):
         ticks.made(name, OLD_DAY)
-    for _ in range(10):  # whatever the runs above ask for
+    for _ in range(10):  # requests caused by the runs above
         ticks.tick()
     assert run_job(disk_lake, ticks.instance).success
     assert ticks.tick() == {}

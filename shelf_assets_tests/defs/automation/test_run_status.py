@@ -1,4 +1,4 @@
-"""The message of a failed run: it must name the day, the step and the cause, or nobody can act on it."""
+"""The message of a failed run names the day, the step and the cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nightly schedule: which day it asks for."""
+"""The nightly schedule: which day it requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in an instance, told by stand-ins that do nothing, and what the conditions ask for then."""
+"""Events of an instance, made by empty assets, and the runs that the automation conditions request after them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Requested = dict[str, set[str | None]]
 
 
 class Ticks:
-    """One instance under the conditions of `defs`; each tick is a minute after the last."""
+    """An instance with the conditions of `defs`; each tick is one minute later."""
 
     def __init__(self, defs: dg.Definitions) -> None:
         self.defs = defs
@@ -25,7 +25,7 @@ class Ticks:
         self._time = NOW
 
     def tick(self) -> Requested:
-        """Days requested, by asset."""
+        """Evaluate the conditions; returns the requested days by asset."""
         self._time += timedelta(minutes=1)
         result = dg.evaluate_automation_conditions(
             self.defs, self.instance, cursor=self._cursor, evaluation_time=self._time
@@ -38,11 +38,11 @@ class Ticks:
         }
 
     def landed(self, day: date) -> None:
-        """The arrivals sensor reported the day."""
+        """Report the day as the arrivals sensor does."""
         self.instance.report_runless_asset_event(dg.AssetMaterialization("landing", partition=day.isoformat()))
 
     def made(self, name: str, day: date, passed: bool = True) -> None:
-        """A run materialized the asset's day, and its checks said `passed`."""
+        """Materialize the asset's day; its checks return `passed`."""
         key = dg.AssetKey(name)
         checks = [check.name for check in sorted(self.assets.asset_check_keys) if check.asset_key == key]
         dg.materialize(

@@ -1,4 +1,4 @@
-"""The cases in which dagster-deltalake's IO manager loses days, through real runs with ours: nothing is lost in any."""
+"""The cases in which dagster-deltalake's IO manager loses days, in real runs with this one: no day is lost."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
@@ -71,7 +71,7 @@ def reader(
     annotation: type = pl.DataFrame,
     mapping: dg.PartitionMapping | None = None,
 ) -> dg.AssetsDefinition:
-    """A consumer of `stage_runs` that notes what it is given."""
+    """A consumer of `stage_runs` that records its input."""
 
     @dg.asset(partitions_def=partitions_def, ins={"rows": dg.AssetIn("stage_runs", partition_mapping=mapping)})
     def consumer(rows: annotation) -> None:  # type: ignore[valid-type]

@@ -1,4 +1,4 @@
-"""When dbt is called and what for, with the real dbt behind a shell script that writes down each call."""
+"""When and how dbt is called. A shell script records each call and runs the real dbt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shelf_assets_tests.marts.small_lake import FULL_DAY, SmallLake, write_three
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of dbt_bi with a home folder of its own, and the calls of dbt."""
+    """A copy of dbt_bi with its own home folder, and the recorded calls of dbt."""
 
     here: DbtProjectHere
     log: Path
@@ -35,7 +35,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """Parsed by two that start at the same moment."""
+    """A project that two threads parse at the same moment."""
     place = tmp_path_factory.mktemp("dbt")
     real = build_dbt_project(load_settings({}, home=place / "home"))
     log, script = place / "calls", place / "dbt"
@@ -49,7 +49,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 def test_concurrent_starts_parse_the_project_once(project: Project) -> None:
-    """The second would also read the manifest while the first writes it."""
+    """Otherwise the second one could also read the manifest while the first one writes it."""
     assert len(project.calls()) == 1
     assert json.loads(project.here.manifest_path().read_text())["nodes"]
 
@@ -78,7 +78,7 @@ def test_killed_parse_is_repeated(project: Project, monkeypatch: pytest.MonkeyPa
 
 
 def test_run_calls_dbt_build_only_without_full_parse(project: Project) -> None:
-    """dbt --version asks a registry on the network; changed variables make dbt parse all of the project again."""
+    """`dbt --version` requests a package registry; changed variables make dbt parse the whole project again."""
     write_three_days(SmallLake(project.here.lake.url))
     assets = build_marts(project.here)
     before = len(project.calls())
@@ -97,7 +97,7 @@ def test_run_calls_dbt_build_only_without_full_parse(project: Project) -> None:
 
 
 def test_deleted_dbt_test_leaves_the_manifest(project: Project) -> None:
-    """Last here: it changes the project. By the newest file's time, a deletion was no change."""
+    """File times do not show a deletion. This test is the last one here because it changes the project."""
     gone = "test.shelf_bi.rejections_add_up"
     assert gone in json.loads(project.here.manifest_path().read_text())["nodes"]
     (project.here.folder / "tests" / "rejections_add_up.sql").unlink()

@@ -1,4 +1,4 @@
-"""Shared by the Lambda tests: every test runs in a fresh container of the function."""
+"""Fixtures of the Lambda tests: every test runs in a new container of the function."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Deploy = Callable[..., None]
 
 @pytest.fixture
 def deploy(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy]:
-    """Call it to begin a fresh container of the function with other settings than those before."""
+    """A function that starts a new container with other settings."""
     current = settings.replace(intake__owner_hash_key="0123456789abcdef")
     monkeypatch.setattr(lambda_function, "load_settings", lambda: current)
 
@@ -37,7 +37,7 @@ def _end_container() -> None:
 
 @pytest.fixture(autouse=True)
 def _a_fresh_container(deploy: Deploy) -> None:
-    """Also for a test that changes no setting."""
+    """A new container also for tests that change no setting."""
 
 
 @pytest.fixture

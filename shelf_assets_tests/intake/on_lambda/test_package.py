@@ -33,9 +33,9 @@ from shelf_assets_tests.vision.pictures import from_a_camera
 
 FOLDER = repo_root / "serverless"
 BUCKET, PREFIX = "photos", "lake/"
-# uv's messages on a machine without a network.
+# Messages of uv on a machine without a network.
 UNREACHABLE = ("error sending request", "Failed to fetch", "dns error", "network connectivity is disabled")
-# 130 to 470 MB that the upload API does not need; boto3 is in Lambda's runtime.
+# 130 to 470 MB which the upload API does not need; Lambda's runtime contains boto3.
 UNWANTED = ["torch", "dagster", "mlflow", "polars", "deltalake", "pyarrow", "pandas", "duckdb", "dbt"]
 IMPORTED = """
 import importlib, json, sys
@@ -143,7 +143,7 @@ def test_lambda_requirements_use_the_project_pins() -> None:
 
 
 class _Template(yaml.SafeLoader):
-    """CloudFormation's short forms, with a bucket and a prefix substituted."""
+    """Loads a template: resolves CloudFormation's short forms, with a bucket and a prefix."""
 
 
 def _sub(loader: yaml.SafeLoader, node: Any) -> str:

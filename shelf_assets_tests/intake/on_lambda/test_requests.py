@@ -27,7 +27,7 @@ def token(*scopes: str) -> str:
 def answered(event: dict[str, Any], status: int) -> dict[str, Any]:
     answer = lambda_function.handler(event, Context())
     assert answer is not None and answer["statusCode"] == status, answer
-    assert answer["isBase64Encoded"] is False, "a REST API may pass base64 on undecoded"
+    assert answer["isBase64Encoded"] is False, "a REST API may not decode base64 responses"
     return json.loads(answer["body"])
 
 

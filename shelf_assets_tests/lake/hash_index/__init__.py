@@ -1,1 +1,1 @@
-"""The hash index of raw_images: runs, look-ups, how it follows the table."""
+"""Tests of the hash index of raw_images: runs, look-ups, and updates after commits."""

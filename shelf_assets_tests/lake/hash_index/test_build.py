@@ -1,4 +1,4 @@
-"""How the index follows the table: killed anywhere, beside writers and beside other builders, it is whole."""
+"""Updates of the index: it stays complete if a builder is killed, and beside concurrent writers and builders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAYS = [DAY + timedelta(days=n) for n in range(6)]
 
 
 def a_table(lake: Lake) -> LakeTable:
-    """A photo a day, and on each day a copy of the first one."""
+    """A table with one new photo per day, and a copy of the first photo on each day."""
     table = lake.table("raw_images")
     for day in DAYS:
         table.commit(photos([photo("a", day, day), photo("copy", "same", day)]))
@@ -54,7 +54,7 @@ def index_keys(table: LakeTable) -> set[str]:
 def test_maintenance_covers_every_file_and_finds_nothing_to_do_again(lake: LakeUnderTest) -> None:
     table = a_table(lake.lake)
     report = build.maintain(table)
-    # Each day has two hashes and two groups; the copies' group is the first one's.
+    # Each day has two hashes and two groups; the copies have the group of the first photo.
     assert (report.covered_files, report.covered_rows, report.runs, report.entries) == (6, 12, 1, 24)
     assert known(table).uncovered.is_empty()
     keys = index_keys(table)
@@ -107,7 +107,7 @@ def test_unneeded_files_are_deleted_after_an_hour(disk_lake: LakeUnderTest, monk
     build.maintain(table)
     table.commit(photos([photo("b", "new", DAYS[0])]))
     build.maintain(table)
-    assert len(index_keys(table)) == 5, "two manifests, the merged run, and the two that it was merged of"
+    assert len(index_keys(table)) == 5, "expected two manifests, the merged run, and the two runs that were merged"
     monkeypatch.setattr(manifest, "KEEP_UNNEEDED", timedelta(0))
     assert build.maintain(table).deleted_objects == 3
     index = newest(table.objects)
@@ -128,7 +128,7 @@ def test_of_two_builders_at_once_one_wins_and_nothing_is_lost(
         return slow(*args)
 
     monkeypatch.setattr(build, "write_run", beaten)
-    assert build.maintain(table).covered_files == 0, "the other builder has covered all"
+    assert build.maintain(table).covered_files == 0, "the other builder has covered all files"
     assert known(table).uncovered.is_empty()
     assert found_days(table, DAYS[3]) == [DAYS[3]]
 
@@ -142,11 +142,11 @@ def test_a_manifest_is_never_replaced_by_another_of_its_number(lake: LakeUnderTe
 
 
 class Killed(BaseException):
-    """Ends whatever runs, as a kill would."""
+    """Ends the work at this point, like a kill."""
 
 
 def killed_at(monkeypatch: pytest.MonkeyPatch, step: int, work: Callable[[], object]) -> bool:
-    """Do the work up to its `step`th writing request; whether it came so far."""
+    """Do the work and end it before its write request number `step` (from 0); returns whether it was ended."""
     requests = iter(range(step))
 
     def killing(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -186,7 +186,7 @@ def test_maintenance_that_is_killed_anywhere_leaves_a_whole_index(
         assert found_days(table, f"new {kills}") == [DAYS[kills % 6]]
         assert found_days(table, DAYS[1]) == [DAYS[1]]
         kills += 1
-    assert kills >= 7, "opening, blocks and fences of the run and of the merged run, the manifest, deleting"
+    assert kills >= 7, "expected at least seven write requests: two runs, the manifest, the deletion"
     assert known(table).uncovered.is_empty()
 
 
@@ -194,7 +194,7 @@ def test_maintenance_that_is_killed_anywhere_leaves_a_whole_index(
 def test_no_bytes_are_accepted_twice_by_eight_writers_while_the_index_is_built(
     lake: LakeUnderTest, processes: ProcessPoolExecutor
 ) -> None:
-    """Each writer commits the same bytes under names and on days of its own, beside two builders."""
+    """Each writer commits the same bytes under its own names and days, while two builders update the index."""
     table = a_table(lake.lake)
     maintain(table, AT_ONCE)
     is_over, reports = threading.Event(), list[build.IndexReport]()
@@ -224,4 +224,4 @@ def test_no_bytes_are_accepted_twice_by_eight_writers_while_the_index_is_built(
         accepted, left_on=["duplicate_of", "sha256"], right_on=["image_id", "sha256"], how="semi"
     )
     assert pointed.height == rows.height - accepted.height
-    assert sum(report.covered_files for report in reports) > 0, "the index was built meanwhile"
+    assert sum(report.covered_files for report in reports) > 0, "the index must have been built during the commits"

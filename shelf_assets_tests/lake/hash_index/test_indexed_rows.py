@@ -1,4 +1,4 @@
-"""Look-ups with the index against a plain scan, over generated histories: the same rows, whatever the index covers."""
+"""Look-ups with the index and with a plain scan return the same rows, over generated histories."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from shelf_assets_tests.lake.rows import DAY, NOON, applied, photo, photos
 
 DAYS = 4
 CONTENTS = 6
-UUID_NAME = "01956d2e-0c00-7000-8000-000000000001"  # the same name on two days: two objects of one image_id
+UUID_NAME = "01956d2e-0c00-7000-8000-000000000001"  # the same name on two days: two objects with one image_id
 POLICY = Policy(small_file_bytes=1_000_000, keep=timedelta(days=7))
 Row = dict[str, Any]
 
 
 def an_object(day: int, name: int, content: int, minute: int) -> Row:
-    """Contents share looks by twos; content 0 is gone from the store."""
+    """Every two contents have one perceptual hash; content 0 is an object that no longer exists."""
     file_name = UUID_NAME if name == 0 else f"photo-{name}"
     changed: Row = {
         "received_at": NOON + timedelta(days=day, minutes=minute),
@@ -58,7 +58,7 @@ index_work = st.sampled_from(
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[list[Row] | str]:
-    """Commits, some of them of objects that are there already with other bytes, and work on the index between them."""
+    """Commits, some of which overwrite existing objects, with updates of the index between them."""
     steps: list[list[Row] | str] = []
     for _ in range(draw(st.integers(1, 4))):
         steps.append(draw(commits))
@@ -68,7 +68,7 @@ def histories(draw: st.DrawFn) -> list[list[Row] | str]:
 
 @dataclass
 class History:
-    """A lake's raw_images, beside what it must hold by the rule and a plain scan."""
+    """A lake's raw_images, with the rows that are expected by the rule and a plain scan."""
 
     table: LakeTable
     expected: pl.DataFrame = field(default_factory=RAW_IMAGES.empty)
@@ -128,13 +128,13 @@ def _assert_same(found: pl.LazyFrame, expected: pl.LazyFrame) -> None:
 
 @pytest.fixture
 def _one_file_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An index in many steps and runs, whose old files go at once."""
+    """Build the index in many steps and runs, and delete unneeded files at once."""
     monkeypatch.setattr(build, "ROWS_AT_ONCE", 1)
     monkeypatch.setattr(build, "MOST_UNCOVERED_FILES", 1)
     monkeypatch.setattr(manifest, "KEEP_UNNEEDED", timedelta(0))
 
 
-# The patches hold for every example alike.
+# The patches apply to all examples.
 patched_for_all = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -164,7 +164,7 @@ def live(lake: Lake, steps: Sequence[list[Row] | str]) -> None:
 
 
 def test_a_commit_reads_only_the_days_that_hold_its_bytes(disk_lake: LakeUnderTest) -> None:
-    """The other days' files are taken away, so that reading one would fail."""
+    """The files of the other days are deleted, so that reading one would fail."""
     table = disk_lake.lake.table("raw_images")
     days = [DAY + timedelta(days=n) for n in range(40)]
     for day in days:

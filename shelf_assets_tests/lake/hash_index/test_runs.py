@@ -1,4 +1,4 @@
-"""Runs against plain lists: the same entries are found, however many there are and however they are merged."""
+"""Runs return the same entries as plain lists, for any number of entries and after any merge."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shelf_assets.lake.object_store import ObjectStore
 from shelf_assets_tests.conftest import LakeUnderTest
 
 LARGEST = 2**64 - 1
-# Few keys, many of them alike and some at the ends, so that one key spans blocks and parts.
+# Few different keys, some of them extreme, so that one key spans several blocks and parts.
 keys = st.one_of(st.integers(0, 3), st.integers(LARGEST - 2, LARGEST), st.integers(0, LARGEST))
 pairs = st.lists(st.tuples(keys, st.integers(0, 5)), max_size=30)
 

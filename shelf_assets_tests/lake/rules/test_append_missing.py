@@ -1,4 +1,4 @@
-"""append_missing against generated histories: each key exists once, with the last bytes."""
+"""append_missing against generated histories: each key exists once, with its newest bytes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_no_key_is_repeated_and_the_last_bytes_win(batches: list[list[dict]]) ->
         expected |= {tuple(row[name] for name in CLASSIFICATIONS.key): row["sha256"] for row in batch}
         assert appended(batch, table) is None
     stored = {row[:-1]: row[-1] for row in table.select(*CLASSIFICATIONS.key, "sha256").iter_rows()}
-    assert table.height == len(stored), "no key twice"
+    assert table.height == len(stored), "each key must exist once"
     assert stored == expected
 
 

@@ -18,11 +18,11 @@ from shelf_assets.lake.schemas import ACCEPTED, DUPLICATE, RAW_IMAGES, REJECTED
 from shelf_assets_tests.lake.rows import DAY, NOON, applied, photo, photos
 
 OTHER_DAY = DAY + timedelta(days=1)
-UUID_NAME = "01956d2e-0c00-7000-8000-000000000001"  # the same name on two days is the same image_id, yet two objects
+UUID_NAME = "01956d2e-0c00-7000-8000-000000000001"  # the same name on two days: two objects with one image_id
 
 
 def object_of(day: int, name: int, content: int, minute: int) -> dict[str, object]:
-    """Content 0 is not an image."""
+    """An object; content 0 is not an image."""
     rejected = {"status": REJECTED, "reason": "not_an_image"} if content == 0 else {}
     file_name = UUID_NAME if name == 0 else f"photo-{name}"
     received = {"received_at": NOON + timedelta(minutes=minute)}
@@ -38,7 +38,7 @@ objects = st.lists(
 
 @st.composite
 def commits(draw: st.DrawFn) -> tuple[list[dict], list[list[dict]]]:
-    """A set of objects, and a way to commit it: in any order and split, some objects more than once."""
+    """A set of objects, in commits of any order and split; some objects are committed more than once."""
     rows = draw(objects)
     queue = draw(st.permutations(rows + draw(st.lists(st.sampled_from(rows), max_size=6)) if rows else rows))
     batches: list[list[dict]] = [[]]
@@ -62,14 +62,14 @@ def merge_all(batches: Sequence[Sequence[dict]]) -> pl.DataFrame:
 
 
 def assert_whole(table: pl.DataFrame, listed: Sequence[dict]) -> None:
-    assert sorted(table["key"]) == sorted(str(row["key"]) for row in listed), "every object has exactly one row"
+    assert sorted(table["key"]) == sorted(str(row["key"]) for row in listed), "every object must have exactly one row"
     accepted = table.filter(status=ACCEPTED)
-    assert accepted["sha256"].is_unique().all(), "no bytes are accepted twice"
+    assert accepted["sha256"].is_unique().all(), "no bytes may be accepted twice"
     readable = {row["sha256"] for row in listed if row["status"] == ACCEPTED}
-    assert set(accepted["sha256"]) == readable, "all bytes that can be read are accepted once"
+    assert set(accepted["sha256"]) == readable, "all readable bytes must be accepted once"
     duplicates = table.filter(status=DUPLICATE)
     pointed = duplicates.join(accepted, left_on=["duplicate_of", "sha256"], right_on=["image_id", "sha256"], how="semi")
-    assert pointed.height == duplicates.height, "a duplicate names the accepted photo with its bytes"
+    assert pointed.height == duplicates.height, "a duplicate must name the accepted photo with its bytes"
     assert accepted["duplicate_of"].null_count() == accepted.height
 
 

@@ -1,4 +1,4 @@
-"""Photos that look alike: found exactly, grouped the same in any split of commits, never regrouped, never lost."""
+"""Near-duplicates are found exactly, and groups do not depend on the split of commits and do not change later."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from shelf_assets_tests.lake.rows import DAY, NOON, applied, photo, photos
 
 NEXT_DAY = DAY + timedelta(days=1)
 PROCESS, SKIP = NearDuplicates(), NearDuplicates(skip=True)
-# A chain, each 3 bits from the one before: the first and the third are 6 apart. Then one far from all, and a flat picture.
+# A chain of three hashes, each 3 bits from the one before; a hash far from all; and a flat picture, which has no hash.
 LOOKS = (0b0, 0b111, 0b111111, -1, None)
 LAST_DAY_NUMBER = 3
 Row = dict[str, Any]
@@ -57,7 +57,7 @@ def merge_all(batches: Sequence[Sequence[Row]], near: NearDuplicates = PROCESS) 
 
 
 def groups(table: pl.DataFrame) -> dict[str, str | None]:
-    """By the names of files: who is in whose group."""
+    """File name -> file name of the photo that names its group."""
     name_of = {row["image_id"]: row["key"].rsplit("/", 1)[-1] for row in table.iter_rows(named=True)}
     return {name_of[i]: name_of.get(g, g) for i, g in table.select("image_id", "near_duplicate_group").iter_rows()}
 
@@ -67,7 +67,7 @@ def statuses(table: pl.DataFrame) -> dict[str, str]:
 
 
 def _object(number: int, day: int, content: int, minute: int) -> Row:
-    """Contents share looks by threes; every seventh is not a photo."""
+    """Every three contents have one perceptual hash; every seventh content is not a photo."""
     if content == 7:
         return seen(f"o{number}", content, None, day, minute, status=REJECTED, reason="not_an_image")
     return seen(f"o{number}", content, LOOKS[content % len(LOOKS)], day, minute)
@@ -83,7 +83,7 @@ rules = st.builds(NearDuplicates, bits=st.just(4), days=st.integers(0, LAST_DAY_
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[list[Row]]:
-    """Objects in any order and split."""
+    """Commits of objects in any order and split."""
     batches: list[list[Row]] = [[]]
     for row in draw(st.permutations(draw(objects))):
         if draw(st.booleans()):
@@ -93,7 +93,7 @@ def histories(draw: st.DrawFn) -> list[list[Row]]:
 
 
 def by_hand(rows: Sequence[Row], near: NearDuplicates) -> dict[str, tuple[str, str | None]]:
-    """The rule in words, one photo after the other: key to status and group."""
+    """A simple implementation of the rule, photo by photo: key -> status and group."""
     done: dict[str, tuple[str, str | None]] = {}
     accepted: list[Row] = []
     first_of: dict[str, Row] = {}
@@ -138,7 +138,7 @@ def test_groups_do_not_depend_on_the_split_of_commits(
     ends = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=3)))
     batches = [rows[start:end] for start, end in zip([0, *ends], [*ends, len(rows)], strict=True)]
     if near.skip:
-        # The bytes of a skipped photo are nobody's: when they come again, they are looked at from their own day.
+        # A copy of a skipped photo is evaluated from its own day, so only an unlimited window gives the same result.
         near = dataclasses.replace(near, days=LAST_DAY_NUMBER)
     assert told(merge_all(batches, near)) == by_hand(rows, near)
     assert merge_all(batches, near).equals(merge_all([rows], near))
@@ -180,9 +180,9 @@ def assert_sound(table: pl.DataFrame) -> None:
         if row["status"] == REJECTED:
             assert group is None
             continue
-        assert group_of[group] == group, "a group is named after an accepted photo, which is in it"
+        assert group_of[group] == group, "the photo that names a group must be accepted and in the group"
         if row["status"] == DUPLICATE:
-            assert row["duplicate_of"] in group_of, "a duplicate names an accepted photo"
+            assert row["duplicate_of"] in group_of, "a duplicate must name an accepted photo"
             if is_near:
                 assert row["duplicate_of"] == group
             else:
@@ -209,7 +209,7 @@ def test_near_duplicates_are_limited_to_the_window(days: int) -> None:
     near = NearDuplicates(days=days)
     rows = [seen("a", 1, 0), seen("inside", 2, 1, days), seen("outside", 3, 0b11110000, days + 1)]
     assert groups(merge_all([[row] for row in rows], near)) == {"a": "a", "inside": "a", "outside": "outside"}
-    # A day that is filled in after the ones behind it joins their groups: they are settled.
+    # A day that is run after later days joins their groups, because existing groups do not change.
     assert groups(merge_all([[row] for row in rows[::-1]], near))["a"] == "inside"
 
 
@@ -242,7 +242,7 @@ def test_picture_survives_the_loss_of_its_first_photo() -> None:
 
 
 def test_skipped_photo_stays_skipped_while_its_picture_exists() -> None:
-    """Its group's first photo loses its bytes, and a photo with the same bytes takes that one's place."""
+    """The first photo of its group is overwritten, and another photo with the same bytes replaces it."""
     table = merge_all(
         [[seen("a", 1, 0)], [seen("again", 1, 0, 1)], [seen("b", 2, 1, 2)], [seen("a", 3, -1) | {"etag": "new"}]], SKIP
     )
@@ -308,7 +308,7 @@ def test_picture_sent_thousands_of_times_needs_few_comparisons(monkeypatch: pyte
     new = photos(seen(f"{n:04}", n, n % 2, 1) for n in range(3_000, 3_100))
     change = merged(new, stored)
     assert change is not None and change.rows["near_duplicate_group"].unique().to_list() == [stored["image_id"][0]]
-    assert 0 < compared < 100 * 20, "each with all would be 300,000 a band"
+    assert 0 < compared < 100 * 20, "comparing all pairs would be 300,000 comparisons per band"
 
 
 def test_table_without_group_columns_is_upgraded_without_loss(lake: LakeUnderTest) -> None:
@@ -331,9 +331,9 @@ def test_table_without_group_columns_is_upgraded_without_loss(lake: LakeUnderTes
         asked = f"SELECT count(*), count(near_duplicate_group), count(uploader) FROM delta_scan('{table.uri}')"
         assert connection.execute(asked).fetchall() == [(5, 3, 0)]
     table.commit(photos([seen("a", 1, 0) | {"etag": "put again"}]))
-    assert groups(table.scan().collect())["a"] == "a", "its copy and the marts have had it so"
+    assert groups(table.scan().collect())["a"] == "a", "its copy and the marts already use this group"
     table.commit(photos([seen("later", 5, 0, 2)]))
-    assert groups(table.scan().collect())["later"] == "a", "read again, it is found"
+    assert groups(table.scan().collect())["later"] == "a", "the photo has a hash once it was read again"
 
 
 def test_commit_follows_the_near_duplicate_settings(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""slowly_changing against generated facts: one history per product, whatever the order in which its facts arrive."""
+"""slowly_changing against generated facts: the history of a product does not depend on the order in which its facts arrive."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ open_facts = facts_of(st.none())
 
 @st.composite
 def arrivals(draw: st.DrawFn, rows: st.SearchStrategy[list[Row]] = any_facts) -> tuple[list[Row], list[list[Row]]]:
-    """Facts, and commits of them in any order and split, some of them more than once."""
+    """Facts, in commits of any order and split; some facts are committed more than once."""
     drawn = draw(rows)
     queue = draw(st.permutations(drawn + (draw(st.lists(st.sampled_from(drawn), max_size=4)) if drawn else [])))
     batches: list[list[Row]] = [[]]
@@ -70,7 +70,7 @@ def name_at(table: pl.DataFrame, product: str, hour: int) -> list[str | None]:
 
 
 def by_hand(rows: Sequence[Row], product: str, hour: int) -> list[str | None]:
-    """The name at an hour: that of the latest fact that has begun, unless this fact has ended."""
+    """The name at an hour: the name of the latest fact that has begun, unless that fact has ended."""
     begun = [row for row in rows if row["product_id"] == product and row["valid_from"] <= moment(hour)]  # type: ignore[operator]
     if not begun:
         return []

@@ -108,10 +108,10 @@ def test_closing_a_model_ends_its_reference_process(tmp_path: Path, plain_batch:
     before = set(active_children())
     model = exported(CompiledModels(tmp_path), "classifier")
     model.submit(plain_batch)()
-    assert set(active_children()) - before, "three photos are no proof yet"
+    assert set(active_children()) - before, "three photos are too few for a parity, so the reference must still run"
     model.close()
     assert not set(active_children()) - before
-    model.submit(plain_batch)()  # and it goes on
+    model.submit(plain_batch)()  # the network may still be used
     model.close()
 
 

@@ -45,7 +45,7 @@ def test_interrupted_export_leaves_no_model(tmp_path: Path, spec: ModelSpec) -> 
         store.save(place, CARD_OF_IT, breaks)
 
     assert store.card(place) is None and not place.exists()
-    assert not list(store.folder.iterdir()), "nothing half made is left behind"
+    assert not list(store.folder.iterdir()), "no incomplete folder may be left"
 
 
 def test_card_is_read_back_unchanged_beside_its_model(tmp_path: Path, spec: ModelSpec) -> None:

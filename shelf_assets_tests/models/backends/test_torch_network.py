@@ -1,4 +1,4 @@
-"""Torch as a backend: it finds a batch size that fits, halves batches if memory is short, and has the model's outputs."""
+"""Torch as a backend: it finds a batch size that fits, halves batches if memory is short, and gives the model's outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `image_quality` measures: the numbers of an independent computation, stable under one digest, and checked by day."""
+"""`image_quality`: its numbers equal an independent computation, change only with the version, and are checked by day."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_numbers_are_those_of_a_plain_computation(seed: int, size_px: int) -> No
 
 
 def test_numbers_change_with_the_version_only() -> None:
-    """Should this fail, raise VERSION: rows of the old numbers keep the old digest."""
+    """If this fails, increment VERSION, so that new numbers have a new digest."""
     assert Method().model_id == "image-quality-1"
     assert Method().model_digest.startswith("bfe6a63280db")
     pattern = (np.arange(3 * 64 * 64).reshape(3, 64, 64) ** 2 // 7 % 256).astype(np.uint8)

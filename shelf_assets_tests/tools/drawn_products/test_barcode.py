@@ -1,4 +1,4 @@
-"""EAN-13: a wrong check digit or a wrong bar pattern would make every drawn product unreadable at the till."""
+"""EAN-13 barcodes: check digits and bar patterns are correct."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tools.drawn_products.barcode import bar_modules, check_digit, draw_barcode, with_check_digit
 from tools.drawn_products.products import PRODUCTS
 
-# Widths of space, bar, space, bar of the A patterns (GS1 General Specifications): another notation than the code's.
+# Widths of space, bar, space, bar in the A patterns (GS1 General Specifications); the code uses another notation.
 _WIDTHS = ("3211", "2221", "2122", "1411", "1132", "1231", "1114", "1312", "1213", "3112")
 _ODD_LEFT = ("111111", "110100", "110010", "110001", "101100", "100110", "100011", "101010", "101001", "100101")
 

@@ -1,4 +1,4 @@
-"""The product list: what a label or a prompt would get wrong."""
+"""The product list: names, quantities, prices and drawings are consistent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training set: the lists say truly which picture shows which product, and the training's reader understands them."""
+"""The training set: its lists name the right product for each picture, and the training code can read them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIDE_PX = 96
 
 
 class CountingTowers:
-    """Towers whose features are the position of each photo."""
+    """Fake towers: the feature of a photo is its position."""
 
     def vocabulary(self, fine: list[str], coarse: list[str], coarse_of: np.ndarray) -> Vocabulary:
         vectors = np.zeros((1, len(fine), 4), np.float32)

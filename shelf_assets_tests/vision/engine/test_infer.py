@@ -1,4 +1,4 @@
-"""The inference loop: finished results are committed however it ends, and each model gets the photos that it needs."""
+"""The inference loop: finished results are committed even if it ends early, and each model gets the photos that it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reader: every object once, in order, within its limits, also when objects vanish and consumers are slow."""
+"""The reader: every object once, in order, within the limits, also if objects vanish or consumers are slow."""
 
 from __future__ import annotations
 
