@@ -1,4 +1,4 @@
-"""What happens when a run fails: one place from which people are told. For now the notifier is the log."""
+"""Notification of failed runs; so far it is a line in the log."""
 
 import logging
 from collections.abc import Mapping

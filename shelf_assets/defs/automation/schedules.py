@@ -1,4 +1,4 @@
-"""The nightly schedule: yesterday through the whole graph, whether or not anything told us that photos arrived."""
+"""The nightly schedule: yesterday through the whole graph, whether or not the sensor has seen photos arrive."""
 
 from datetime import timedelta
 
