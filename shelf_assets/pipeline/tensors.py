@@ -1,7 +1,7 @@
 """The tensors of the platform: one owner of the tensor store, in the geometry of the settings.
 
-Two stages write tensors, both through here: `raw_images`, of the decode that validates a photo, and the predictions, of
-photos that have none yet. How tensors rest is in `lake.tensor_store`.
+Three stages write tensors, all through here: `raw_images`, from the decode that validates a photo, `image_tensors`, for
+accepted photos without one, and the predictions, for photos that still have none. How tensors rest is in `lake.tensor_store`.
 """
 
 from __future__ import annotations
