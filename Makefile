@@ -56,7 +56,7 @@ check: $(STAMP)  ## lint, format, types, imports of the tests, the Dagster defin
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@echo "collecting the tests: a missing name fails here, not after the suite"; \
-	told=$$($(BIN)/python -m pytest --collect-only -q --disable-warnings 2>&1) || { tail -n 60 <<<"$$told"; exit 1; }
+	output=$$($(BIN)/python -m pytest --collect-only -q --disable-warnings 2>&1) || { tail -n 60 <<<"$$output"; exit 1; }
 	@# An instance of its own: without one, Dagster writes and announces telemetry.
 	@mkdir -p "$(SHELF_HOME)/check" && printf 'telemetry:\n  enabled: false\n' > "$(SHELF_HOME)/check/dagster.yaml"
 	DAGSTER_HOME="$(SHELF_HOME)/check" $(BIN)/dg check defs

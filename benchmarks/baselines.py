@@ -190,7 +190,7 @@ def _product_specs(precision: str, backend: str, folder: Path) -> tuple[Any, Any
 
 
 def _no_limits() -> Any:
-    from shelf_assets.models.backends.parity import ParityLimits
+    from shelf_assets.models.defaults import ParityLimits
 
     return ParityLimits(cosine=-1, top1_agreement=0, accuracy_points=100)
 

@@ -16,10 +16,9 @@ from shelf_assets.lake.object_store import day_prefix
 from shelf_assets.lake.schemas import RAW_IMAGES, STAGE_RUNS
 from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
 from shelf_assets.pipeline.stages.clip_embeddings import CLIP_EMBEDDINGS
-from shelf_assets.registry import tables
+from shelf_assets.registry import STAGE_NAMES, tables
 
 FIRST_DAY = date(2025, 1, 1)
-STAGES = ("raw_images", "image_tensors", "classifications", "clip_embeddings")
 VECTOR_LENGTH = 512
 # As in the demo: of a hundred objects two are copies and three are unusable.
 SHARES = {DUPLICATE: 0.02, REJECTED: 0.03}
@@ -32,7 +31,7 @@ def day_number(number: int) -> date:
 
 
 def build_days(lake: Lake, numbers: Sequence[int], photos: int, progress: Callable[[str], None]) -> None:
-    """Append whole days: one commit for each day and table, four for stage_runs, like real runs; rules are skipped."""
+    """Append whole days: one commit for each day and table, in stage_runs one for each stage, like real runs; rules are skipped."""
     for name, spec in tables().items():
         lake.table(name).commit(spec.empty())
     for number in numbers:
@@ -41,7 +40,7 @@ def build_days(lake: Lake, numbers: Sequence[int], photos: int, progress: Callab
             RAW_IMAGES.name: [objects],
             CLASSIFICATIONS.name: [classifications(objects)],
             CLIP_EMBEDDINGS.name: [clip_embeddings(objects)],
-            STAGE_RUNS.name: [stage_runs(number, f"run-{number}", photos, [stage]) for stage in STAGES],
+            STAGE_RUNS.name: [stage_runs(number, f"run-{number}", photos, [stage]) for stage in STAGE_NAMES],
         }
         for name, frames in rows.items():
             for frame in frames:
@@ -127,7 +126,7 @@ def clip_embeddings(objects: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(embedding=embedding, inferred_at=_inferred_at()).select(list(CLIP_EMBEDDINGS.columns))
 
 
-def stage_runs(number: int, run_id: str, photos: int, stages: Sequence[str] = STAGES) -> pl.DataFrame:
+def stage_runs(number: int, run_id: str, photos: int, stages: Sequence[str] = STAGE_NAMES) -> pl.DataFrame:
     """The costs of a run of the day, one row per stage."""
     day = day_number(number)
     spent = {

@@ -21,7 +21,16 @@ ARCHIVE = "upload-api.zip"
 PYTHON, PLATFORM = "3.12", "x86_64-manylinux_2_28"
 # Modules of the upload API. `settings.py` composes the settings of all rooms, so those are in the package as well.
 MODULES = (
-    *("__init__.py", "machine.py", "registry.py", "urls.py", "settings.py", "*/__init__.py", "*/settings.py"),
+    *(
+        "__init__.py",
+        "machine.py",
+        "registry.py",
+        "urls.py",
+        "settings.py",
+        "*/__init__.py",
+        "*/settings.py",
+        "models/defaults.py",
+    ),
     *("http/**/*.py", "intake/**/*.py", "lake/**/*.py", "photos/**/*.py", "vision/*.py"),
 )
 # Lambda's limits. A zip above the second one must be uploaded through a bucket, as `sam deploy` does anyway.

@@ -17,8 +17,8 @@ from shelf_assets_tests.conftest import repo_root
 
 PROJECT = tomllib.loads((repo_root / "pyproject.toml").read_text())["project"]
 OPTIONAL: dict[str, list[str]] = PROJECT["optional-dependencies"]
-# Dependencies of a declared package: pydantic-settings, boto3 and limits[redis].
-BROUGHT_BY = {"pydantic": "pydantic-settings", "botocore": "boto3", "redis": "limits"}
+# Imported beside the package that brings it along: boto3 and limits[redis].
+BROUGHT_BY = {"botocore": "boto3", "redis": "limits"}
 
 
 def distribution(requirement: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
-from shelf_assets.settings import FORMER_NAMES, Leaf, leaves
+from shelf_assets.settings import FORMER_NAMES, Leaf, Settings, leaves
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 
@@ -70,7 +70,7 @@ def page() -> str:
 def _default(leaf: Leaf) -> str:
     value = leaf.field.get_default(call_default_factory=True)
     if value is None or value is PydanticUndefined or value in ("", Path()):
-        return ""
+        return _default_below_home(leaf)
     if isinstance(value, bool):
         return _code(str(value).lower())
     if isinstance(value, dict):
@@ -78,6 +78,13 @@ def _default(leaf: Leaf) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_code, value))
     return _code(f"{value:,}".replace(",", "_") if type(value) is int and value >= 10_000 else value)
+
+
+def _default_below_home(leaf: Leaf) -> str:
+    """The default that the settings derive from their home; empty for other settings."""
+    home = Path("/home-of-the-settings")
+    value = str(leaf.value_in(Settings(home=home)))
+    return _code(value.replace(str(home), "<home>")) if str(home) in value else ""
 
 
 def _allowed(leaf: Leaf) -> str:
@@ -127,8 +134,9 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _escaped(cell: str) -> str:
-    # Markdown would take <home> for HTML.
-    return cell.replace("|", "\\|").replace("<", "\\<")
+    # Outside of code, Markdown would take <home> for HTML.
+    texts = cell.replace("|", "\\|").split("`")
+    return "`".join(text if number % 2 else text.replace("<", "\\<") for number, text in enumerate(texts))
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+import shelf_assets
 from shelf_assets.bi.settings import BiSettings
 from shelf_assets.lake.settings import AWS_VARIABLES, LakeSettings
 from shelf_assets.pipeline.prices import eur_per_hour
-from shelf_assets.project_files import dbt_project_dir
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class DbtProjectHere:
     lake: LakeSettings
     settings: BiSettings
     prices: Mapping[str, float]
-    folder: Path = field(default_factory=dbt_project_dir)
+    folder: Path = field(default_factory=lambda: dbt_project_dir())
     executable: str = field(default_factory=lambda: dbt_executable())
 
     @property
@@ -81,7 +81,7 @@ class DbtProjectHere:
         """
         marts = self.settings.marts_path.stem
         digest = hashlib.sha256(f"{version('dbt-core')} {version('dbt-duckdb')} {marts}".encode())
-        for path in sorted(project_files(self.folder)):
+        for path in sorted(manifest_files(self.folder)):
             content = path.read_bytes()
             digest.update(f"\n{path.relative_to(self.folder)} {len(content)}\n".encode() + content)
         return digest.hexdigest()
@@ -98,13 +98,25 @@ class DbtProjectHere:
             raise RuntimeError(f"dbt parse of {self.folder} failed:\n{parsed.stdout}{parsed.stderr}")
 
 
+def dbt_project_dir() -> Path:
+    """The folder of dbt_bi: inside the package in a wheel, beside it in a checkout; it may be read-only.
+
+    Raises FileNotFoundError where an installation lacks it.
+    """
+    package = Path(shelf_assets.__file__).resolve().parent
+    for folder in (package / "dbt_bi", package.parent / "dbt_bi"):
+        if (folder / "dbt_project.yml").is_file():
+            return folder
+    raise FileNotFoundError(f"dbt_bi is neither in {package} nor beside it: install shelf-assets again")
+
+
 def dbt_executable() -> str:
     """dbt beside this interpreter, because a code server is often started without an activated environment."""
     return str(Path(sys.executable).parent / "dbt")
 
 
-def project_files(folder: Path) -> list[Path]:
-    """The files from which the manifest is made."""
+def manifest_files(folder: Path) -> list[Path]:
+    """The files that decide the manifest."""
     endings = {".sql", ".yml", ".csv"}
     return [p for p in folder.rglob("*") if p.suffix in endings and "target" not in p.relative_to(folder).parts]
 

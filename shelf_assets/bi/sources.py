@@ -1,4 +1,4 @@
-"""What dbt is told of the lake, written from the registry: the sources with their columns, the stages with their prices.
+"""The files of the dbt project that are made from the registry: sources with their columns, stages with their prices.
 
 `python -m shelf_assets.bi.sources` writes the two files into dbt_bi; with --check it changes nothing and fails where one is
 out of step.
@@ -18,7 +18,7 @@ from shelf_assets.registry import table_stages, tables
 _MADE = "Made by `python -m shelf_assets.bi.sources` from the registry of stages and tables; a test keeps it in step."
 
 
-def project_files() -> dict[str, str]:
+def generated_files() -> dict[str, str]:
     """Content of each generated file, by its path in the dbt project."""
     return {"models/staging/sources.yml": _sources(), "macros/stages.sql": _stages()}
 
@@ -76,7 +76,7 @@ def main() -> None:
     arguments.add_argument("--project", type=Path, default=Path("dbt_bi"), help="folder of the dbt project")
     arguments.add_argument("--check", action="store_true", help="change nothing; fail where a file is out of step")
     given = arguments.parse_args()
-    for name, content in project_files().items():
+    for name, content in generated_files().items():
         path: Path = given.project / name
         if path.exists() and path.read_text() == content:
             continue

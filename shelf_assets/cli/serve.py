@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from shelf_assets.cli import console
-from shelf_assets.settings import SettingsError
 
 app = typer.Typer(help="Servers: the upload API.", no_args_is_help=True)
 
@@ -20,11 +19,9 @@ def intake(
 ) -> None:
     """Serve the upload API. SIGTERM or Ctrl-C stops it after the uploads in flight."""
     settings = console.prepared_settings()
-    try:
-        from shelf_assets.http.server import open_socket, serve
-        from shelf_assets.intake.app import build_app
-    except ModuleNotFoundError as missing:
-        raise SettingsError(f"{missing.name} is not installed: install the extra `api`") from None
+    from shelf_assets.http.server import open_socket, serve
+    from shelf_assets.intake.app import build_app
+
     api = build_app(settings)
     listening = open_socket(host, port)
     console.out.print(

@@ -11,7 +11,9 @@ from rich.table import Column, Table
 
 from shelf_assets.demo.contact_sheet import SheetPhoto, contact_sheet
 from shelf_assets.lake.lake import Lake
+from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, REJECTED
 from shelf_assets.lake.object_store import ObjectGone
+from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.models.catalogue import ResolvedModels
 from shelf_assets.registry import STAGE_NAMES
 
@@ -23,20 +25,20 @@ def summarize(
     console: Console, lake: Lake, days: list[date], models: ResolvedModels, marts_path: Path, sheet_path: Path
 ) -> None:
     """Print the days' photos by status, top labels, speed by stage, models and paths; write the sheet to `sheet_path`."""
-    photos = lake.table("raw_images").scan(days[0], days[-1]).collect()
+    photos = lake.table(RAW_IMAGES.name).scan(days[0], days[-1]).collect()
     predictions = lake.table("classifications").scan(days[0], days[-1]).collect()
-    accepted = photos.filter(status="accepted")
+    accepted = photos.filter(status=ACCEPTED)
     # An overwritten photo is another photo: predictions of the old bytes do not count.
     predictions = predictions.join(accepted, on=["day", "image_id", "sha256"], how="semi")
     newest = predictions.sort("inferred_at").unique(["day", "image_id"], keep="last")
     counts = dict(photos.group_by("status").len().iter_rows())
-    rejected = photos.filter(status="rejected").group_by("reason").len().sort("len", descending=True)
+    rejected = photos.filter(status=REJECTED).group_by("reason").len().sort("len", descending=True)
 
     table = Table(title="Photos", show_header=False)
     table.add_row("in", f"{photos.height:,}")
-    table.add_row("accepted", f"{counts.get('accepted', 0):,}")
-    table.add_row("duplicates", f"{counts.get('duplicate', 0):,}")
-    table.add_row("rejected", f"{counts.get('rejected', 0):,}")
+    table.add_row("accepted", f"{counts.get(ACCEPTED, 0):,}")
+    table.add_row("duplicates", f"{counts.get(DUPLICATE, 0):,}")
+    table.add_row("rejected", f"{counts.get(REJECTED, 0):,}")
     for reason, number in rejected.iter_rows():
         table.add_row(f"  {reason}", f"{number:,}")
     console.print(table)
@@ -76,9 +78,9 @@ def _title(days: list[date]) -> str:
 
 def _sheet_photos(lake: Lake, photos: pl.DataFrame, predictions: pl.DataFrame) -> list[SheetPhoto]:
     """A sample of the photos with every status and reason in it: accepted ones with labels, the others with their reason."""
-    order = {"rejected": 0, "duplicate": 1, "accepted": 2}
-    others = photos.filter(pl.col("status") != "accepted").unique(["status", "reason"], maintain_order=True)
-    accepted = photos.filter(status="accepted")
+    order = {REJECTED: 0, DUPLICATE: 1, ACCEPTED: 2}
+    others = photos.filter(pl.col("status") != ACCEPTED).unique(["status", "reason"], maintain_order=True)
+    accepted = photos.filter(status=ACCEPTED)
     accepted = accepted.sample(min(accepted.height, SHEET_PHOTOS - others.height), seed=SHEET_SEED, shuffle=True)
     chosen = pl.concat([accepted, others]).sort(
         pl.col("status").replace_strict(order, return_dtype=pl.Int8), descending=True
@@ -92,9 +94,7 @@ def _sheet_photo(lake: Lake, photo: dict, prediction: dict | None) -> SheetPhoto
     if prediction:
         pairs = zip(prediction["labels"], prediction["scores"], strict=True)
         lines = [f"{label} {score:.0%}" for label, score in list(pairs)[:3]]
-    note = (
-        None if photo["status"] == "accepted" else f"{photo['status']}: {photo['reason'] or photo['duplicate_of'][:8]}"
-    )
+    note = None if photo["status"] == ACCEPTED else f"{photo['status']}: {photo['reason'] or photo['duplicate_of'][:8]}"
     try:
         image = lake.objects.get(photo["key"])
     except ObjectGone:  # a row remains when its object is deleted

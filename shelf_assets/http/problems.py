@@ -37,18 +37,3 @@ INTERNAL = ProblemKind("internal", 500, "An unexpected error occurred; it is log
 STORE_UNAVAILABLE = ProblemKind("store_unavailable", 503, "The store is unavailable; nothing was stored.")
 QUOTAS_UNAVAILABLE = ProblemKind("quotas_unavailable", 503, "Rate limiting is unavailable; nothing was stored.")
 NOT_READY = ProblemKind("not_ready", 503, "The server is not ready.")
-
-REQUEST_KINDS = (
-    HUNG_UP,
-    REFUSED_REQUEST,
-    NO_KEY,
-    MISSING_SCOPE,
-    NOT_FOUND,
-    METHOD_NOT_ALLOWED,
-    INVALID_REQUEST,
-    OVER_QUOTA,
-    INTERNAL,
-    STORE_UNAVAILABLE,
-    QUOTAS_UNAVAILABLE,
-    NOT_READY,
-)

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shelf_assets.http.logs import request_log
-from shelf_assets.intake.owners import uploader_of
 from shelf_assets.intake.upload_store import INCOMING, Erased, UploadStore, photo_key, quarantine_key, received_at_of
 from shelf_assets.lake.errors import StoreUnavailable
 from shelf_assets.lake.object_store import StoredObject
-from shelf_assets.lake.object_writer import ObjectWithMetadata, ObjectWriter
+from shelf_assets.lake.object_writer import ObjectWithMetadata, ObjectWriter, uploader_of
 from shelf_assets.photos.decoder_pool import ImageSanitizer
 from shelf_assets.photos.sanitizer import Refusal
 

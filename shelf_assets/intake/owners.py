@@ -1,18 +1,14 @@
-"""Owners: the key of the hash that represents them in the lake, and the owner in an object's metadata.
+"""The key of the hash that represents owners in the lake.
 
-The key is a setting or, for a lake in a folder, a file that is made on first use.
+It is a setting or, for a lake in a folder, a file that is made on first use.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 
 from shelf_assets.intake.settings import IntakeSettings
-
-_OWNER_HASH = re.compile(r"[0-9a-f]{32}")
 
 
 class OwnerHashKeyMissing(ValueError):
@@ -46,12 +42,3 @@ def _make_key(path: Path) -> None:
         return
     finally:
         temporary.unlink()
-
-
-def uploader_of(metadata: Mapping[str, str]) -> str | None:
-    """The owner's hash in an object's metadata; None for objects that were not stored by the upload API.
-
-    Other programs may write to the bucket, so a value that is not a hash is ignored.
-    """
-    owner = metadata.get("owner", "")
-    return owner if _OWNER_HASH.fullmatch(owner) else None

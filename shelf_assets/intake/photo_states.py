@@ -106,14 +106,16 @@ class _Tables:
         self._url, self._options = lake_url, dict(store_options)
 
     def state_of(self, image_id: str, photo_id: str) -> ImageState:
+        from shelf_assets.lake.schemas import DUPLICATE, RAW_IMAGES, REJECTED
+
         received_at = received_at_of(photo_id)
         day = received_at.date()
-        row = self._newest("raw_images", day, photo_id, "received_at")
+        row = self._newest(RAW_IMAGES.name, day, photo_id, "received_at")
         if row is None:
             return ImageState(image_id, received_at, "received")
-        if row["status"] == "rejected":
+        if row["status"] == REJECTED:
             return ImageState(image_id, received_at, "refused", reason=row["reason"])
-        label = self._label(*(_original(row, day) if row["status"] == "duplicate" else (day, photo_id)))
+        label = self._label(*(_original(row, day) if row["status"] == DUPLICATE else (day, photo_id)))
         return ImageState(image_id, received_at, "processed" if label else "received", label=label)
 
     def _label(self, day: date, photo_id: str) -> Label | None:

@@ -24,20 +24,6 @@ DECODERS_UNAVAILABLE = ProblemKind("decoders_unavailable", 503, "No decoder is a
 PHOTO_KINDS = {rule.reason: ProblemKind(rule.reason, rule.http_status, rule.sentence) for rule in RULES}
 TOO_LARGE = PHOTO_KINDS["too_large"]
 
-UPLOAD_KINDS = (
-    BAD_FORM,
-    UNKNOWN_IMAGE,
-    TOO_SLOW_TO_ARRIVE,
-    ERASED,
-    NO_PHOTO,
-    SEVERAL_PHOTOS,
-    IDEMPOTENCY_KEY_REUSED,
-    NEEDS_S3,
-    BUSY,
-    DECODERS_UNAVAILABLE,
-    *PHOTO_KINDS.values(),
-)
-
 UPLOAD_ERRORS: ErrorProblems = {
     DecodersUnavailable: unavailable(DECODERS_UNAVAILABLE),
     KeyReused: lambda _: Problem(IDEMPOTENCY_KEY_REUSED, "send this photo with a key of its own, or without one"),

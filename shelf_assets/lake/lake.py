@@ -13,7 +13,7 @@ from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.object_store import ObjectStore, day_prefix
 from shelf_assets.lake.object_writer import ObjectWriter
 from shelf_assets.lake.rules.registry import RuleFunction, build_rules
-from shelf_assets.lake.schemas import Rule
+from shelf_assets.lake.schemas import ACCEPTED, RAW_IMAGES, Rule
 from shelf_assets.lake.tensor_store import TensorDay
 from shelf_assets.registry import tables
 
@@ -66,5 +66,5 @@ class Lake:
 
     def accepted(self, day: date) -> pl.DataFrame:
         """The day's accepted photos: image_id, sha256, key, size_bytes, etag, received_at."""
-        rows = self.table("raw_images").scan(day, day).filter(pl.col("status") == "accepted")
+        rows = self.table(RAW_IMAGES.name).scan(day, day).filter(pl.col("status") == ACCEPTED)
         return rows.select("image_id", "sha256", "key", "size_bytes", "etag", "received_at").collect()

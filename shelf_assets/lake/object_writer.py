@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from shelf_assets.lake.unsupported_keys import UnsupportedKey
 
 # The folder of metadata on disk; lakes in use have this name.
 METADATA_FOLDER = "facts"
+_OWNER_HASH = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,15 @@ class ObjectWithMetadata:
 
     data: bytes
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def uploader_of(metadata: Mapping[str, str]) -> str | None:
+    """The owner's hash in an object's metadata; None for objects that were not stored by the upload API.
+
+    Other programs may write to the bucket, so a value that is not a hash is ignored.
+    """
+    owner = metadata.get("owner", "")
+    return owner if _OWNER_HASH.fullmatch(owner) else None
 
 
 class ObjectWriter:

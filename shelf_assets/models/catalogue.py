@@ -11,6 +11,7 @@ from typing import Literal
 
 from shelf_assets.extras import require_extras
 from shelf_assets.models import hub
+from shelf_assets.models.defaults import PRODUCTION_CLASSIFIER, PRODUCTION_EMBEDDER
 from shelf_assets.models.embedded import embedded_spec
 from shelf_assets.models.errors import ModelError, SilentFallbackRefused, WeightsUnavailable
 from shelf_assets.models.precision import (
@@ -28,8 +29,6 @@ from shelf_assets.vision.digests import file_digest
 
 ModelSet = Literal["production", "embedded", "auto"]
 
-PRODUCTION_CLASSIFIER = "resnet50.a1_in1k"
-PRODUCTION_EMBEDDER = "ViT-B-32/laion2b_s34b_b79k"
 RANDOM = "@random"
 _RANDOM_SEED = 0
 

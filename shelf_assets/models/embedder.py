@@ -34,16 +34,6 @@ class Embedder:
         self.model.visual.to(memory_format=layout)
         self.pixels = PixelInput(spec, device, layout)
 
-    def embed_images(self, batch: np.ndarray | torch.Tensor) -> np.ndarray:
-        """Vectors (float32, N × D) of a batch (uint8, N × 3 × 224 × 224). Raises ValueError for other arrays."""
-        import torch
-
-        with torch.inference_mode():
-            pixels = self.pixels.on_device(batch)
-            if not len(pixels):
-                return np.zeros((0, self.dimension), np.float32)
-            return self.outputs(pixels).cpu().numpy()
-
     def outputs(self, pixels: torch.Tensor) -> torch.Tensor:
         """Vectors of pixels on the device, in plain torch operations, so that it can be compiled and exported."""
         return _unit(self.model.encode_image(self.pixels.normalised(pixels)))

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shelf_assets.models.defaults import PRODUCTION_CLASSIFIER, PRODUCTION_EMBEDDER, ParityLimits
+
 
 class ModelSettings(BaseModel):
     """The models and how they run."""
@@ -17,11 +19,9 @@ class ModelSettings(BaseModel):
         description="Set of models. auto: production if its weights are available, else embedded, with a warning.",
     )
     classifier: str = Field(
-        "resnet50.a1_in1k", description="Production classifier: any timm model name, with its pretrained tag."
+        PRODUCTION_CLASSIFIER, description="Production classifier: any timm model name, with its pretrained tag."
     )
-    embedder: str = Field(
-        "ViT-B-32/laion2b_s34b_b79k", description="Production embedder: open_clip ARCHITECTURE/PRETRAINED."
-    )
+    embedder: str = Field(PRODUCTION_EMBEDDER, description="Production embedder: open_clip ARCHITECTURE/PRETRAINED.")
     backend: Literal["auto", "torch", "openvino"] = Field(
         "auto",
         description="Library that runs the models. auto: torch on GPUs and clusters, OpenVINO on CPUs if it is installed.",
@@ -43,18 +43,27 @@ class ModelSettings(BaseModel):
         "Experimental: not measured yet.",
     )
     parity_cosine: float = Field(
-        0.995,
+        ParityLimits.cosine,
         ge=0,
         le=1,
         description="Least mean cosine between a backend's outputs and float32's; below it the backend is refused.",
     )
     parity_cosine_labelled: float = Field(
-        0.98, ge=0, le=1, description="The same if the accuracy on labelled photos is known, which then decides."
+        ParityLimits.cosine_labelled,
+        ge=0,
+        le=1,
+        description="The same if the accuracy on labelled photos is known, which then decides.",
     )
     parity_top1: float = Field(
-        0.85, ge=0, le=1, description="Least share of photos whose top label in a backend is that of float32."
+        ParityLimits.top1_agreement,
+        ge=0,
+        le=1,
+        description="Least share of photos whose top label in a backend is that of float32.",
     )
     parity_accuracy_points: float = Field(
-        0.5, ge=0, le=100, description="Most percentage points of accuracy on labelled photos that int8 may lose."
+        ParityLimits.accuracy_points,
+        ge=0,
+        le=100,
+        description="Most percentage points of accuracy on labelled photos that int8 may lose.",
     )
     top_k: int = Field(5, ge=1, le=100, description="Labels kept for each photo.")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import polars as pl
 
 from shelf_assets.lake.lake import Lake
-from shelf_assets.lake.ledger import NEAR_DUPLICATE
+from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE, NEAR_DUPLICATE, REJECTED
+from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.registry import prediction_stages
 
 
 def photo_history(lake: Lake, image_id: str) -> list[tuple[str, dict[str, object]]]:
     """(title, values by column) of each event, in this order: received, sent again, predicted. Empty for an unknown image."""
     events: list[tuple[str, dict[str, object]]] = []
-    objects = lake.table("raw_images").scan()
+    objects = lake.table(RAW_IMAGES.name).scan()
     received = objects.filter(pl.col("image_id") == image_id).sort("day").collect()
     for row in received.iter_rows(named=True):
         events.append((f"received {row['received_at']:%Y-%m-%d %H:%M:%S} UTC: {_outcome(row)}", _values(row)))
@@ -30,9 +31,9 @@ def photo_history(lake: Lake, image_id: str) -> list[tuple[str, dict[str, object
 
 
 def _outcome(row: dict[str, object]) -> str:
-    if row["status"] == "rejected":
+    if row["status"] == REJECTED:
         return f"rejected as {row['reason']}"
-    return f"duplicate of {row['duplicate_of']}" if row["status"] == "duplicate" else "accepted"
+    return f"duplicate of {row['duplicate_of']}" if row["status"] == DUPLICATE else ACCEPTED
 
 
 def _values(row: dict[str, object]) -> dict[str, object]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shelf_assets.photos.limits import Limits
-from shelf_assets.photos.rules import RULES, Decode, Photo, check_decodable
+from shelf_assets.photos.rules import RULES, Photo
 from shelf_assets.vision.formats import sniff
 from shelf_assets.vision.headers import Header
 from shelf_assets.vision.perceptual_hash import perceptual_hash
@@ -41,15 +41,6 @@ class ValidationResult:
     @property
     def ok(self) -> bool:
         return self.reason is None
-
-
-def validate_bytes(data: bytes, limits: Limits, decode: Decode = check_decodable) -> ValidationResult:
-    """Validate a photo's bytes.
-
-    `decode` must raise Undecodable for bytes without a picture. A caller that needs pixels passes its own decode function, so
-    that the photo is decoded once.
-    """
-    return validate_photo(Photo(data, decode), limits)
 
 
 def validate_photo(photo: Photo, limits: Limits) -> ValidationResult:

@@ -8,11 +8,10 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from shelf_assets.intake.owners import uploader_of
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, REJECTED, unread_objects
 from shelf_assets.lake.object_store import StoredObject, image_id_of
-from shelf_assets.lake.object_writer import ObjectWithMetadata
+from shelf_assets.lake.object_writer import ObjectWithMetadata, uploader_of
 from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.lake.tensor_store import Tensor
 from shelf_assets.lake.unsupported_keys import is_unsupported

@@ -15,9 +15,9 @@ from shelf_assets.vision.preprocess import Geometry
 
 if TYPE_CHECKING:
     from shelf_assets.models.backends.opening import OpenModel
-    from shelf_assets.models.backends.parity import ParityLimits
     from shelf_assets.models.backends.store import CompiledModels
     from shelf_assets.models.catalogue import ResolvedModels
+    from shelf_assets.models.defaults import ParityLimits
     from shelf_assets.models.spec import ModelSpec
     from shelf_assets.pipeline.stage import Predictor
 
@@ -48,7 +48,7 @@ class PredictionModels:
 
     @property
     def parity_limits(self) -> ParityLimits:
-        from shelf_assets.models.backends.parity import ParityLimits
+        from shelf_assets.models.defaults import ParityLimits
 
         return ParityLimits(
             cosine=self.settings.parity_cosine,

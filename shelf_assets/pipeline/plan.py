@@ -10,6 +10,7 @@ import polars as pl
 
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.ledger import ACCEPTED, missing_predictions, unread_objects
+from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.pipeline.models import PredictionModels
 from shelf_assets.pipeline.prices import eur_per_hour
 from shelf_assets.pipeline.settings import PipelineSettings
@@ -72,14 +73,14 @@ def measured_speeds(lake: Lake) -> dict[tuple[str, str | None], float]:
 def _work_of(tensors: Tensors, models: PredictionModels, day: date) -> list[tuple[str, str | None, str, int]]:
     """(stage, model_id or None, cause, photos)."""
     lake = tensors.lake
-    rows = lake.table("raw_images").scan(day, day).collect()
+    rows = lake.table(RAW_IMAGES.name).scan(day, day).collect()
     unread = unread_objects(lake.listing(day), rows)
     known_keys = set(rows["key"])
     overwritten = unread.filter(pl.col("key").is_in(known_keys)).height
     fresh = unread.height - overwritten
     work: list[tuple[str, str | None, str, int]] = [
-        ("raw_images", None, "new objects", fresh),
-        ("raw_images", None, "overwritten, or gone before", overwritten),
+        (RAW_IMAGES.name, None, "new objects", fresh),
+        (RAW_IMAGES.name, None, "overwritten, or gone before", overwritten),
     ]
 
     # The number of unread photos that will be accepted is unknown before they are read: at most all of them.

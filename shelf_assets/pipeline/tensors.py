@@ -1,7 +1,7 @@
 """The tensors of the platform: the only access to the tensor store, in the geometry of the settings.
 
-`raw_images` stores tensors from the decode that validates a photo; predictions store tensors of photos that have none yet.
-Their format is in `lake.tensor_store`.
+Three stages write tensors, all through here: `raw_images`, from the decode that validates a photo, `image_tensors`, for
+accepted photos without one, and the predictions, for photos that still have none. Their format is in `lake.tensor_store`.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import tomllib
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from shelf_assets.defs.settings import DagsterSettings
 from shelf_assets.settings import SettingsError, load_settings
+from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.graph import Graph
 
 SNAPSHOT = Path(__file__).with_name("graph_snapshot.json")
@@ -117,3 +120,11 @@ def _asset(graph: Graph, key: dg.AssetKey) -> dict[str, Any]:
         "code_version": code_version,
         "due": node.freshness_policy.deadline_cron if node.freshness_policy else None,
     }
+
+
+def test_dagster_dev_and_dg_name_one_code_location() -> None:
+    """The state of schedules and sensors is kept under its name, which in workspace.yaml is the module's."""
+    dg_project = tomllib.loads((repo_root / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    workspace = yaml.safe_load((repo_root / "workspace.yaml").read_text())
+    assert workspace == {"load_from": [{"python_module": "shelf_assets.definitions"}]}
+    assert dg_project["code_location_name"] == dg_project["code_location_target_module"] == "shelf_assets.definitions"

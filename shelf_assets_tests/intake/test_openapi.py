@@ -15,13 +15,15 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error, positive_data_acceptance
 
+from shelf_assets.http import problems as http_problems
 from shelf_assets.http.problem_answers import MEDIA_TYPE
-from shelf_assets.http.problems import REQUEST_KINDS
-from shelf_assets.intake.problems import UPLOAD_KINDS
+from shelf_assets.http.problems import ProblemKind
+from shelf_assets.intake import problems as upload_problems
 from shelf_assets_tests.intake.clients import photo
 from shelf_assets_tests.intake.running_servers import RunningApi, on_disk, running
 
-KINDS = {kind.reason: kind for kind in (*REQUEST_KINDS, *UPLOAD_KINDS)}
+_DECLARED = (*vars(http_problems).values(), *vars(upload_problems).values(), *upload_problems.PHOTO_KINDS.values())
+KINDS = {kind.reason: kind for kind in _DECLARED if isinstance(kind, ProblemKind)}
 NO_LIMITS = {"SHELF_HTTP_KEY_REQUESTS": "1000000/minute", "SHELF_HTTP_ADDRESS_REQUESTS": "1000000/minute"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shelf_assets.bi.sources import project_files
+from shelf_assets.bi.sources import generated_files
 from shelf_assets.registry import table_stages, tables
 from shelf_assets_tests.marts.dbt_runner import DBT_PROJECT, DbtRunner, succeeded
 
@@ -126,7 +126,7 @@ def test_defaults_are_those_of_the_settings() -> None:
 
 
 def test_generated_files_are_in_step_with_the_registry() -> None:
-    for name, content in project_files().items():
+    for name, content in generated_files().items():
         assert (DBT_PROJECT / name).read_text() == content, f"{name}: run python -m shelf_assets.bi.sources"
 
 

@@ -18,6 +18,7 @@ from shelf_assets.models.classifier import load_classifier
 from shelf_assets.models.embedder import load_embedder
 from shelf_assets.models.errors import ModelDigestMismatch
 from shelf_assets_tests.models.conftest import TINY_CLASSIFIER, TINY_EMBEDDER, Hub
+from shelf_assets_tests.models.embedding import embed_images
 
 TINY_CONFIG = {
     "embed_dim": 32,
@@ -64,7 +65,7 @@ def test_named_models_run_with_hub_weights_and_constants(
         vectors = towers.encode_image(embedder.pixels(plain_batch), normalize=True)
         words = towers.encode_text(open_clip.get_tokenizer("shelf-tiny")(["oat milk"]), normalize=True)
     torch.testing.assert_close(classifier.probabilities(plain_batch), torch.softmax(logits, dim=1))
-    np.testing.assert_allclose(embedder.embed_images(plain_batch), vectors.numpy(), atol=1e-5)
+    np.testing.assert_allclose(embed_images(embedder, plain_batch), vectors.numpy(), atol=1e-5)
     np.testing.assert_allclose(embedder.embed_texts(["oat milk"]), words.numpy(), atol=1e-5)
     assert (embedder.dimension, resolved.classifier.mean) == (32, (0.4, 0.5, 0.6))
 
@@ -111,6 +112,6 @@ def test_production_architectures_run_with_random_weights(tmp_path: Path, plain_
     output = load_classifier(resolved.classifier, device="cpu").predict(plain_batch)
     assert output.scores.shape == (3, 5)
     embedder = load_embedder(resolved.embedder, device="cpu")
-    pictures, words = embedder.embed_images(plain_batch), embedder.embed_texts(["milk", "bread"])
+    pictures, words = embed_images(embedder, plain_batch), embedder.embed_texts(["milk", "bread"])
     assert (pictures.shape, words.shape, embedder.dimension) == ((3, 512), (2, 512), 512)
     np.testing.assert_allclose(np.linalg.norm(pictures, axis=1), 1, atol=1e-5)

@@ -10,7 +10,8 @@ import pytest
 from timm.data import resolve_data_config
 from timm.models import get_pretrained_cfg
 
-from shelf_assets.models.catalogue import PRODUCTION_CLASSIFIER, PRODUCTION_EMBEDDER, resolve_models
+from shelf_assets.models.catalogue import resolve_models
+from shelf_assets.models.defaults import PRODUCTION_CLASSIFIER, PRODUCTION_EMBEDDER
 from shelf_assets.models.embedded import embedded_config
 from shelf_assets.models.errors import ModelError, UnknownModel
 from shelf_assets.models.record import DigestRecord

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from shelf_assets.lake.lake import Lake
+from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.packaging.environments import Environment, build_wheel, environment, installed
 from shelf_assets_tests.vision.pictures import from_a_camera
 
@@ -26,6 +28,7 @@ GRAPH = ["dagster", "polars", "deltalake", "pyarrow"]
 MODELS = ["torch", "timm", "open_clip", "transformers", "openvino"]
 MARTS = ["dagster_dbt", "dbt", "duckdb"]
 START_SECONDS = 120
+PHOTOS = repo_root / "shelf_assets" / "demo" / "photos"
 Recorder = Callable[[str, object], None]
 
 
@@ -51,6 +54,15 @@ def test_core_alone_has_settings_and_keys(wheel: Path, home: Path, tmp_path: Pat
         refused = env.shelf(home, "run", "--day", f"{DAY}")
     assert refused.returncode == 2
     assert "pip install 'shelf-assets[graph]'" in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_wheel_holds_the_demo_photos_of_the_checkout(wheel: Path) -> None:
+    folder = "shelf_assets/demo/photos/"
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.startswith(folder)]
+        in_wheel = {name.removeprefix(folder): archive.read(name) for name in names}
+    assert in_wheel == {photo.name: photo.read_bytes() for photo in PHOTOS.iterdir() if photo.suffix != ".md"}
+    assert len(in_wheel) == 50
 
 
 @contextmanager

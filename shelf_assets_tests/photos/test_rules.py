@@ -13,8 +13,8 @@ from shelf_assets.photos.limits import Limits
 from shelf_assets.photos.rules import BY_REASON, RULES, Photo
 from shelf_assets.photos.sanitizer import SanitizedPhoto, decode_upright, sanitize
 from shelf_assets.photos.settings import PhotoSettings
-from shelf_assets.photos.validator import validate_bytes
 from shelf_assets.vision.reasons import Undecodable
+from shelf_assets_tests.photos.validation import validate_bytes
 from shelf_assets_tests.vision.pictures import encoded, png, scene
 
 PHOTO = encoded(scene(160, 120))

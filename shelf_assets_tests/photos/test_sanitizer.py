@@ -12,8 +12,8 @@ from PIL import Image, TiffImagePlugin
 
 from shelf_assets.photos.limits import Limits
 from shelf_assets.photos.sanitizer import Refusal, SanitizedPhoto, sanitize
-from shelf_assets.photos.validator import validate_bytes
 from shelf_assets_tests.fuzz.promises import sanitized
+from shelf_assets_tests.photos.validation import validate_bytes
 from shelf_assets_tests.vision.pictures import (
     deep_heic,
     difference,

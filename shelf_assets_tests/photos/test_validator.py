@@ -15,11 +15,11 @@ from PIL import Image, ImageFile
 
 from shelf_assets.photos.limits import Limits
 from shelf_assets.photos.rules import BY_REASON, RULES
-from shelf_assets.photos.validator import validate_bytes
 from shelf_assets.vision.decode import MAX_DECODE_BYTES
 from shelf_assets.vision.headers import MAX_JPEG_SCANS, MAX_SEGMENTS
 from shelf_assets.vision.preprocess import Geometry, Undecodable, to_tensor
 from shelf_assets.vision.reasons import Reason
+from shelf_assets_tests.photos.validation import validate_bytes
 from shelf_assets_tests.vision.pictures import encoded, header_only, png, png_chunk, scene, turned
 
 LIMITS = Limits()

@@ -22,7 +22,7 @@ import json, resource, sys, time
 from pathlib import Path
 from shelf_assets.observe.meter import peak_memory_bytes as peak
 from shelf_assets.photos.limits import Limits
-from shelf_assets.photos.validator import validate_bytes
+from shelf_assets_tests.photos.validation import validate_bytes
 from shelf_assets.vision.preprocess import Geometry, Undecodable, to_tensor
 
 before = peak()

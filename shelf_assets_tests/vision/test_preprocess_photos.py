@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from shelf_assets.photos.limits import Limits
-from shelf_assets.photos.validator import validate_bytes
 from shelf_assets.vision.preprocess import Geometry, tensor_digest, to_tensor
+from shelf_assets_tests.photos.validation import validate_bytes
 from shelf_assets_tests.vision.pictures import difference, exact, header_only
 
 CROP = Geometry(fit="crop")

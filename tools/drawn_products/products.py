@@ -177,11 +177,3 @@ PRODUCTS: tuple[Product, ...] = tuple(
     )
     for place, (name, kind, brand, amount, unit, price, words, look) in enumerate(_ROWS)
 )
-
-
-def product_named(name: str) -> Product:
-    """The product of that name; a KeyError lists the names there are."""
-    for product in PRODUCTS:
-        if product.name == name:
-            return product
-    raise KeyError(f"no drawn product is named {name!r}; there are: {', '.join(p.name for p in PRODUCTS)}")

@@ -1,4 +1,4 @@
-"""Notification of failed runs. At present the notifier is the log."""
+"""Notification of failed runs; so far it is a line in the log."""
 
 import logging
 from collections.abc import Mapping

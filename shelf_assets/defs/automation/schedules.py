@@ -1,4 +1,4 @@
-"""The nightly schedule: materializes yesterday through the whole graph, whether or not photos were reported."""
+"""The nightly schedule: yesterday through the whole graph, whether or not the sensor has seen photos arrive."""
 
 from datetime import timedelta
 

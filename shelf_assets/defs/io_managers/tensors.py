@@ -1,4 +1,4 @@
-"""The IO manager of tensors: takes a stream, writes shards; gives a reader that iterates batches. Layout: `lake.shards`."""
+"""The IO manager of tensors: takes a stream, writes shards; gives a reader that iterates batches. Layout: `lake.tensor_store`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

@@ -45,12 +45,12 @@ def newest(objects: ObjectStore) -> Manifest | None:
 
 
 def put(objects: ObjectStore, manifest: Manifest) -> bool:
-    """Make it the newest manifest; False if another builder has written one with its number."""
-    told = {
+    """Make it the newest manifest; False where another builder has put one with its number."""
+    content = {
         "runs": [{"key": run.key, "entries": run.entries} for run in manifest.runs],
         "covered": sorted(manifest.covered),
     }
-    return ObjectWriter(objects).create(_key(manifest.number), json.dumps(told).encode())
+    return ObjectWriter(objects).create(_key(manifest.number), json.dumps(content).encode())
 
 
 def unneeded(objects: ObjectStore, now: datetime) -> list[str]:
@@ -70,9 +70,9 @@ def unneeded(objects: ObjectStore, now: datetime) -> list[str]:
 
 
 def _parsed(objects: ObjectStore, number: int, data: bytes) -> Manifest:
-    told = json.loads(data)
-    runs = tuple(Run(objects, run["key"], run["entries"]) for run in told["runs"])
-    return Manifest(number, runs, frozenset(told["covered"]))
+    content = json.loads(data)
+    runs = tuple(Run(objects, run["key"], run["entries"]) for run in content["runs"])
+    return Manifest(number, runs, frozenset(content["covered"]))
 
 
 def _key(number: int) -> str:

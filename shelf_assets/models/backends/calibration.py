@@ -11,8 +11,9 @@ import numpy as np
 
 from shelf_assets.models.backends import Network
 from shelf_assets.models.backends.opening import OpenModel
-from shelf_assets.models.backends.parity import Parity, ParityLimits, accuracy_change_points, measure
+from shelf_assets.models.backends.parity import Parity, accuracy_change_points, measure
 from shelf_assets.models.backends.store import Card, CompiledModels
+from shelf_assets.models.defaults import ParityLimits
 from shelf_assets.models.spec import ModelSpec
 
 

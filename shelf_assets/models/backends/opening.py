@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from shelf_assets.models.backends import Network, PendingOutputs
-from shelf_assets.models.backends.parity import ParityLimits, measure
+from shelf_assets.models.backends.parity import measure
 from shelf_assets.models.backends.reference import Reference
 from shelf_assets.models.backends.store import Card, CompiledModels
+from shelf_assets.models.defaults import ParityLimits
 from shelf_assets.models.errors import ModelError
 from shelf_assets.models.precision import on_gpu
 from shelf_assets.models.spec import ModelSpec

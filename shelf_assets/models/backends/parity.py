@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from shelf_assets.models.defaults import ParityLimits
 from shelf_assets.models.errors import ModelError
 from shelf_assets.models.spec import TaskName
 
@@ -17,19 +18,6 @@ _SMALLEST_PROBABILITY = 1e-6
 
 class BackendRefused(ModelError):
     """A backend's outputs are too far from the model's in float32."""
-
-
-@dataclass(frozen=True)
-class ParityLimits:
-    """Limits: mean cosine of outputs, share of equal top labels, points of accuracy lost.
-
-    If the accuracy on labelled photos is known, it decides, and the cosine may be as low as `cosine_labelled`.
-    """
-
-    cosine: float = 0.995
-    cosine_labelled: float = 0.98
-    top1_agreement: float = 0.85
-    accuracy_points: float = 0.5
 
 
 @dataclass(frozen=True)

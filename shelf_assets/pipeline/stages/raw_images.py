@@ -1,4 +1,4 @@
-"""The stage `raw_images`: reads and validates what landed. Reading is in `defs.assets.raw_images`."""
+"""The stage `raw_images`: reads and validates what landed. Reading is in `pipeline.ingest`."""
 
 from __future__ import annotations
 

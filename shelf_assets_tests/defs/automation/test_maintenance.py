@@ -45,7 +45,8 @@ def test_maintenance_report_is_recorded_on_asset_and_step(lake: LakeUnderTest) -
     shown = {name: value.value for name, value in observation.metadata.items()}
     assert (shown["files_before"], shown["files"], shown["small_files"], shown["rows"]) == (3, 1, 0, 3)
     assert shown["packed_days"] == [str(DAY)]
-    assert shown["packed_rows_read_back"] == 3
+    assert (shown["packed_files_before"], shown["packed_files"], shown["packed_rows_read_back"]) == (3, 1, 3)
+    assert 0 < shown["packed_bytes"] < shown["packed_bytes_before"]
     assert (shown["vacuumed_files"], shown["vacuumed"], shown["left_for_next_time"]) == (0, [], [])
     (output,) = (event for event in result.events_for_node("maintain_classifications") if event.is_successful_output)
     assert output.step_output_data.metadata["packed_rows_read_back"].value == 3

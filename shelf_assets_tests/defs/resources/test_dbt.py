@@ -56,7 +56,7 @@ def test_concurrent_starts_parse_the_project_once(project: Project) -> None:
 
 def test_unchanged_project_with_new_mtimes_is_not_parsed_again(project: Project) -> None:
     before = len(project.calls())
-    for path in dbt_project.project_files(project.here.folder):
+    for path in dbt_project.manifest_files(project.here.folder):
         path.touch()
     project.here.manifest_path()
     assert len(project.calls()) == before

@@ -10,8 +10,9 @@ import pytest
 
 from shelf_assets.models.backends.calibration import Labelled, calibrate
 from shelf_assets.models.backends.opening import OpenModel
-from shelf_assets.models.backends.parity import BackendRefused, ParityLimits
+from shelf_assets.models.backends.parity import BackendRefused
 from shelf_assets.models.backends.store import CompiledModels, NotCalibrated
+from shelf_assets.models.defaults import ParityLimits
 from shelf_assets.models.embedded import embedded_spec
 from shelf_assets.vision.engine import decode_each
 from shelf_assets.vision.preprocess import Geometry

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 from shelf_assets.models.backends.opening import PROOF_IMAGES, OpenModel
-from shelf_assets.models.backends.parity import BackendRefused, ParityLimits
+from shelf_assets.models.backends.parity import BackendRefused
 from shelf_assets.models.backends.store import CompiledModels
 from shelf_assets.models.classifier import Classifier
+from shelf_assets.models.defaults import ParityLimits
 from shelf_assets.models.embedded import embedded_spec
 from shelf_assets.models.embedder import Embedder
 from shelf_assets.models.errors import ModelError
 from shelf_assets.models.precision import has_bf16
+from shelf_assets_tests.models.embedding import embed_images
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed (extra models)")
 
@@ -44,7 +46,7 @@ def test_exported_model_gives_the_same_answers(
     )
     assert labels.card.labels == tuple(classifier.names)
     vectors = exported(store, "embedder").submit(plain_batch)()
-    np.testing.assert_allclose(vectors, embedder.embed_images(plain_batch), atol=1e-4)
+    np.testing.assert_allclose(vectors, embed_images(embedder, plain_batch), atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 

@@ -12,6 +12,7 @@ from shelf_assets.models.backends.torch_network import GPU_BATCHES, TorchNetwork
 from shelf_assets.models.classifier import Classifier, load_classifier
 from shelf_assets.models.embedded import embedded_spec
 from shelf_assets.models.embedder import Embedder, load_embedder
+from shelf_assets_tests.models.embedding import embed_images
 
 
 def test_best_batch_fits_memory_and_is_fastest() -> None:
@@ -55,7 +56,7 @@ def test_torch_backend_answers_equal_the_model(
 ) -> None:
     labels, vectors = (TorchNetwork(loaded).submit(plain_batch)() for loaded in (classifier, embedder))
     np.testing.assert_array_equal(labels, classifier.probabilities(plain_batch).numpy())
-    np.testing.assert_array_equal(vectors, embedder.embed_images(plain_batch))
+    np.testing.assert_array_equal(vectors, embed_images(embedder, plain_batch))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")

@@ -10,13 +10,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from tools.drawn_products.draw import draw_product, encode
-from tools.drawn_products.products import PRODUCTS, product_named
+from tools.drawn_products.products import PRODUCTS
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
 def test_every_orientation_shows_the_same_upright_picture(file_format: str, orientation: int) -> None:
-    upright = draw_product(product_named("Whole Milk 3.5%"), np.random.default_rng(4), (120, 88))
+    [milk] = [product for product in PRODUCTS if product.name == "Whole Milk 3.5%"]
+    upright = draw_product(milk, np.random.default_rng(4), (120, 88))
     data = encode(upright, file_format, 95, orientation)
     with Image.open(io.BytesIO(data)) as stored:
         assert stored.getexif().get(0x0112, 1) == orientation
