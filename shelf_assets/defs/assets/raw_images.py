@@ -10,6 +10,7 @@ from shelf_assets.defs.compute import CPU_POD, OWNERS_ML
 from shelf_assets.defs.landing_reports import digest, is_reported, landing_report
 from shelf_assets.defs.partitions import daily
 from shelf_assets.lake.ledger import ACCEPTED, REJECTED
+from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.observe.meter import Meter
 from shelf_assets.observe.progress import Progress
 from shelf_assets.pipeline.costs import save_cost
@@ -20,7 +21,7 @@ from shelf_assets.vision.engine import StageTimer
 @dg.asset(
     deps=["landing"],
     description=table_description(
-        "raw_images", "Reads only objects that are new or were overwritten since the last run."
+        RAW_IMAGES, "Reads only objects that are new or were overwritten since the last run."
     ),
     group_name="intake",
     kinds={"delta", "python"},
@@ -29,7 +30,7 @@ from shelf_assets.vision.engine import StageTimer
     automation_condition=late_safe,
     code_version="1",
     io_manager_key="delta_io",
-    metadata=table_metadata("raw_images"),
+    metadata=table_metadata(RAW_IMAGES),
     op_tags=CPU_POD,
 )
 def raw_images(
