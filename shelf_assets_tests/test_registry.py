@@ -32,7 +32,8 @@ def test_declarations_of_stages_need_no_dagster_and_no_torch(tmp_path_factory: p
 def test_every_stage_is_an_asset_after_those_that_it_reads(graph: Graph) -> None:
     assets = {key.to_user_string(): graph.assets.get(key) for key in graph.assets.materializable_asset_keys}
     for position, name in enumerate(STAGE_NAMES):
-        assert assets[name].group_name == stages()[position].group
+        declared = stages()[position]
+        assert (assets[name].group_name, assets[name].code_version) == (declared.group, declared.code_version)
         read = {parent.to_user_string() for parent in assets[name].parent_keys} & set(STAGE_NAMES)
         assert read <= set(STAGE_NAMES[:position]), name
 

@@ -15,6 +15,7 @@ from shelf_assets.observe.meter import Meter
 from shelf_assets.observe.progress import Progress
 from shelf_assets.pipeline.costs import save_cost
 from shelf_assets.pipeline.ingest import Ingest
+from shelf_assets.pipeline.stages.raw_images import STAGE
 from shelf_assets.vision.engine import StageTimer
 
 
@@ -23,12 +24,12 @@ from shelf_assets.vision.engine import StageTimer
     description=table_description(
         RAW_IMAGES, "Reads only objects that are new or were overwritten since the last run."
     ),
-    group_name="intake",
+    group_name=STAGE.group,
     kinds={"delta", "python"},
     owners=OWNERS_ML,
     partitions_def=daily,
     automation_condition=late_safe,
-    code_version="1",
+    code_version=STAGE.code_version,
     io_manager_key="delta_io",
     metadata=table_metadata(RAW_IMAGES),
     op_tags=CPU_POD,
