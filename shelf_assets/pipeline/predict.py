@@ -54,12 +54,13 @@ class Predict:
         if due:
             wanted = photos.join(pl.concat([each.missing for each in due]), on=["image_id", "sha256"], how="semi")
             progress = Progress(f"predictions {day}", wanted.height, log)
-            # One batch size for all: a photo is read and decoded once, however many models it misses.
-            batch_images = shared_batch_images([each.predictor for each in due])
-            pixels = pixels_of_day(self.reader, self.tensors, tensors, index, wanted, timer)
             with ExitStack() as opened:
+                # Asking for the batch size opens each model: where one fails, those before it are to be closed as well.
                 for each in due:
                     opened.callback(each.predictor.close)
+                # One batch size for all: a photo is read and decoded once, however many models it misses.
+                batch_images = shared_batch_images([each.predictor for each in due])
+                pixels = pixels_of_day(self.reader, self.tensors, tensors, index, wanted, timer)
                 run_tasks(batched(pixels, batch_images), [each.task() for each in due], progress.advance)
         return passes, timer
 
