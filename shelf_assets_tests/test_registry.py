@@ -51,6 +51,12 @@ def test_every_stage_with_a_table_has_a_blocking_contract_and_every_prediction_i
             assert checks[stage.name, check.name].blocking == check.is_blocking, check.name
 
 
+def test_a_declared_confidence_is_a_column_of_the_stage() -> None:
+    declared = {stage.name: stage.confidence_column for stage in prediction_stages() if stage.confidence_column}
+    assert declared["classifications"] == "confidence"
+    assert all(column in tables()[name].columns for name, column in declared.items())
+
+
 def test_a_price_in_the_settings_replaces_the_declared_one_and_no_other() -> None:
     prices = eur_per_hour(load_settings(pipeline__eur_per_hour={"classifications": 0.5}).pipeline.eur_per_hour)
     assert prices == {stage.name: stage.eur_per_hour for stage in stages()} | {"classifications": 0.5}

@@ -118,14 +118,14 @@ class ModelPass:
         )
         self.meter.images += rows.height
 
-    def confidences(self) -> list[float]:
-        """Confidences of the whole day by this model; none for an embedder, and none where nothing was inferred now."""
-        if "confidence" not in self.table.spec.columns or not self.meter.images:
+    def confidences(self, column: str | None) -> list[float]:
+        """That column of the whole day by this model; none for a stage without one, and none where nothing was inferred now."""
+        if column is None or not self.meter.images:
             return []
         rows = self.table.scan(self.day, self.day).filter(
             model_digest=self.predictor.spec.model_digest, preprocess_digest=self.predictor.preprocess_digest
         )
-        return rows.select("confidence").collect()["confidence"].to_list()
+        return rows.select(column).collect()[column].to_list()
 
     def metadata(self) -> dict[str, object]:
         """What ran, for the catalogue."""

@@ -133,3 +133,5 @@ class PredictionStage(Stage):
     """Heading of the number of its photos in `shelf status`, such as "classified"."""
     facts_of: Callable[[Facts], Facts] = dict
     """What `shelf show` says of a row."""
+    confidence_column: str | None = None
+    """Column with the probability of its answer, 0 to 1, whose distribution is tracked; None where it has none."""

@@ -69,8 +69,11 @@ def build_predictions() -> dg.AssetsDefinition:
         for each in passes:
             save_cost(lake, day, run_id, each.meter)
             metadata = commit_metadata(each.table, each.commit, [day]) | each.metadata() | timer.metrics()
-            if stages[each.predictor.asset].uses_models:
-                logged = tracking.log_day(each.predictor.spec, day, run_id, each.meter, each.confidences())
+            stage = stages[each.predictor.asset]
+            if stage.uses_models:
+                logged = tracking.log_day(
+                    each.predictor.spec, day, run_id, each.meter, each.confidences(stage.confidence_column)
+                )
                 metadata |= logged | predict.models.notice()
             yield dg.MaterializeResult(asset_key=each.predictor.asset, metadata=metadata)
 
