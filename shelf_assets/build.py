@@ -5,6 +5,7 @@ The only module beside the `shelf` command and the servers that sees all setting
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shelf_assets.bi.dbt_project import DbtProjectHere
@@ -113,5 +114,5 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
             ),
         ],
         resources=built | resources,
-        executor=build_executor(dagster, lambda days: photos_of_work(ingest.tensors, models, days)),
+        executor=build_executor(dagster, partial(photos_of_work, ingest.tensors, models)),
     )

@@ -67,7 +67,7 @@ def test_fork_server_preloads_no_threaded_library(graph: Graph) -> None:
     from shelf_assets.defs.executor import build_executor
     from shelf_assets.defs.settings import DagsterSettings
 
-    schema = build_executor(DagsterSettings(executor="multiprocess"), lambda days: 0).config_schema
+    schema = build_executor(DagsterSettings(executor="multiprocess"), lambda days, assets, most: 0).config_schema
     [preloaded] = schema.resolve_config({}).value["config"]["start_method"]["forkserver"]["preload_modules"]
     found = found_after_import(preloaded, ["polars", "pyarrow", "numpy", "deltalake", "dbt"], graph.settings.home)
     assert not found, f"the process that steps fork from imports {', '.join(found)}"
