@@ -5,6 +5,7 @@ Only this module, the `shelf` command and the servers see all settings. Each par
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shelf_assets.bi.dbt_project import DbtProjectHere
@@ -53,15 +54,15 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
 
     from shelf_assets.defs.assets.image_tensors import image_tensors
     from shelf_assets.defs.assets.landing import landing
-    from shelf_assets.defs.assets.predictions import predictions
+    from shelf_assets.defs.assets.predictions import build_predictions
     from shelf_assets.defs.assets.raw_images import raw_images
     from shelf_assets.defs.automation.arrivals import build_arrivals_sensor
     from shelf_assets.defs.automation.freshness import due_in_the_morning, with_freshness
     from shelf_assets.defs.automation.jobs import NIGHTLY_JOB, STAGES_JOB
-    from shelf_assets.defs.automation.maintenance import MAINTENANCE_JOB, build_maintenance_schedule
+    from shelf_assets.defs.automation.maintenance import build_maintenance_job, build_maintenance_schedule
     from shelf_assets.defs.automation.run_status import run_failures
     from shelf_assets.defs.automation.schedules import build_nightly_schedule
-    from shelf_assets.defs.checks import asset_checks
+    from shelf_assets.defs.checks import build_asset_checks
     from shelf_assets.defs.executor import build_executor
     from shelf_assets.defs.io_managers.delta import DeltaIOManager
     from shelf_assets.defs.io_managers.tensors import TensorIOManager
@@ -93,16 +94,17 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
 
         marts.append(build_marts(dbt_project))
         built["dbt"] = Dbt(dbt_project)
+    maintenance_job = build_maintenance_job()
     return dg.Definitions(
         assets=with_freshness(
-            [landing, raw_images, image_tensors, predictions, *marts],
+            [landing, raw_images, image_tensors, build_predictions(), *marts],
             due_in_the_morning(dagster.nightly_hour_utc),
         ),
-        asset_checks=asset_checks,
-        jobs=[NIGHTLY_JOB, STAGES_JOB, MAINTENANCE_JOB],
+        asset_checks=build_asset_checks(),
+        jobs=[NIGHTLY_JOB, STAGES_JOB, maintenance_job],
         schedules=[
             build_nightly_schedule(dagster.nightly_hour_utc),
-            build_maintenance_schedule(dagster.nightly_hour_utc),
+            build_maintenance_schedule(maintenance_job, dagster.nightly_hour_utc),
         ],
         sensors=[
             build_arrivals_sensor(dagster, settings.lake),
@@ -112,5 +114,5 @@ def build_defs(settings: Settings, resource_overrides: dict[str, object] | None 
             ),
         ],
         resources=built | resources,
-        executor=build_executor(dagster, lambda days: photos_of_work(ingest.tensors, models, days)),
+        executor=build_executor(dagster, partial(photos_of_work, ingest.tensors, models)),
     )

@@ -32,7 +32,8 @@ def test_declarations_of_stages_need_no_dagster_and_no_torch(tmp_path_factory: p
 def test_every_stage_is_an_asset_after_those_that_it_reads(graph: Graph) -> None:
     assets = {key.to_user_string(): graph.assets.get(key) for key in graph.assets.materializable_asset_keys}
     for position, name in enumerate(STAGE_NAMES):
-        assert assets[name].group_name == stages()[position].group
+        declared = stages()[position]
+        assert (assets[name].group_name, assets[name].code_version) == (declared.group, declared.code_version)
         read = {parent.to_user_string() for parent in assets[name].parent_keys} & set(STAGE_NAMES)
         assert read <= set(STAGE_NAMES[:position]), name
 
@@ -48,6 +49,12 @@ def test_every_stage_with_a_table_has_a_blocking_contract_and_every_prediction_i
     for stage in stages():
         for check in stage.checks:
             assert checks[stage.name, check.name].blocking == check.is_blocking, check.name
+
+
+def test_a_declared_confidence_is_a_column_of_the_stage() -> None:
+    declared = {stage.name: stage.confidence_column for stage in prediction_stages() if stage.confidence_column}
+    assert declared["classifications"] == "confidence"
+    assert all(column in tables()[name].columns for name, column in declared.items())
 
 
 def test_a_price_in_the_settings_replaces_the_declared_one_and_no_other() -> None:

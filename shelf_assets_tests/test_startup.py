@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from shelf_assets.registry import prediction_stages
 from shelf_assets_tests.conftest import repo_root
 from shelf_assets_tests.graph import Graph
 
@@ -46,6 +49,13 @@ def test_code_location_imports_no_heavy_library(graph: Graph) -> None:
     assert not found, f"importing {location} imports {', '.join(found)}; {WHO.format(location)}"
 
 
+@pytest.mark.parametrize("module", ["assets.predictions", "assets.raw_images", "automation.maintenance", "checks"])
+def test_importing_a_part_of_the_graph_asks_the_registry_nothing(module: str, tmp_path: Path) -> None:
+    """A stage's declaration is loaded when the registry is asked for it."""
+    declarations = [f"shelf_assets.pipeline.stages.{stage.name}" for stage in prediction_stages()]
+    assert found_after_import(f"shelf_assets.defs.{module}", declarations, tmp_path) == []
+
+
 def test_help_imports_no_heavy_library(tmp_path: Path) -> None:
     heavy = ["dagster", "polars", "pyarrow", "numpy", "deltalake", *MODELS, *CLIENTS, *DOOR]
     found = found_after_import("shelf_assets.cli.app", heavy, tmp_path)
@@ -57,7 +67,7 @@ def test_fork_server_preloads_no_threaded_library(graph: Graph) -> None:
     from shelf_assets.defs.executor import build_executor
     from shelf_assets.defs.settings import DagsterSettings
 
-    schema = build_executor(DagsterSettings(executor="multiprocess"), lambda days: 0).config_schema
+    schema = build_executor(DagsterSettings(executor="multiprocess"), lambda days, assets, most: 0).config_schema
     [preloaded] = schema.resolve_config({}).value["config"]["start_method"]["forkserver"]["preload_modules"]
     found = found_after_import(preloaded, ["polars", "pyarrow", "numpy", "deltalake", "dbt"], graph.settings.home)
     assert not found, f"the process that steps fork from imports {', '.join(found)}"

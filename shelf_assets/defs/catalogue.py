@@ -6,7 +6,6 @@ import dagster as dg
 import polars as pl
 
 from shelf_assets.lake.schemas import TableSpec
-from shelf_assets.registry import tables
 
 
 def column_schema(spec: TableSpec) -> dg.TableSchema:
@@ -26,13 +25,13 @@ def column_schema(spec: TableSpec) -> dg.TableSchema:
     )
 
 
-def table_metadata(name: str, lineage: Mapping[str, list[tuple[str, str]]] | None = None) -> dict[str, object]:
+def table_metadata(spec: TableSpec, lineage: Mapping[str, list[tuple[str, str]]] | None = None) -> dict[str, object]:
     """Definition metadata of a table asset. `lineage`: column -> [(upstream asset, column)]."""
     metadata: dict[str, object] = {
-        "dagster/column_schema": column_schema(tables()[name]),
-        "dagster/table_name": name,
+        "dagster/column_schema": column_schema(spec),
+        "dagster/table_name": spec.name,
         "dagster/storage_kind": "delta",
-        "personal": tables()[name].is_personal,
+        "personal": spec.is_personal,
     }
     if lineage:
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(
@@ -46,5 +45,5 @@ def table_metadata(name: str, lineage: Mapping[str, list[tuple[str, str]]] | Non
     return metadata
 
 
-def table_description(name: str, more: str = "") -> str:
-    return f"{tables()[name].grain} {more}".strip()
+def table_description(spec: TableSpec, more: str = "") -> str:
+    return f"{spec.grain} {more}".strip()

@@ -4,7 +4,7 @@ Pod sizes and pools are in `compute`.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
 from typing import Any, cast
 
@@ -19,8 +19,8 @@ from shelf_assets.models.errors import ModelError
 
 log = logging.getLogger(__name__)
 
-# Returns the number of photos that a run of these days would process.
-PhotosOfWork = Callable[[Sequence[date]], int]
+# Photos that a run of these days and assets would work on; counting may stop above the number.
+PhotosOfWork = Callable[[Sequence[date], Collection[str], int], int]
 
 
 def build_executor(settings: DagsterSettings, photos_of_work: PhotosOfWork) -> dg.ExecutorDefinition:
@@ -66,18 +66,26 @@ class _BySize(dg.Executor):
         return self._apart.step_dependency_config
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
-        chosen = self._together if self._is_small(_days(plan_context.dagster_run.tags)) else self._apart
+        is_small = self._is_small(_days(plan_context.dagster_run.tags), _assets(execution_plan))
+        chosen = self._together if is_small else self._apart
         return chosen.execute(plan_context, execution_plan)
 
-    def _is_small(self, days: Sequence[date]) -> bool:
+    def _is_small(self, days: Sequence[date], assets: Collection[str]) -> bool:
         if not (self._most_photos and days):
             return False
         try:
-            return self._photos_of_work(days) <= self._most_photos
+            return self._photos_of_work(days, assets, self._most_photos) <= self._most_photos
         except (StoreUnavailable, ModelError) as error:
             # The steps get the same error and report it.
             log.warning("the size of the run is unknown: %s", error)
             return False
+
+
+def _assets(execution_plan: Any) -> set[str]:
+    """Names of the assets that the plan's steps make."""
+    steps = [execution_plan.get_step_by_key(key) for key in execution_plan.step_keys_to_execute]
+    keys = [output.properties.asset_key for step in steps for output in step.step_outputs]
+    return {key.to_user_string() for key in keys if key is not None}
 
 
 def _days(tags: dict[str, str]) -> list[date]:

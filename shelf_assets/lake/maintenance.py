@@ -6,11 +6,13 @@ Everything may run beside writers, may be killed at any point, and does nothing 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import NamedTuple
 
 import polars as pl
+from deltalake import DeltaTable
 
 from shelf_assets.lake.data_files import data_files
 from shelf_assets.lake.deletion import delete_objects
@@ -22,7 +24,9 @@ from shelf_assets.lake.object_store import StoredObject
 from shelf_assets.lake.settings import LakeSettings
 from shelf_assets.lake.table_files import count_log_entries, log_objects, unneeded_files
 
-# Attempts to pack a partition. A day that is still busy is packed by the next maintenance.
+log = logging.getLogger(__name__)
+
+# Writers must not wait for maintenance more often than this; a busy day is packed the next time.
 PACK_ATTEMPTS = 5
 
 # A day, or None: the one partition of a table without days.
@@ -200,25 +204,47 @@ def remove_expired_log(table: LakeTable) -> int:
 
 
 def _pack(table: LakeTable, partition: Partition, policy: Policy) -> list[Packed]:
-    """Pack the partition; an empty list if another process has packed it meanwhile."""
-    commit = table.rewrite(
-        partition,
-        needed=lambda opened: partition in _partitions_to_pack(data_files(opened), policy),
-        attempts=PACK_ATTEMPTS,
-        info={"maintenance": f"packed {_name_of(partition)}"},
-    )
-    if not commit.committed:
-        return []
-    version = commit.version
-    # No other commit to this partition lies between the two versions: its lock would have refused ours.
-    before, after = (_at(table, partition, each) for each in (version - 1, version))
+    """Pack the partition; an empty list if another process has packed it meanwhile. Raises CommitConflict."""
+    before: _PartitionAt | None = None
+
+    def needed(opened: DeltaTable) -> bool:
+        nonlocal before
+        if partition not in _partitions_to_pack(data_files(opened), policy):
+            return False
+        # Read before our commit: once it has replaced these files, a purge may delete them at once.
+        before = _at(table, partition, opened)
+        return True
+
+    for _ in range(PACK_ATTEMPTS):
+        info = {"maintenance": f"packed {_name_of(partition)}"}
+        commit = table.rewrite(partition, needed=needed, attempts=PACK_ATTEMPTS, info=info)
+        if not commit.committed:
+            return []
+        assert before is not None  # `needed` has read it for the version that was rewritten
+        try:
+            after = _at(table, partition, table.open(commit.version))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            # A purge deletes what a newer version has replaced, our packed files too.
+            if table.version() == commit.version:
+                raise
+            log.info("%s: version %s cannot be read back (%s)", table.spec.name, commit.version, error)
+            continue
+        return [_compared(table, partition, commit.version, before, after)]
+    raise CommitConflict(f"{table.spec.name}: {PACK_ATTEMPTS} packings of {_name_of(partition)} were replaced at once")
+
+
+def _compared(
+    table: LakeTable, partition: Partition, version: int, before: _PartitionAt, after: _PartitionAt
+) -> Packed:
+    """What the commit `version` did. Raises RowsChanged."""
+    # No other commit to this partition lies between the two: its lock would have refused ours.
     if before.digest != after.digest:
         raise RowsChanged(
             f"{table.spec.name} {_name_of(partition)}: version {version} does not hold the rows of version {version - 1}. "
             f"Nothing is deleted; stop the writers and go back by DeltaTable('{table.uri}').restore({version - 1})"
         )
     files, size = (before.files, after.files), (before.size_bytes, after.size_bytes)
-    return [Packed(partition, version, after.digest[0], *files, *size)]
+    return Packed(partition, version, after.digest[0], *files, *size)
 
 
 class _PartitionAt(NamedTuple):
@@ -229,8 +255,7 @@ class _PartitionAt(NamedTuple):
     digest: tuple[int, int]
 
 
-def _at(table: LakeTable, partition: Partition, version: int) -> _PartitionAt:
-    opened = table.open(version)
+def _at(table: LakeTable, partition: Partition, opened: DeltaTable | None) -> _PartitionAt:
     files = data_files(opened).filter(pl.col("day").eq_missing(pl.lit(partition, pl.Date)))
     frame = table.scan(partition, partition, opened=opened)
     counted = frame.select(rows=pl.len(), digest=pl.struct(pl.all()).hash().sum())

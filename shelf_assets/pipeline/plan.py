@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -56,9 +56,20 @@ def plan_days(
     return planned
 
 
-def photos_of_work(tensors: Tensors, models: PredictionModels, days: Sequence[date]) -> int:
-    """Photos that a run of the days would process: the sum over the days of the photos of the busiest stage."""
-    return sum(max((images for *_, images in _work_of(tensors, models, day)), default=0) for day in days)
+def photos_of_work(
+    tensors: Tensors, models: PredictionModels, days: Sequence[date], assets: Collection[str], most_photos: int
+) -> int:
+    """Photos that a run of these assets would work on: the sum over the days of their busiest stage's.
+
+    Counting stops above `most_photos`, and reads nothing where none of the assets is a stage.
+    """
+    selected = [name for name in STAGE_NAMES if name in assets]
+    photos = 0
+    for day in days if selected else ():
+        photos += max((images for *_, images in _work_of(tensors, models, day, selected)), default=0)
+        if photos > most_photos:
+            break
+    return photos
 
 
 def measured_speeds(lake: Lake) -> dict[tuple[str, str | None], float]:
@@ -70,35 +81,39 @@ def measured_speeds(lake: Lake) -> dict[tuple[str, str | None], float]:
     return {(stage, model_id): speed for stage, model_id, speed in rows}
 
 
-def _work_of(tensors: Tensors, models: PredictionModels, day: date) -> list[tuple[str, str | None, str, int]]:
-    """(stage, model_id or None, cause, photos)."""
+def _work_of(
+    tensors: Tensors, models: PredictionModels, day: date, selected: Collection[str] = STAGE_NAMES
+) -> list[tuple[str, str | None, str, int]]:
+    """(stage, model_id or None, cause, photos) of the selected stages."""
     lake = tensors.lake
     rows = lake.table(RAW_IMAGES.name).scan(day, day).collect()
-    unread = unread_objects(lake.listing(day), rows)
-    known_keys = set(rows["key"])
-    overwritten = unread.filter(pl.col("key").is_in(known_keys)).height
-    fresh = unread.height - overwritten
-    work: list[tuple[str, str | None, str, int]] = [
-        (RAW_IMAGES.name, None, "new objects", fresh),
-        (RAW_IMAGES.name, None, "overwritten, or gone before", overwritten),
-    ]
+    work: list[tuple[str, str | None, str, int]] = []
+    unread_photos = 0
+    # What a run does not read, it does not predict either.
+    if RAW_IMAGES.name in selected:
+        unread = unread_objects(lake.listing(day), rows)
+        unread_photos = unread.height
+        overwritten = unread.filter(pl.col("key").is_in(set(rows["key"]))).height
+        work += [
+            (RAW_IMAGES.name, None, "new objects", unread_photos - overwritten),
+            (RAW_IMAGES.name, None, "overwritten, or gone before", overwritten),
+        ]
 
     # The number of unread photos that will be accepted is unknown before they are read: at most all of them.
     accepted = rows.filter(status=ACCEPTED)
     index = tensors.day(day).index()
-    # Tensors of new objects are made during validation.
-    without_tensor = index.missing(accepted).height if tensors.made_ahead else 0
+    # Tensors of new objects are cut where those are validated.
+    if "image_tensors" in selected:
+        without_tensor = index.missing(accepted).height if tensors.made_ahead else 0
+        work.append(("image_tensors", None, "accepted, without tensor", without_tensor))
     predictable = index.not_failed(accepted)
-    work.append(("image_tensors", None, "accepted, without tensor", without_tensor))
-    for predictor in models.predictors(STAGE_NAMES):
+    for predictor in models.predictors([*selected]):
         done = lake.table(predictor.asset).scan(day, day)
-        done = done.select("image_id", "sha256", "model_digest", "preprocess_digest")
-        missing = missing_predictions(
-            predictable, done.collect(), predictor.spec.model_digest, predictor.preprocess_digest
-        )
-        other_model = missing.join(done.collect(), on=["image_id", "sha256"], how="semi").height
+        keys = done.select("image_id", "sha256", "model_digest", "preprocess_digest").collect()
+        missing = missing_predictions(predictable, keys, predictor.spec.model_digest, predictor.preprocess_digest)
+        other_model = missing.join(keys, on=["image_id", "sha256"], how="semi").height
         work += [
-            (predictor.asset, predictor.spec.model_id, "new objects (at most)", unread.height),
+            (predictor.asset, predictor.spec.model_id, "new objects (at most)", unread_photos),
             (predictor.asset, predictor.spec.model_id, "model or preprocessing changed", other_model),
             (predictor.asset, predictor.spec.model_id, "never predicted", missing.height - other_model),
         ]

@@ -54,12 +54,13 @@ class Predict:
         if due:
             wanted = photos.join(pl.concat([each.missing for each in due]), on=["image_id", "sha256"], how="semi")
             progress = Progress(f"predictions {day}", wanted.height, log)
-            # One batch size for all models, so that a photo is read and decoded once.
-            batch_images = shared_batch_images([each.predictor for each in due])
-            pixels = pixels_of_day(self.reader, self.tensors, tensors, index, wanted, timer)
             with ExitStack() as opened:
+                # Asking for the batch size opens each model: where one fails, those before it are to be closed as well.
                 for each in due:
                     opened.callback(each.predictor.close)
+                # One batch size for all: a photo is read and decoded once, however many models it misses.
+                batch_images = shared_batch_images([each.predictor for each in due])
+                pixels = pixels_of_day(self.reader, self.tensors, tensors, index, wanted, timer)
                 run_tasks(batched(pixels, batch_images), [each.task() for each in due], progress.advance)
         return passes, timer
 
@@ -117,14 +118,14 @@ class ModelPass:
         )
         self.meter.images += rows.height
 
-    def confidences(self) -> list[float]:
-        """Confidences of the whole day by this model; none for an embedder, or if nothing was inferred now."""
-        if "confidence" not in self.table.spec.columns or not self.meter.images:
+    def confidences(self, column: str | None) -> list[float]:
+        """That column of the whole day by this model; none for a stage without one, and none where nothing was inferred now."""
+        if column is None or not self.meter.images:
             return []
         rows = self.table.scan(self.day, self.day).filter(
             model_digest=self.predictor.spec.model_digest, preprocess_digest=self.predictor.preprocess_digest
         )
-        return rows.select("confidence").collect()["confidence"].to_list()
+        return rows.select(column).collect()[column].to_list()
 
     def metadata(self) -> dict[str, object]:
         """Metadata of the pass, for the catalogue."""

@@ -63,6 +63,7 @@ class Stage:
     assumed_images_per_second: float | None = None
     """Speed before any was measured; None for a stage whose speed is that of the run's models."""
     checks: tuple[StageCheck, ...] = ()
+    code_version: str = "1"
 
 
 class MethodIdentity(Protocol):
@@ -132,4 +133,5 @@ class PredictionStage(Stage):
     """Heading of the number of its photos in `shelf status`, such as "classified"."""
     facts_of: Callable[[Facts], Facts] = dict
     """What `shelf show` says of a row."""
-    code_version: str = "1"
+    confidence_column: str | None = None
+    """Column with the probability of its answer, 0 to 1, whose distribution is tracked; None where it has none."""

@@ -11,10 +11,11 @@ from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job, get_
 from kubernetes.client import V1Container, V1Job, V1PodSpec
 
 from shelf_assets.defs.assets.image_tensors import image_tensors
-from shelf_assets.defs.assets.predictions import predictions
+from shelf_assets.defs.assets.predictions import build_predictions
 from shelf_assets.defs.assets.raw_images import raw_images
 from shelf_assets.defs.compute import GPU_POD, POOL_GPU
 
+PREDICTIONS = build_predictions()
 DECODERS = [raw_images, image_tensors]
 
 
@@ -36,21 +37,21 @@ def pod_of(asset: dg.AssetsDefinition) -> tuple[V1PodSpec, V1Container]:
 
 
 def test_predictions_get_one_gpu_and_the_cores_that_feed_it() -> None:
-    _, container = pod_of(predictions)
+    _, container = pod_of(PREDICTIONS)
     assert container.resources.limits["nvidia.com/gpu"] == "1"
     assert container.resources.requests["cpu"] == "8"
     assert "cpu" not in container.resources.limits, "a CPU limit would throttle the threads that feed the GPU"
 
 
 def test_predictions_are_scheduled_on_gpu_nodes_only() -> None:
-    pod, _ = pod_of(predictions)
+    pod, _ = pod_of(PREDICTIONS)
     (toleration,) = pod.tolerations
     assert (toleration.key, toleration.operator, toleration.effect) == ("nvidia.com/gpu", "Exists", "NoSchedule")
     assert pod.node_selector == {"nvidia.com/gpu.present": "true"}
 
 
 def test_shared_memory_is_mounted_within_the_memory_limit() -> None:
-    pod, container = pod_of(predictions)
+    pod, container = pod_of(PREDICTIONS)
     mount = next(each for each in container.volume_mounts if each.mount_path == "/dev/shm")
     volume = next(each for each in pod.volumes if each.name == mount.name)
     assert volume.empty_dir.medium == "Memory"
@@ -58,11 +59,11 @@ def test_shared_memory_is_mounted_within_the_memory_limit() -> None:
 
 
 def test_predictions_wait_for_a_gpu_in_the_pool() -> None:
-    assert predictions.op.pool == POOL_GPU
+    assert PREDICTIONS.op.pool == POOL_GPU
 
 
 def test_termination_grace_period_allows_a_chunk_commit() -> None:
-    pod, _ = pod_of(predictions)
+    pod, _ = pod_of(PREDICTIONS)
     assert pod.termination_grace_period_seconds == 120
 
 
@@ -78,8 +79,8 @@ def test_op_tags_reach_the_pod_and_its_container() -> None:
     """dagster-k8s silently ignores pod settings under an unknown key."""
     plain = step_job({}).spec.template.spec
     assert plain.node_selector is None and not plain.containers[0].resources.requests
-    for asset in (*DECODERS, predictions):
-        assert pod_of(asset)[1].resources.requests, f"{asset.op.name} requests no resources"
+    for asset in (*DECODERS, PREDICTIONS):
+        assert pod_of(asset)[1].resources.requests, f"{asset.op.name} asks for nothing"
 
 
 @pytest.mark.parametrize("part", ["container_config", "pod_spec_config"])

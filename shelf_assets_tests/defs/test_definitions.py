@@ -9,8 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from shelf_assets_tests.graph import Graph
 SNAPSHOT = Path(__file__).with_name("graph_snapshot.json")
 
 
-def no_work(days: Sequence[date]) -> int:
+def no_work(days: Sequence[date], assets: Collection[str], most_photos: int) -> int:
     return 0
 
 
@@ -68,6 +67,18 @@ def test_the_cluster_image_reaches_the_step_pods(graph: Graph) -> None:
     image = "registry.example/shelf-assets:1"
     schema = build_executor(DagsterSettings(executor="k8s", k8s_image=image), no_work).config_schema
     assert schema.resolve_config({}).value["config"]["job_image"] == image
+
+
+@pytest.mark.parametrize("asset", ["raw_images", "clip_embeddings", "daily_rejections"])
+def test_size_of_a_run_counts_only_the_assets_it_selects(graph: Graph, asset: str) -> None:
+    from dagster._core.execution.api import create_execution_plan
+
+    from shelf_assets.defs.executor import _assets
+
+    job = graph.defs.resolve_implicit_global_asset_job_def()
+    key = next(key for key in graph.assets.materializable_asset_keys if key.path[-1] == asset)
+    plan = create_execution_plan(job.get_subset(asset_selection={key}))
+    assert _assets(plan) == {key.to_user_string()}
 
 
 def test_k8s_executor_refuses_auto_models() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -17,6 +18,7 @@ from shelf_assets.lake import delta, maintenance
 from shelf_assets.lake.delta import LakeTable
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import Policy, RowsChanged, due, health, maintain, vacuum
+from shelf_assets.lake.purge import purge
 from shelf_assets.lake.rules.change import same_rows
 from shelf_assets.lake.schemas import ACCEPTED
 from shelf_assets_tests.conftest import LakeUnderTest
@@ -229,6 +231,61 @@ def test_row_committed_during_packing_is_kept(lake: LakeUnderTest, monkeypatch: 
     assert watch.readings == 2, "the day must be read again after a conflict"
     assert [(packed.files_before, packed.rows) for packed in report.packed] == [(6, 11)]
     assert rows_of(table).equals(pl.concat([rows, late]).sort("day", "image_id"))
+
+
+def test_purge_right_after_the_packing_commit_does_not_disturb_it(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = lake.lake.table("classifications")
+    rows = many_appends(table)
+    rewrite = LakeTable.rewrite
+
+    def then_purged(self: LakeTable, *args: Any, **named: Any) -> delta.Commit:
+        commit = rewrite(self, *args, **named)
+        purge(lake.lake.table("classifications"))
+        return commit
+
+    monkeypatch.setattr(LakeTable, "rewrite", then_purged)
+    packed, skipped = maintenance.pack_small_files(table, AT_ONCE)
+    assert ([each.rows for each in packed], skipped) == ([10], ())
+    assert rows_of(table).equals(rows)
+
+
+def test_packed_file_that_is_replaced_and_purged_at_once_is_decided_again(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = lake.lake.table("classifications")
+    many_appends(table)
+    rewrite = LakeTable.rewrite
+
+    def then_replaced(self: LakeTable, *args: Any, **named: Any) -> delta.Commit:
+        commit = rewrite(self, *args, **named)
+        other = lake.lake.table("classifications")
+        other.commit(predictions([prediction("a0", "new bytes")]))
+        purge(other)
+        return commit
+
+    monkeypatch.setattr(LakeTable, "rewrite", then_replaced)
+    assert maintenance.pack_small_files(table, AT_ONCE) == ((), ()), "the newer commit left one file"
+    assert rows_of(table).height == 11
+
+
+def test_packed_file_that_nobody_replaced_but_cannot_be_read_is_an_error(
+    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = disk_lake.lake.table("classifications")
+    many_appends(table)
+    rewrite = LakeTable.rewrite
+
+    def then_lost(self: LakeTable, *args: Any, **named: Any) -> delta.Commit:
+        commit = rewrite(self, *args, **named)
+        for path in folder(table).rglob("*.parquet"):
+            path.unlink()
+        return commit
+
+    monkeypatch.setattr(LakeTable, "rewrite", then_lost)
+    with pytest.raises((OSError, pl.exceptions.PolarsError)):
+        maintenance.pack_small_files(table, AT_ONCE)
 
 
 def test_photo_of_another_day_is_kept_during_packing(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:

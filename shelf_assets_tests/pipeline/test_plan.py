@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +15,7 @@ from shelf_assets.lake.object_store import image_id_of
 from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.lake.tensor_store import Tensor, TensorFailure
 from shelf_assets.observe.meter import Meter
-from shelf_assets.pipeline.plan import ASSUMED_BY_MODELS, PlannedStage, measured_speeds, plan_days
+from shelf_assets.pipeline.plan import ASSUMED_BY_MODELS, PlannedStage, measured_speeds, photos_of_work, plan_days
 from shelf_assets.pipeline.prices import eur_per_hour
 from shelf_assets.pipeline.tensors import Tensors
 from shelf_assets.settings import load_settings
@@ -195,6 +195,29 @@ def test_plan_uses_only_the_speed_of_the_same_model(disk_lake: LakeUnderTest) ->
     measured, unknown = ({each.stage: each for each in plan(disk_lake.lake, version)} for version in (1, 2))
     assert (measured["classifications"].images_per_second, measured["classifications"].assumed_speed) == (300.0, False)
     assert unknown["classifications"].assumed_speed
+
+
+def test_run_without_stages_counts_nothing_and_a_large_one_stops_counting(
+    disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landed(disk_lake.lake, range(3))
+    listings: list[date] = []
+    listing = Lake.listing
+
+    def listed(self: Lake, day: date) -> pl.DataFrame:
+        listings.append(day)
+        return listing(self, day)
+
+    monkeypatch.setattr(Lake, "listing", listed)
+    tensors, models = Tensors(disk_lake.lake, SETTINGS.vision), ColourModels.over(disk_lake.lake, SETTINGS)
+    days = [DAY, DAY + timedelta(days=1)]
+    assert photos_of_work(tensors, models, days, {"daily_rejections"}, 100) == 0
+    assert photos_of_work(tensors, models, days, {"classifications"}, 100) == 0
+    assert listings == []
+    assert photos_of_work(tensors, models, days, {"raw_images", "classifications"}, 2) == 3
+    assert listings == [DAY]
+    assert photos_of_work(tensors, models, days, {"raw_images"}, 100) == 3
+    assert listings == [DAY, *days]
 
 
 def test_planning_changes_no_file(disk_lake: LakeUnderTest, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from shelf_assets.observe.progress import Progress
 from shelf_assets.pipeline.costs import save_cost
 from shelf_assets.pipeline.ingest import Ingest
 from shelf_assets.pipeline.pixels import decoded_photos
+from shelf_assets.pipeline.stages.image_tensors import STAGE
 from shelf_assets.vision.engine import StageTimer
 
 
@@ -26,12 +27,12 @@ from shelf_assets.vision.engine import StageTimer
         "cuts the tensors of what it accepts from the decode that proves the photo; what is still missing is made here. A "
         "photo that cannot be decoded is a row of the day's index with its reason."
     ),
-    group_name="vision",
+    group_name=STAGE.group,
     kinds={"arrow", "python"},
     owners=OWNERS_ML,
     partitions_def=daily,
     automation_condition=late_safe,
-    code_version="1",
+    code_version=STAGE.code_version,
     io_manager_key="tensor_io",
     metadata={"dagster/storage_kind": "arrow"},
     op_tags=CPU_POD,

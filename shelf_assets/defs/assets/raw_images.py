@@ -10,26 +10,28 @@ from shelf_assets.defs.compute import CPU_POD, OWNERS_ML
 from shelf_assets.defs.landing_reports import digest, is_reported, landing_report
 from shelf_assets.defs.partitions import daily
 from shelf_assets.lake.ledger import ACCEPTED, REJECTED
+from shelf_assets.lake.schemas import RAW_IMAGES
 from shelf_assets.observe.meter import Meter
 from shelf_assets.observe.progress import Progress
 from shelf_assets.pipeline.costs import save_cost
 from shelf_assets.pipeline.ingest import Ingest
+from shelf_assets.pipeline.stages.raw_images import STAGE
 from shelf_assets.vision.engine import StageTimer
 
 
 @dg.asset(
     deps=["landing"],
     description=table_description(
-        "raw_images", "Reads only objects that are new or were overwritten since the last run."
+        RAW_IMAGES, "Reads only objects that are new or were overwritten since the last run."
     ),
-    group_name="intake",
+    group_name=STAGE.group,
     kinds={"delta", "python"},
     owners=OWNERS_ML,
     partitions_def=daily,
     automation_condition=late_safe,
-    code_version="1",
+    code_version=STAGE.code_version,
     io_manager_key="delta_io",
-    metadata=table_metadata("raw_images"),
+    metadata=table_metadata(RAW_IMAGES),
     op_tags=CPU_POD,
 )
 def raw_images(

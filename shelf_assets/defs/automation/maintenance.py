@@ -63,20 +63,22 @@ def report_metadata(report: MaintenanceReport) -> dict[str, Any]:
     }
 
 
-# All in one process: a table takes seconds, and a process or pod of its own would take as long to start.
-MAINTENANCE_JOB = dg.GraphDefinition(
-    "table_maintenance", node_defs=[build_maintenance_op(name) for name in tables()]
-).to_job(
-    executor_def=dg.in_process_executor,
-    tags=CPU_POD,
-    description="Packs each table's small files, deletes files that no version needs, and writes a checkpoint of the log.",
-)
+def build_maintenance_job() -> dg.JobDefinition:
+    graph = dg.GraphDefinition("table_maintenance", node_defs=[build_maintenance_op(name) for name in tables()])
+    return graph.to_job(
+        # All in one process: a table takes seconds, and a process or pod of its own would take as long to start.
+        executor_def=dg.in_process_executor,
+        tags=CPU_POD,
+        description=(
+            "Packs each table's small files, deletes files that no version needs, and writes a checkpoint of the log."
+        ),
+    )
 
 
-def build_maintenance_schedule(nightly_hour_utc: int) -> dg.ScheduleDefinition:
+def build_maintenance_schedule(job: dg.JobDefinition, nightly_hour_utc: int) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="table_maintenance",
-        job=MAINTENANCE_JOB,
+        job=job,
         # Weekly: a week's late photos cost readers little (decision 011), and packing daily would rewrite a day's rows for
         # each late photo. On Sunday, an hour and a half after the nightly run has started, when it has long ended.
         cron_schedule=f"45 {(nightly_hour_utc + 1) % 24} * * 0",

@@ -4,6 +4,8 @@ The registry says what is asked: the contract of every table, whether every phot
 and the checks that a stage declares itself.
 """
 
+import dagster as dg
+
 from shelf_assets.defs.checks import quality
 from shelf_assets.defs.checks.common import DayUnderCheck, DeclaredCheck, Result, build_checks
 from shelf_assets.defs.checks.contracts import DESCRIPTION, contract_of
@@ -33,40 +35,42 @@ def _declared_by(asset: str, check: StageCheck) -> DeclaredCheck:
     return DeclaredCheck(asset, check.name, check.description, ask, check.is_blocking)
 
 
-_BY_NAME = {stage.name: stage for stage in stages()}
-
-asset_checks = [
-    build_checks(
-        "check_raw_images",
-        [
-            *_of_stage(_BY_NAME["raw_images"]),
-            DeclaredCheck(
-                "raw_images",
-                "every_object_has_a_row",
-                "Every object under the day's prefix has a row: landed = accepted + duplicate + rejected.",
-                quality.every_object_has_a_row,
-            ),
-            DeclaredCheck(
-                "raw_images",
-                "no_bytes_accepted_twice",
-                "No bytes are accepted twice, on any day.",
-                quality.no_bytes_accepted_twice,
-            ),
-        ],
-        CPU_POD,
-    ),
-    build_checks(
-        "check_image_tensors",
-        [
-            *_of_stage(_BY_NAME["image_tensors"]),
-            DeclaredCheck(
-                "image_tensors",
-                "every_photo_is_a_tensor_or_a_reason",
-                "Every accepted photo is a tensor or a recorded failure, and failures stay below the limit.",
-                quality.every_photo_is_a_tensor_or_a_reason,
-            ),
-        ],
-        CPU_POD,
-    ),
-    build_checks("check_predictions", [check for stage in prediction_stages() for check in _of_stage(stage)], CPU_POD),
-]
+def build_asset_checks() -> list[dg.AssetChecksDefinition]:
+    by_name = {stage.name: stage for stage in stages()}
+    return [
+        build_checks(
+            "check_raw_images",
+            [
+                *_of_stage(by_name["raw_images"]),
+                DeclaredCheck(
+                    "raw_images",
+                    "every_object_has_a_row",
+                    "Every object under the day's prefix has a row: landed = accepted + duplicate + rejected.",
+                    quality.every_object_has_a_row,
+                ),
+                DeclaredCheck(
+                    "raw_images",
+                    "no_bytes_accepted_twice",
+                    "No bytes are accepted twice, on any day.",
+                    quality.no_bytes_accepted_twice,
+                ),
+            ],
+            CPU_POD,
+        ),
+        build_checks(
+            "check_image_tensors",
+            [
+                *_of_stage(by_name["image_tensors"]),
+                DeclaredCheck(
+                    "image_tensors",
+                    "every_photo_is_a_tensor_or_a_reason",
+                    "Every accepted photo is a tensor or a recorded failure, and failures stay below the limit.",
+                    quality.every_photo_is_a_tensor_or_a_reason,
+                ),
+            ],
+            CPU_POD,
+        ),
+        build_checks(
+            "check_predictions", [check for stage in prediction_stages() for check in _of_stage(stage)], CPU_POD
+        ),
+    ]

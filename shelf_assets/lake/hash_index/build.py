@@ -132,19 +132,29 @@ def _mend(objects: ObjectStore) -> None:
 
 
 def _cover_some(table: IndexedTable, most_merged: int | None = None) -> pl.DataFrame | None:
-    """Cover the next files of the newest version; returns them, or None if another builder was faster."""
+    """Cover the next files of the newest version, and return them.
+
+    None asks to look again: another builder came first, or the files were replaced and purged.
+    """
     index = newest(table.objects) or Manifest(-1, (), frozenset())
     opened = table.open()
-    files = data_files(opened) if opened else None
-    if files is None:
+    if opened is None:
         return pl.DataFrame()
+    files = data_files(opened)
     is_covered = pl.col("path").is_in(index.covered)
     missing = files.filter(~is_covered).sort("day", "path")
     # At least one file, however large.
     some = missing.filter(pl.col("rows").cum_sum().shift(1, fill_value=0) < ROWS_AT_ONCE)
     if some.is_empty():
         return some
-    rows = table.scan_files(some["path"].to_list()).select(INDEXED_COLUMNS).collect()
+    try:
+        rows = table.scan_files(some["path"].to_list()).select(INDEXED_COLUMNS).collect()
+    except (OSError, pl.exceptions.PolarsError):
+        # Purging deletes files of older versions at once: then a newer version exists, and reading it works.
+        now = table.open()
+        if now is None or now.version() == opened.version():
+            raise
+        return None
     try:
         runs = _with_run(table.objects, index.runs, rows, most_merged)
     except RunGone:

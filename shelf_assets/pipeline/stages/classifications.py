@@ -75,4 +75,5 @@ STAGE = PredictionStage(
     uses_models=True,
     status_column="classified",
     facts_of=facts_of,
+    confidence_column="confidence",
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from shelf_assets.defs.automation.maintenance import MAINTENANCE_JOB, build_maintenance_schedule
+from shelf_assets.defs.automation.maintenance import build_maintenance_job, build_maintenance_schedule
 from shelf_assets.lake.lake import Lake
 from shelf_assets.lake.maintenance import Policy
 from shelf_assets.registry import tables
@@ -26,7 +26,7 @@ def used(lake: Lake) -> Lake:
 
 
 def run_job(lake: LakeUnderTest, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
-    return MAINTENANCE_JOB.execute_in_process(
+    return build_maintenance_job().execute_in_process(
         instance=instance,
         resources={"lake": lake.lake, "maintenance": Policy.of(lake.settings.lake)},
         raise_on_error=False,
@@ -78,7 +78,7 @@ def test_maintenance_requests_no_day_again(graph: Graph, disk_lake: LakeUnderTes
 
 
 def test_maintenance_is_scheduled_in_utc_after_the_nightly_run() -> None:
-    schedule = build_maintenance_schedule(23)
+    schedule = build_maintenance_schedule(build_maintenance_job(), 23)
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("45 0 * * 0", "UTC")
 
 

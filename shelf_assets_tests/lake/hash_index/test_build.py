@@ -21,6 +21,7 @@ from shelf_assets.lake.ledger import ACCEPTED, DUPLICATE
 from shelf_assets.lake.maintenance import Policy, maintain
 from shelf_assets.lake.object_store import ObjectStore, Upload
 from shelf_assets.lake.object_writer import ObjectWriter
+from shelf_assets.lake.purge import purge
 from shelf_assets_tests.conftest import LakeUnderTest
 from shelf_assets_tests.lake.rows import DAY, photo, photos, sha
 from shelf_assets_tests.lake.writers import PROCESSES, commit_copies, together
@@ -131,6 +132,32 @@ def test_of_two_builders_at_once_one_wins_and_nothing_is_lost(
     assert build.maintain(table).covered_files == 0, "the other builder has covered all files"
     assert known(table).uncovered.is_empty()
     assert found_days(table, DAYS[3]) == [DAYS[3]]
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_files_that_a_purge_deletes_while_they_are_read_are_looked_for_again(
+    is_replaced: bool, disk_lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, scan_files = a_table(disk_lake.lake), LakeTable.scan_files
+    firsts = iter([True])
+
+    def purged_before(self: LakeTable, paths: Any) -> pl.LazyFrame:
+        if next(firsts, False):
+            if is_replaced:
+                table.commit(photos([photo("b", "new", DAYS[0])]))
+                purge(table)
+            else:
+                Path(table.uri.removeprefix("file://"), paths[0]).unlink()
+        return scan_files(self, paths)
+
+    monkeypatch.setattr(LakeTable, "scan_files", purged_before)
+    if is_replaced:
+        build.maintain(table)
+        assert known(table).uncovered.is_empty()
+        assert found_days(table, "new") == [DAYS[0]]
+    else:
+        with pytest.raises((OSError, pl.exceptions.PolarsError)):
+            build.maintain(table)
 
 
 def test_a_manifest_is_never_replaced_by_another_of_its_number(lake: LakeUnderTest) -> None:
