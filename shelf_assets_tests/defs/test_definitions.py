@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import tomllib
 from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
