@@ -42,7 +42,7 @@ from shelf_assets.lake.schemas import RAW_IMAGES, STAGE_RUNS
 from shelf_assets.observe.photo_history import photo_history
 from shelf_assets.pipeline.stages.classifications import CLASSIFICATIONS
 from shelf_assets.pipeline.stages.clip_embeddings import CLIP_EMBEDDINGS
-from shelf_assets.registry import tables
+from shelf_assets.registry import STAGE_NAMES, tables
 
 REPEATS = 5
 POINTS = (10, 90, 365)
@@ -115,7 +115,7 @@ def _commits(lake: Lake, first: int, photos: int) -> dict[str, Metric]:
             rows = [_PREDICTED[name](frame) if name in _PREDICTED else frame for frame in frames]
             metrics[f"{what}: {name}"] = _measured(partial(lake.table(name).commit, frame) for frame in rows)
     for number in range(first, first + REPEATS):
-        for stage in ("raw_images", "image_tensors", "classifications", "clip_embeddings"):
+        for stage in STAGE_NAMES:
             lake.table(STAGE_RUNS.name).commit(stage_runs(number, f"run-{number}", photos, [stage]))
     return metrics
 
