@@ -53,7 +53,7 @@ def test_core_alone_has_settings_and_keys(wheel: Path, home: Path, tmp_path: Pat
             assert done.returncode == 0, done.stderr
         refused = env.shelf(home, "run", "--day", f"{DAY}")
     assert refused.returncode == 2
-    assert "pip install 'shelf-assets[graph]'" in refused.stderr and "Traceback" not in refused.stderr
+    assert "pip install 'shelf-assets[graph,models]'" in refused.stderr and "Traceback" not in refused.stderr
 
 
 def test_wheel_holds_the_demo_photos_of_the_checkout(wheel: Path) -> None:
