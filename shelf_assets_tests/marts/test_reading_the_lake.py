@@ -91,8 +91,9 @@ def test_pod_role_is_used_without_keys() -> None:
 @pytest.mark.s3
 @pytest.mark.slow
 def test_marts_on_s3_equal_marts_on_disk(s3_lake: Any, tmp_path: Path) -> None:
-    write_three_days(SmallLake(s3_lake.url))
-    on_s3 = DbtRunner(tmp_path, s3_lake.url, s3_lake.settings.lake.aws_environment())
+    aws_environment = s3_lake.settings.lake.aws_environment()
+    write_three_days(SmallLake(s3_lake.url, s3_lake.lake.storage_options, aws_environment))
+    on_s3 = DbtRunner(tmp_path, s3_lake.url, aws_environment)
     succeeded(on_s3.build(FULL_DAY, LAST_DAY))
     intake = on_s3.marts()["daily_intake_quality"]
     assert intake["photos_in"].to_list() == [11, 0, 1]

@@ -33,6 +33,7 @@ def test_steps_in_separate_processes_share_their_results(
         tracking__uri=f"sqlite:///{home}/mlflow/mlflow.db",
         dagster__executor="multiprocess",
         models__set="embedded",
+        models__precision="fp32",  # three flat pictures give bf16 no reliable parity
     )
     lake = s3_lake.lake
     ensure_instance(settings)

@@ -34,7 +34,7 @@ FOLDED += ("Metadata", "Type", "Underlying Ops")
 STORED = {f"sidebar-{section}": "false" for section in FOLDED} | {
     "dagster-nav-collapsed": "true",
     "large-screen-nav-open": "false",
-    "defaultZoom": "0.75",
+    "defaultZoom": "0.6",
 }
 CHAIN_SECONDS = 600
 INTAKE = "select photos_in from daily_intake_quality where day = ?"
