@@ -95,7 +95,14 @@ def test_ui_shows_the_graph_and_materialized_days(materialized: Materialized, br
     made = len(materialized.backfilled) + 1
     page.get_by_text(f"{made}/{len(daily.get_partition_keys())}").wait_for(timeout=120_000)
     page.locator('button:has([aria-label="panel_show_right"])').last.click()
-    for name in ("raw_images", "image_tensors", "classifications", "clip_embeddings", "image_quality", "daily_rejections"):
+    for name in (
+        "raw_images",
+        "image_tensors",
+        "classifications",
+        "clip_embeddings",
+        "image_quality",
+        "daily_rejections",
+    ):
         assert page.get_by_text(name, exact=True).first.is_visible(), name
     page.get_by_text("Loading...").first.wait_for(state="detached", timeout=120_000)
     page.wait_for_timeout(1_500)  # the graph is animated at first
