@@ -20,7 +20,7 @@ import asyncio, sys
 from datetime import UTC, datetime
 import httpx
 from shelf_assets.settings import load_settings
-settings = load_settings({})
+settings = load_settings()
 from shelf_assets.intake.app import build_app
 app = build_app(settings)
 _, token = app.state.http.keys.create("acme", ["upload", "read"], datetime.now(UTC))
