@@ -42,7 +42,7 @@ def main() -> None:
 
 def _run(platform: Any, day: date, stages: Sequence[str]) -> dict[str, float]:
     """`stages_cpu_seconds` as the run recorded it in `stage_runs`; `run_cpu_seconds` of the whole run in Dagster."""
-    # What start-up allocated is not collected in the measured run, where a collection would fall at a random moment.
+    # Freeze the objects of start-up: collecting them at a random moment would disturb the measured run.
     gc.collect()
     gc.freeze()
     before = _cpu_seconds()

@@ -54,7 +54,7 @@ def _head(result: Mapping[str, Any]) -> str:
         f"{here['cores']} cores of {here['cpu']}, shared with other work (load {here['load_average_1m']} at the start):\n"
         f"generated rows and unit vectors of 512 float32, in a folder on disk, by one process in {result['seconds'] / 60:.0f} "
         f"minutes. All metrics are medians of {result['repeats']}, in wall ms; in brackets CPU ms."
-        # What has changed since, written by hand into the JSON until the next measurement.
+        # A person adds `remark` to the JSON when the code has changed since the measurement.
         + (f"\n\n**Since then:** {result['remark']}" if "remark" in result else "")
     )
 

@@ -102,6 +102,7 @@ def test_ui_shows_the_graph_and_materialized_days(materialized: Materialized, br
         "clip_embeddings",
         "image_quality",
         "daily_rejections",
+        "daily_intake_quality",
     ):
         assert page.get_by_text(name, exact=True).first.is_visible(), name
     page.get_by_text("Loading...").first.wait_for(state="detached", timeout=120_000)

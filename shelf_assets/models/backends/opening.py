@@ -20,8 +20,8 @@ from shelf_assets.models.spec import ModelSpec
 
 # Photos that are compared with float32, once per machine: it takes seconds, and fewer give no reliable parity.
 PROOF_IMAGES = 64
-# With a parity from earlier photos, less than a full batch (on CPUs) is not worth starting the float32 model for.
-_FEWEST_TO_PROVE = 16
+# With a parity from earlier photos, smaller batches are not worth loading the float32 model for.
+_FEWEST_TO_PROVE = 8
 
 
 class OpenModel:

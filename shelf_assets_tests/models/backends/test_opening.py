@@ -72,8 +72,8 @@ def test_parity_of_few_photos_grows_with_more_photos(tmp_path: Path, plain_batch
     assert parity is not None and parity.photos == 1
 
     photos = np.concatenate([plain_batch] * 28)
-    for start in range(0, len(photos), 16):
-        model.submit(photos[start : start + 16])()
+    for start in range(0, len(photos), 12):
+        model.submit(photos[start : start + 12])()
 
     grown = model.card.parity
     assert grown is not None and grown.photos >= PROOF_IMAGES and grown.top1_agreement == 1
